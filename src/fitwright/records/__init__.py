@@ -1,0 +1,1 @@
+"""The nouns: frozen, checked once, written as JSON."""

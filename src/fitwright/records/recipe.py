@@ -1,0 +1,120 @@
+"""Recipes (one adaptation each) and the variants they make: step 4's answer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fitwright.records.plan import Settings
+from fitwright.records.record import Record
+
+
+class FixShapes(Record):
+    """Bind symbolic dimensions, fold constants, drop what no output needs."""
+
+    kind: Literal["fix_shapes"] = "fix_shapes"
+
+
+class Bf16(Record):
+    """bfloat16 arithmetic by the backend's own hint; the file stays as it is."""
+
+    kind: Literal["bf16"] = "bf16"
+
+
+class Fp16Weights(Record):
+    """Weights stored as float16 and widened when loaded; halves the file."""
+
+    kind: Literal["fp16_weights"] = "fp16_weights"
+
+
+class Int8Static(Record):
+    """Weights and activations in int8, activation ranges from calibration data.
+
+    Attributes:
+        toolkit: who quantises: ONNX Runtime's QDQ or NNCF.
+        method: how ranges are chosen from the calibration data.
+    """
+
+    kind: Literal["int8_static"] = "int8_static"
+    toolkit: Literal["onnxruntime", "nncf"] = "onnxruntime"
+    method: Literal["minmax", "entropy", "percentile"] = "minmax"
+
+
+class Int8Dynamic(Record):
+    """int8 weights; activation ranges computed at run time."""
+
+    kind: Literal["int8_dynamic"] = "int8_dynamic"
+
+
+class Int8Weights(Record):
+    """int8 weights only; arithmetic stays in floating point."""
+
+    kind: Literal["int8_weights"] = "int8_weights"
+    toolkit: Literal["onnxruntime", "nncf"] = "onnxruntime"
+
+
+class Int4Weights(Record):
+    """int4 weights only, one scale per block of `block_size` weights."""
+
+    kind: Literal["int4_weights"] = "int4_weights"
+    toolkit: Literal["onnxruntime", "nncf"] = "onnxruntime"
+    block_size: int = Field(default=32, ge=16)
+
+
+Recipe = Annotated[
+    FixShapes | Bf16 | Fp16Weights | Int8Static | Int8Dynamic | Int8Weights | Int4Weights,
+    Field(discriminator="kind"),
+]
+
+
+def title(recipe: Recipe) -> str:
+    """``int8_static/nncf``: kind and toolkit, for people."""
+    toolkit = getattr(recipe, "toolkit", None)
+    return f"{recipe.kind}/{toolkit}" if toolkit else recipe.kind
+
+
+class Variant(Record):
+    """An adapted model file, content-addressed.
+
+    Attributes:
+        id: first 12 hex digits of the digest of files and required settings.
+        recipes: the chain applied to the original; empty for the original itself.
+        file: main file, relative to the run's folder (the original: absolute).
+        files: every file it needs, `file` included, relative to the same folder.
+        format: ``onnx`` or ``openvino_ir``.
+        backends: which backends may run it.
+        settings: what every candidate of this variant must set (e.g. precision).
+        notes: what the pass reported: layers left out and why, calibration origin.
+    """
+
+    id: str
+    recipes: tuple[Recipe, ...]
+    file: str
+    files: tuple[str, ...]
+    format: Literal["onnx", "openvino_ir"]
+    sha256: str
+    size_bytes: int
+    backends: tuple[str, ...]
+    settings: Settings = Settings()
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The recipe chain as people read it; ``original`` when empty."""
+        return " + ".join(title(r) for r in self.recipes) or "original"
+
+
+class Skipped(Record):
+    """A recipe that was not applied, and why."""
+
+    recipes: tuple[Recipe, ...]
+    reason: str
+
+
+class Adapted(Record):
+    """`4-adapted.json`: every variant made and every recipe skipped."""
+
+    variants: tuple[Variant, ...] = ()
+    skipped: tuple[Skipped, ...] = ()

@@ -1,0 +1,91 @@
+"""One candidate measured: figures, or the cause of its failure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fitwright.records.figure import Figure
+from fitwright.records.plan import Settings
+from fitwright.records.record import Record
+
+Cause = Literal[
+    "raised", "crashed", "killed", "timeout", "memory", "output", "disagrees", "not_finite"
+]
+
+
+class Candidate(Record):
+    """variant × backend × runtime settings."""
+
+    variant_id: str
+    title: str
+    backend: str
+    settings: Settings
+
+    @property
+    def key(self) -> str:
+        """Identifies the candidate within a run."""
+        return f"{self.variant_id}/{self.backend}/{self.settings.describe()}"
+
+    def describe(self) -> str:
+        """``int8_static/nncf on openvino (threads=2)``."""
+        return f"{self.title} on {self.backend} ({self.settings.describe()})"
+
+
+class Failure(Record):
+    """Why a trial gave no figures.
+
+    Attributes:
+        cause: raised (an exception), crashed (a signal), killed (SIGKILL from outside),
+            timeout, memory (over its limit), output (printed without end), disagrees
+            (outputs too far from the original), not_finite (NaN or infinity).
+        detail: the exception, the signal, the limit; at most a few hundred characters.
+    """
+
+    cause: Cause
+    detail: str
+
+
+class Comparison(Record):
+    """Candidate against the incumbent of its time, from the same interleaved rounds.
+
+    Attributes:
+        ratio: time of the incumbent over time of the candidate (median of paired
+            rounds); above 1 the candidate is faster. `low`, `high`: 95 % interval.
+        outcome: faster, slower, same (the interval lies within ±1 %) or undecided.
+    """
+
+    incumbent: str
+    ratio: float
+    low: float
+    high: float
+    num_rounds: int
+    outcome: Literal["faster", "slower", "same", "undecided"]
+
+
+class Trial(Record):
+    """One candidate, measured or failed; one JSON file under ``trials/``.
+
+    Attributes:
+        figures: by name: ``latency_p50`` … ``latency_p99``, ``latency_mean``, ``throughput``,
+            ``peak_memory``, ``size``, ``energy``, ``accuracy``, ``accuracy_drop``,
+            ``relative_l2``, ``top1_agreement``, ``achieved_flops``, ``achieved_bandwidth``,
+            ``load_time``, ``cost``.
+        decision: baseline, accepted (became the incumbent), rejected or failed; `reason`
+            says why in one sentence.
+        stage: ``short`` (raced) or ``full`` (percentile run and full accuracy set).
+        latencies_s: a sample of the measured latencies, for the distribution plot.
+    """
+
+    number: int
+    round: int
+    candidate: Candidate
+    decision: Literal["baseline", "accepted", "rejected", "failed"]
+    reason: str
+    stage: Literal["short", "full"] = "short"
+    figures: dict[str, Figure] = Field(default_factory=dict)
+    comparison: Comparison | None = None
+    failure: Failure | None = None
+    latencies_s: tuple[float, ...] = ()
+    seconds: float = 0.0
