@@ -1,0 +1,130 @@
+"""A run on disk: the numbered records, one file per trial, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from fitwright.errors import StorageError, UsageError
+from fitwright.records.contract import Contract
+from fitwright.records.environment import Environment
+from fitwright.records.ledger import Ledger
+from fitwright.records.need import Analysis
+from fitwright.records.plan import Plan
+from fitwright.records.recipe import Adapted
+from fitwright.records.record import Record
+from fitwright.records.selection import Selection
+from fitwright.records.trial import Trial
+from fitwright.records.verdict import Verdict
+
+R = TypeVar("R", bound=Record)
+
+FILES: dict[type[Record], str] = {
+    Contract: "contract.json",
+    Environment: "environment.json",
+    Analysis: "1-analysis.json",
+    Selection: "2-selection.json",
+    Plan: "3-plan.json",
+    Adapted: "4-adapted.json",
+    Verdict: "6-verdict.json",
+    Ledger: "ledger.json",
+}
+_FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """The file holds all of `content` or what it held before.
+
+    Raises:
+        StorageError: the disk is full or may not be written; nothing half-written is left.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        if error.errno not in _FULL_OR_FORBIDDEN:
+            raise
+        raise storage_error(error, path.parent, len(content)) from error
+
+
+def storage_error(error: OSError, folder: Path, num_bytes: int) -> StorageError:
+    """The message for a disk that is full or may not be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageError(
+        f"cannot write {num_bytes} bytes under {folder}: {os.strerror(error.errno or 0)}",
+        code="FW520" if full else "FW521",
+        remedy="Free some space and run `fitwright tune RUN` to go on from the last trial."
+        if full
+        else "Choose another folder with --runs, or change its permissions.",
+    )
+
+
+class RunFolder:
+    """Paths and records of one run; reading never changes anything.
+
+    Attributes:
+        path: ``runs/<name>/``, with ``trials/``, ``variants/``, ``data/`` beneath.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.variants = path / "variants"
+        self.data = path / "data"
+        self.report = path / "report.html"
+        self.bundle = path / "bundle"
+
+    def write(self, record: Record) -> None:
+        """Store one of the run's records under its numbered name."""
+        write_atomically(self.path / FILES[type(record)], record.to_json().encode())
+
+    def read(self, kind: type[R]) -> R:
+        """Load one of the run's records.
+
+        Raises:
+            UsageError: this is no run, or the run has not come that far.
+        """
+        file = self.path / FILES[kind]
+        if not file.is_file():
+            raise UsageError(
+                f"{self.path} holds no {FILES[kind]}; it is not a run or has not come that far",
+                code="FW101",
+                remedy="Give the folder that `fitwright fit` printed, such as runs/digits-1.",
+            )
+        try:
+            return kind.from_file(file)
+        except ValidationError as error:
+            raise UsageError(
+                f"{file} is not a {kind.__name__} this version reads: "
+                f"{error.error_count()} problem(s), first: {error.errors()[0]['msg']}",
+                code="FW102",
+                remedy="Start a new run with `fitwright fit`.",
+            ) from error
+
+    def has(self, kind: type[Record]) -> bool:
+        """Whether that record was written."""
+        return (self.path / FILES[kind]).is_file()
+
+    def record_trial(self, trial: Trial) -> None:
+        """Store one finished trial; from then on it is never lost."""
+        write_atomically(self._trials / f"{trial.number:04d}.json", trial.to_json().encode())
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Every finished trial, in order."""
+        return tuple(Trial.from_file(f) for f in sorted(self._trials.glob("[0-9]*.json")))
+
+    @property
+    def _trials(self) -> Path:
+        return self.path / "trials"
