@@ -1,0 +1,1 @@
+"""Step 6, tune: is every limit met, and what next?"""

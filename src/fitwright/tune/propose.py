@@ -1,0 +1,110 @@
+"""What to do next, from the records alone: so a resumed run goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fitwright.records.plan import Plan, Settings
+from fitwright.records.recipe import Adapted, Recipe, Variant
+from fitwright.records.trial import Candidate, Trial
+from fitwright.tune.standing import incumbent_of, speeds
+
+NUM_TUNED_PAIRS = 3
+WORTH_TUNING = 0.75  # a pair this far behind the best is not rescued by threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Make:
+    """Adapt the model by this chain of recipes."""
+
+    chain: tuple[Recipe, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """Bench this candidate; `round` numbers the stage of the search it belongs to."""
+
+    candidate: Candidate
+    variant: Variant
+    round: int
+
+
+def propose(
+    plan: Plan,
+    *,
+    chains: Sequence[tuple[Recipe, ...]],
+    adapted: Adapted,
+    trials: Sequence[Trial],
+) -> Make | Try | None:
+    """The next step, or None when nothing is left to try.
+
+    Round 1 tries the original on every backend's defaults at all cores, so the incumbent at
+    the start is the strongest plain baseline. Round 2 makes each chain and tries it on every
+    backend that reads it. Round 3 tunes runtime settings of the fastest few.
+    """
+    tried = {t.candidate.key for t in trials if t.stage == "short"}
+    for step in _steps(plan, chains, adapted, trials):
+        if isinstance(step, Make) or step.candidate.key not in tried:
+            return step
+    return None
+
+
+def _steps(
+    plan: Plan,
+    chains: Sequence[tuple[Recipe, ...]],
+    adapted: Adapted,
+    trials: Sequence[Trial],
+) -> Iterator[Make | Try]:
+    by_chain = {v.recipes: v for v in adapted.variants}
+    skipped = {s.recipes for s in adapted.skipped}
+    yield from _defaults(plan, by_chain[()], round_=1)
+    for chain in chains:
+        if chain in by_chain:
+            yield from _defaults(plan, by_chain[chain], round_=2)
+        elif chain not in skipped:
+            yield Make(chain=chain)
+    yield from _tuned(plan, adapted, trials)
+
+
+def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:
+    for backend in plan.backends:
+        if backend.backend in variant.backends:
+            yield _try(variant, backend.backend, backend.settings[0], round_=round_)
+
+
+def _tuned(plan: Plan, adapted: Adapted, trials: Sequence[Trial]) -> Iterator[Try]:
+    variants = {v.id: v for v in adapted.variants}
+    settings = {b.backend: b.settings[1:] for b in plan.backends}
+    best = incumbent_of(trials)
+    for variant_id, backend in _fastest_pairs(trials):
+        variant = variants[variant_id]
+        start = Settings()
+        if best and (best.candidate.variant_id, best.candidate.backend) == (variant_id, backend):
+            start = best.candidate.settings
+        for extra in settings.get(backend, ()):
+            yield _try(variant, backend, start.merged(extra), round_=3)
+
+
+def _fastest_pairs(trials: Sequence[Trial]) -> list[tuple[str, str]]:
+    """(variant, backend) pairs worth tuning, fastest first."""
+    best: dict[tuple[str, str], float] = {}
+    for key, speed in speeds(trials).items():
+        trial = next(t for t in trials if t.candidate.key == key)
+        pair = (trial.candidate.variant_id, trial.candidate.backend)
+        best[pair] = max(speed, best.get(pair, 0.0))
+    if not best:
+        return []
+    floor = WORTH_TUNING * max(best.values())
+    ranked = sorted((p for p in best if best[p] >= floor), key=lambda p: -best[p])
+    return ranked[:NUM_TUNED_PAIRS]
+
+
+def _try(variant: Variant, backend: str, settings: Settings, *, round_: int) -> Try:
+    candidate = Candidate(
+        variant_id=variant.id,
+        title=variant.title,
+        backend=backend,
+        settings=settings.merged(variant.settings),
+    )
+    return Try(candidate=candidate, variant=variant, round=round_)
