@@ -1,0 +1,1 @@
+"""Step 3: how it should run there."""

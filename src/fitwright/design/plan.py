@@ -1,0 +1,60 @@
+"""Step 3: placement, memory, parallelism and runtime settings on the chosen device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fitwright import units
+from fitwright.design.memory import plan_memory
+from fitwright.design.settings import Situation, backend_plan
+from fitwright.errors import PlanError
+from fitwright.records.device import Device
+from fitwright.records.model import ModelSummary
+from fitwright.records.need import Need
+from fitwright.records.plan import MemoryPlan, Parallelism, Placement, Plan
+
+
+def design(need: Need, summary: ModelSummary, device: Device, *, backends: Sequence[str]) -> Plan:
+    """How the model should run on one device.
+
+    Args:
+        need: what must hold; it decides which settings are worth trying.
+        summary: the model's operators and lifetimes.
+        device: the chosen device.
+        backends: those to plan for, in the order they should be tried.
+
+    Raises:
+        PlanError: no backend to plan for.
+    """
+    if not backends:
+        raise PlanError(
+            f"a plan needs at least one backend; none is available on {device.id}",
+            code="FW330",
+            remedy="Install one, e.g. `pip install fitwright[openvino]`; see `fitwright doctor`.",
+        )
+    situation = Situation(need=need, device=device)
+    planned = [backend_plan(backend, situation) for backend in dict.fromkeys(backends)]
+    memory = plan_memory(summary.lifetimes)
+    return Plan(
+        device_id=device.id,
+        placements=_one_placement(device, len(summary.operators)),
+        memory=memory,
+        parallelism=Parallelism(),
+        backends=tuple(backend for backend, _ in planned),
+        notes=(_memory_note(memory), *(note for _, notes in planned for note in notes)),
+    )
+
+
+def _one_placement(device: Device, num_operators: int) -> tuple[Placement, ...]:
+    """Every operator on the one device; none when the model has no operator."""
+    if not num_operators:
+        return ()
+    return (Placement(device_id=device.id, first=0, last=num_operators - 1),)
+
+
+def _memory_note(memory: MemoryPlan) -> str:
+    return (
+        f"activations fit in an arena of {units.bytes_(memory.arena_bytes)} "
+        f"({memory.method}); no packing can need less than "
+        f"{units.bytes_(memory.lower_bound_bytes)}"
+    )

@@ -1,0 +1,184 @@
+"""The settings worth trying, per backend: one visible table, defaults first.
+
+Each row says when it applies, what it sets and why; rows that would repeat another on
+this machine are dropped. The order is the order of expected gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from fitwright.records.device import Device
+from fitwright.records.need import Need
+from fitwright.records.plan import BackendPlan, Settings
+
+MAX_SETTINGS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What the rows look at."""
+
+    need: Need
+    device: Device
+
+    @property
+    def cores(self) -> int:
+        """What a backend's default uses: one thread per usable core."""
+        return self.device.num_cores
+
+    @property
+    def wants_throughput(self) -> bool:
+        """Several queries may be in flight, so parallel streams can pay."""
+        return self.need.traffic.scenario != "single_stream" or any(
+            limit.name == "throughput" for limit in self.need.limits
+        )
+
+    def limits(self, name: str) -> bool:
+        """Whether the contract bounds this quantity."""
+        return any(limit.name == name for limit in self.need.limits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One kind of settings, when it is worth trying and why."""
+
+    why: str
+    applies: Callable[[Situation], bool]
+    settings: Callable[[Situation], Iterator[Settings]]
+
+
+def _one(**stated: object) -> Callable[[Situation], Iterator[Settings]]:
+    settings = Settings.model_validate(stated)
+    return lambda _: iter([settings])
+
+
+def _always(_: Situation) -> bool:
+    return True
+
+
+def _fewer_threads(situation: Situation) -> Iterator[Settings]:
+    """Powers of two below the default, largest first: small operators scale badly."""
+    count = 1 << (situation.cores - 1).bit_length()
+    while count > 1:
+        count //= 2
+        if count < situation.cores:
+            yield Settings(threads=count)
+
+
+def _all_hardware_threads(situation: Situation) -> Iterator[Settings]:
+    yield Settings(threads=situation.device.num_threads)
+
+
+def _callers(situation: Situation) -> Iterator[Settings]:
+    """One single-threaded query per core, then half as many with two threads each."""
+    yield Settings(threads=1, streams=situation.cores)
+    if situation.cores >= 4:
+        yield Settings(threads=2, streams=situation.cores // 2)
+
+
+def _streams(situation: Situation) -> Iterator[Settings]:
+    yield Settings(mode="throughput", streams=situation.cores)
+
+
+def _smt(situation: Situation) -> bool:
+    return situation.device.num_threads > situation.device.num_cores
+
+
+def _several_cores(situation: Situation) -> bool:
+    return situation.cores > 1
+
+
+def _has_bf16(situation: Situation) -> bool:
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(situation.device.instruction_sets))
+
+
+_DEFAULTS = Row(why="the backend's own choice is the bar", applies=_always, settings=_one())
+
+SETTINGS: Mapping[str, tuple[Row, ...]] = {
+    "onnxruntime": (
+        _DEFAULTS,
+        Row(
+            why="concurrent callers keep every core busy without waiting at barriers",
+            applies=lambda s: s.wants_throughput and _several_cores(s),
+            settings=_callers,
+        ),
+        Row(
+            why="peak memory is limited, and the arena keeps what it ever used",
+            applies=lambda s: s.limits("peak_memory"),
+            settings=_one(memory_arena=False),
+        ),
+        Row(
+            why="energy is limited, and waiting threads burn it",
+            applies=lambda s: s.limits("energy") and _several_cores(s),
+            settings=_one(spinning=False),
+        ),
+        Row(
+            why="small operators lose more at the barrier than they gain from another core",
+            applies=_several_cores,
+            settings=_fewer_threads,
+        ),
+        Row(
+            why="hardware threads can hide memory latency",
+            applies=_smt,
+            settings=_all_hardware_threads,
+        ),
+        Row(
+            why="layout changes of the highest level do not pay for every model",
+            applies=_always,
+            settings=_one(graph_optimization="extended"),
+        ),
+    ),
+    "openvino": (
+        _DEFAULTS,
+        Row(
+            why="parallel streams raise throughput where several queries are in flight",
+            applies=lambda s: s.wants_throughput and _several_cores(s),
+            settings=_one(mode="throughput"),
+        ),
+        Row(
+            why="one stream per core",
+            applies=lambda s: s.wants_throughput and _several_cores(s),
+            settings=_streams,
+        ),
+        Row(
+            why="the default may compute in bfloat16 here; this keeps float32",
+            applies=_has_bf16,
+            settings=_one(precision="float32"),
+        ),
+        Row(
+            why="small operators lose more at the barrier than they gain from another core",
+            applies=_several_cores,
+            settings=_fewer_threads,
+        ),
+        Row(
+            why="hardware threads can hide memory latency",
+            applies=_smt,
+            settings=_all_hardware_threads,
+        ),
+    ),
+}
+
+
+def backend_plan(backend: str, situation: Situation) -> tuple[BackendPlan, tuple[str, ...]]:
+    """The settings worth trying on one backend, and why each is there.
+
+    A backend without a row in the table runs with its defaults.
+    """
+    chosen: dict[Settings, str] = {}
+    left_out = 0
+    for row in SETTINGS.get(backend, (_DEFAULTS,)):
+        if not row.applies(situation):
+            continue
+        for settings in row.settings(situation):
+            if settings in chosen:
+                continue
+            if len(chosen) == MAX_SETTINGS:
+                left_out += 1
+                continue
+            chosen[settings] = row.why
+    notes = [f"{backend} ({s.describe()}): {why}" for s, why in chosen.items()]
+    if left_out:
+        notes.append(f"{backend}: {left_out} more settings left out, {MAX_SETTINGS} are tried")
+    return BackendPlan(backend=backend, settings=tuple(chosen)), tuple(notes)

@@ -1,0 +1,1 @@
+"""The performance model: pure arithmetic, no input or output."""

@@ -1,0 +1,1 @@
+"""Step 2: which hardware can do it, at what margin."""
