@@ -106,6 +106,8 @@ class TransformRequest:
         model: the ONNX file to adapt (shapes fixed where the plan says so).
         calibration: ``.npz`` with one array per input, shape (queries, *input shape), or None.
         folder: empty folder to write into; the pass writes nowhere else.
+        device: where the result is meant to run; decides number formats by what the
+            hardware has. None: the most cautious choice.
     """
 
     recipe: Recipe
@@ -113,6 +115,7 @@ class TransformRequest:
     summary: ModelSummary
     calibration: Path | None
     folder: Path
+    device: Device | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

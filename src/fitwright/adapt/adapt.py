@@ -1,0 +1,212 @@
+"""Apply chains of recipes, each in a child process; the result is a variant or a reason."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fitwright.adapt.calibration import calibration_note
+from fitwright.adapt.legality import legal
+from fitwright.adapt.variants import scratch, stored, variant_id, variant_path
+from fitwright.errors import FitwrightError, RunStopped
+from fitwright.ports import ChildLimits, Executor, Transform, TransformRequest, TransformResult
+from fitwright.records.device import Device
+from fitwright.records.model import ModelSummary
+from fitwright.records.recipe import Int8Static, Recipe, Skipped, Variant, title
+from fitwright.records.record import Record
+
+RecipeKey = tuple[type[Record], str]
+Transforms = Mapping[RecipeKey, Transform]
+
+NEEDS_CALIBRATION = (Int8Static,)
+
+
+def recipe_key(recipe: Recipe) -> RecipeKey:
+    """How the table of passes is keyed: the recipe's type and its toolkit, or ``""``."""
+    return type(recipe), getattr(recipe, "toolkit", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What every step of a chain needs besides the recipe.
+
+    Attributes:
+        folder: the run's ``variants/``.
+        limits: for each pass on its own.
+    """
+
+    summary: ModelSummary
+    device: Device
+    transforms: Transforms
+    executor: Executor
+    limits: ChildLimits
+    calibration: Path | None
+    folder: Path
+
+
+def adapt(
+    original: Variant,
+    chain: tuple[Recipe, ...],
+    *,
+    summary: ModelSummary,
+    device: Device,
+    transforms: Transforms,
+    executor: Executor,
+    limits: ChildLimits,
+    calibration: Path | None,
+    folder: Path,
+) -> Variant | Skipped:
+    """The model after every recipe of the chain, or why there is none.
+
+    Each recipe runs in a fresh child on the output of the one before. A recipe that finds
+    nothing to change is left out of the result's chain, with a note; when it is the last one
+    the chain is skipped. Nothing half-written stays behind, whatever happens.
+
+    Args:
+        original: where to start; the recipes it already carries are kept in front.
+        chain: applied in order.
+        summary: of the original model.
+        device: where the result is meant to run.
+        transforms: the table of passes, by `recipe_key`.
+        executor: runs each pass in a child.
+        limits: clock and memory of each child.
+        calibration: ``.npz`` of `write_calibration`, for recipes that need activation ranges.
+        folder: the run's ``variants/``; paths in a variant are relative to its parent.
+
+    Raises:
+        RunStopped: the disk is full or may not be written; the run can resume later.
+    """
+    workshop = Workshop(
+        summary=summary,
+        device=device,
+        transforms=transforms,
+        executor=executor,
+        limits=limits,
+        calibration=calibration,
+        folder=folder,
+    )
+    return _followed(original, chain, workshop, made={})
+
+
+def adapt_all(
+    original: Variant, chains: Sequence[tuple[Recipe, ...]], *, workshop: Workshop
+) -> Iterator[Variant | Skipped]:
+    """Each chain in turn; what chains begin with in common is made once.
+
+    A chain whose result is byte for byte an earlier variant comes back as `Skipped`.
+    """
+    made: dict[tuple[Recipe, ...], Variant | Skipped] = {}
+    seen = {original.id: original.title}
+    for chain in chains:
+        outcome = _followed(original, chain, workshop, made=made)
+        if isinstance(outcome, Variant) and outcome.id in seen:
+            reason = f"same file as {seen[outcome.id]}"
+            outcome = Skipped(recipes=chain, reason=reason)
+        elif isinstance(outcome, Variant):
+            seen[outcome.id] = outcome.title
+        yield outcome
+
+
+def _followed(
+    original: Variant,
+    chain: tuple[Recipe, ...],
+    workshop: Workshop,
+    *,
+    made: dict[tuple[Recipe, ...], Variant | Skipped],
+) -> Variant | Skipped:
+    if why := legal((*original.recipes, *chain)):
+        return Skipped(recipes=chain, reason=why)
+    current = original
+    for length, recipe in enumerate(chain, start=1):
+        prefix = chain[:length]
+        if prefix not in made:
+            made[prefix] = _step(current, recipe, workshop)
+        outcome = made[prefix]
+        if isinstance(outcome, Skipped):
+            return outcome.model_copy(update={"recipes": chain})
+        if outcome.recipes == current.recipes and length == len(chain):
+            return Skipped(recipes=chain, reason=outcome.notes[-1])
+        current = outcome
+    return current
+
+
+def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Skipped:
+    """One recipe on one variant; the same variant with a note when nothing changes."""
+    if why := _refusal(recipe, workshop):
+        return Skipped(recipes=(recipe,), reason=f"{title(recipe)}: {why}")
+    started = time.monotonic()
+    with scratch(workshop.folder) as making:
+        request = TransformRequest(
+            recipe=recipe,
+            model=variant_path(variant, workshop.folder.parent).resolve(),
+            summary=workshop.summary,
+            calibration=workshop.calibration if isinstance(recipe, NEEDS_CALIBRATION) else None,
+            folder=making,
+            device=workshop.device,
+        )
+        transform = workshop.transforms[recipe_key(recipe)]
+        try:
+            result = workshop.executor.call(transform, workshop.limits, request)
+        except RunStopped:
+            raise
+        except FitwrightError as error:
+            return Skipped(recipes=(recipe,), reason=f"{title(recipe)}: {_cause(error)}")
+        return _outcome(variant, request, result, workshop, seconds=time.monotonic() - started)
+
+
+def _refusal(recipe: Recipe, workshop: Workshop) -> str | None:
+    transform = workshop.transforms.get(recipe_key(recipe))
+    if transform is None:
+        return "no backend of this installation applies it"
+    if isinstance(recipe, NEEDS_CALIBRATION) and workshop.calibration is None:
+        return "it needs calibration data and there is none"
+    return transform.refuses(recipe, workshop.summary, workshop.device)
+
+
+def _cause(error: FitwrightError) -> str:
+    """First sentence of what went wrong, short enough for a table."""
+    first = error.rule.strip().split("\n")[0].split(". ")[0].rstrip(".")
+    return first if len(first) <= 300 else first[:299] + "…"
+
+
+def _outcome(
+    variant: Variant,
+    request: TransformRequest,
+    result: TransformResult,
+    workshop: Workshop,
+    *,
+    seconds: float,
+) -> Variant | Skipped:
+    recipe = request.recipe
+    if not result.modified:
+        why = "; ".join(result.notes) or "nothing to change"
+        notes = (*variant.notes, f"{title(recipe)}: {why}")
+        return variant.model_copy(update={"notes": notes})
+    backends = tuple(name for name in variant.backends if name in result.backends)
+    if not backends:
+        return Skipped(
+            recipes=(recipe,),
+            reason=f"{title(recipe)}: it needs {' or '.join(result.backends)}, but "
+            f"{variant.title} runs on {' or '.join(variant.backends)} only",
+        )
+    like = variant.model_copy(
+        update={
+            "format": result.format,
+            "backends": backends,
+            "settings": variant.settings.merged(result.settings),
+            "seconds": variant.seconds + seconds,
+            "notes": (*variant.notes, *_notes(request, result)),
+        }
+    )
+    recipes = (*variant.recipes, recipe)
+    if result.file.resolve() == request.model:
+        name = variant_id(like.sha256, like.settings)
+        return like.model_copy(update={"id": name, "recipes": recipes, "format": variant.format})
+    return stored(request.folder, result.file, folder=workshop.folder, recipes=recipes, like=like)
+
+
+def _notes(request: TransformRequest, result: TransformResult) -> tuple[str, ...]:
+    origin = calibration_note(request.calibration) if request.calibration else None
+    return (*result.notes, *((origin,) if origin else ()))

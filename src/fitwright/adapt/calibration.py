@@ -1,0 +1,71 @@
+"""Calibration data as a file: which queries, how many, and where they came from."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from fitwright.ports import Samples
+from fitwright.records.model import ModelSummary
+from fitwright.records.run import write_atomically
+
+FEWEST, MOST = 32, 128
+# Calibration runs the float model without graph optimisation; 20 GFLOP/s is a slow core's
+# rate there, and 20 s is what calibration may take of a fit of some minutes.
+_FLOP_BUDGET = 20e9 * 20.0
+_MAX_BYTES = 256 << 20
+
+
+def num_calibration_queries(summary: ModelSummary) -> int:
+    """How many queries to calibrate on: 32 for a heavy model, up to 128 for a light one."""
+    flops_per_query = summary.flops + summary.elementwise_flops
+    affordable = int(_FLOP_BUDGET / max(flops_per_query, 1))
+    return min(max(affordable, FEWEST), MOST)
+
+
+def write_calibration(samples: Samples, out: Path, *, num_queries: int = FEWEST) -> str:
+    """Write the calibration ``.npz`` and, beside it, a sentence on its origin.
+
+    The queries are spread evenly over the samples, because data is often sorted by class.
+
+    Args:
+        samples: queries set apart for calibration, never used to judge accuracy.
+        out: ``….npz``; one array per input, shape (queries, *input shape).
+        num_queries: at most this many; fewer when the samples or 256 MiB run out.
+
+    Returns:
+        The sentence, e.g. ``calibrated on 64 samples of the contract's data``.
+    """
+    per_query_bytes = sum(array[:1].nbytes for array in samples.inputs.values())
+    num = min(num_queries, samples.num_queries, max(1, _MAX_BYTES // max(per_query_bytes, 1)))
+    picked = np.linspace(0, samples.num_queries - 1, num).round().astype(int)
+    content = io.BytesIO()
+    np.savez(content, **{name: array[picked] for name, array in samples.inputs.items()})
+    write_atomically(out, content.getvalue())
+    note = _origin(samples, num)
+    write_atomically(_note_file(out), note.encode())
+    return note
+
+
+def _origin(samples: Samples, num_queries: int) -> str:
+    per_query = next(iter(samples.inputs.values())).shape[1:2]
+    batch = f" of batch {per_query[0]}" if per_query and per_query[0] > 1 else ""
+    noun = "sample" if num_queries == 1 else "samples"
+    if samples.origin == "contract":
+        return f"calibrated on {num_queries} {noun}{batch} of the contract's data"
+    return (
+        f"calibrated on {num_queries} synthetic {noun}{batch} drawn from the stated input "
+        "ranges; real data would place the int8 ranges better"
+    )
+
+
+def calibration_note(calibration: Path) -> str | None:
+    """The sentence `write_calibration` left beside the file, if any."""
+    file = _note_file(calibration)
+    return file.read_text() if file.is_file() else None
+
+
+def _note_file(calibration: Path) -> Path:
+    return calibration.with_suffix(".txt")

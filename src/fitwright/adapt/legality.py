@@ -1,0 +1,77 @@
+"""Which recipes may follow which, as one visible table of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from fitwright.records.recipe import (
+    Bf16,
+    FixShapes,
+    Fp16Weights,
+    Int4Weights,
+    Int8Dynamic,
+    Int8Static,
+    Int8Weights,
+    Recipe,
+    title,
+)
+
+QUANTISED = (Int8Static, Int8Dynamic, Int8Weights, Int4Weights)
+STORED = (Fp16Weights, *QUANTISED)
+
+Chain = Sequence[Recipe]
+Rule = tuple[Callable[[Chain], bool], str]
+
+
+def _repeats(chain: Chain) -> bool:
+    kinds = [recipe.kind for recipe in chain]
+    return len(set(kinds)) < len(kinds)
+
+
+def _shapes_late(chain: Chain) -> bool:
+    return any(isinstance(recipe, FixShapes) for recipe in chain[1:])
+
+
+def _bf16_early(chain: Chain) -> bool:
+    return any(isinstance(recipe, Bf16) for recipe in chain[:-1])
+
+
+def _stored_twice(chain: Chain) -> bool:
+    return sum(isinstance(recipe, STORED) for recipe in chain) > 1
+
+
+def _ir_continues(chain: Chain) -> bool:
+    return any(
+        getattr(recipe, "toolkit", None) == "nncf" and not isinstance(after, Bf16)
+        for recipe, after in pairwise(chain)
+    )
+
+
+def _bf16_on_onnxruntime_form(chain: Chain) -> bool:
+    return isinstance(chain[-1], Bf16) and any(
+        isinstance(recipe, Int8Dynamic)
+        or (isinstance(recipe, Int4Weights) and recipe.toolkit == "onnxruntime")
+        for recipe in chain
+    )
+
+
+# Each row: what must not hold, and the sentence shown when it does.
+RULES: tuple[Rule, ...] = (
+    (lambda chain: not chain, "a chain needs at least one recipe"),
+    (_repeats, "a recipe is applied once"),
+    (_shapes_late, "fix_shapes comes first: the other recipes rely on known shapes"),
+    (_bf16_early, "bf16 comes last: it is a setting of the backend, not a change of the file"),
+    (_stored_twice, "weights are stored in one narrow form only, so one of fp16 and int is chosen"),
+    (_ir_continues, "NNCF writes OpenVINO's own format, which only bf16 may follow"),
+    (_bf16_on_onnxruntime_form, "bf16 is OpenVINO's, and this form runs on ONNX Runtime only"),
+)
+
+
+def legal(chain: Sequence[Recipe]) -> str | None:
+    """Why the recipes may not follow each other in this order, or None when they may."""
+    for breaks, sentence in RULES:
+        if breaks(chain):
+            names = " + ".join(title(recipe) for recipe in chain) or "(empty)"
+            return f"{names}: {sentence}"
+    return None
