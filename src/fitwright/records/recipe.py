@@ -114,7 +114,18 @@ class Skipped(Record):
 
 
 class Adapted(Record):
-    """`4-adapted.json`: every variant made and every recipe skipped."""
+    """`4-adapted.json`: every variant made and every recipe skipped.
+
+    Attributes:
+        variants: the original first.
+        chains: every chain of recipes asked for so far, made or skipped, in order. A
+            variant's own chain can be shorter: recipes that found nothing to do are left out.
+    """
 
     variants: tuple[Variant, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    chains: tuple[tuple[Recipe, ...], ...] = ()
+
+    def variant(self, id_: str) -> Variant:
+        """The variant of that id; it must exist."""
+        return next(v for v in self.variants if v.id == id_)

@@ -56,13 +56,12 @@ def _steps(
     adapted: Adapted,
     trials: Sequence[Trial],
 ) -> Iterator[Make | Try]:
-    by_chain = {v.recipes: v for v in adapted.variants}
-    skipped = {s.recipes for s in adapted.skipped}
-    yield from _defaults(plan, by_chain[()], round_=1)
+    original, *variants = adapted.variants
+    yield from _defaults(plan, original, round_=1)
+    for variant in variants:
+        yield from _defaults(plan, variant, round_=2)
     for chain in chains:
-        if chain in by_chain:
-            yield from _defaults(plan, by_chain[chain], round_=2)
-        elif chain not in skipped:
+        if chain not in adapted.chains:
             yield Make(chain=chain)
     yield from _tuned(plan, adapted, trials)
 

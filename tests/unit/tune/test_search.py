@@ -77,7 +77,9 @@ def test_the_search_starts_with_the_original_on_every_backend_then_adapts() -> N
     while step := propose(plan(ONE), chains=CHAINS, adapted=adapted, trials=trials):
         if isinstance(step, Make):
             seen.append(f"make {len(step.chain)}")
-            adapted = Adapted(variants=(*adapted.variants, next(made)))
+            adapted = Adapted(
+                variants=(*adapted.variants, next(made)), chains=(*adapted.chains, step.chain)
+            )
             continue
         seen.append(
             f"{step.candidate.variant_id}/{step.candidate.backend}/{step.candidate.settings.describe()}"
@@ -104,7 +106,9 @@ def test_the_search_starts_with_the_original_on_every_backend_then_adapts() -> N
 
 def test_a_skipped_chain_is_not_made_again() -> None:
     adapted = Adapted(
-        variants=(ORIGINAL,), skipped=tuple(Skipped(recipes=c, reason="x") for c in CHAINS)
+        variants=(ORIGINAL,),
+        skipped=tuple(Skipped(recipes=c, reason="x") for c in CHAINS),
+        chains=CHAINS,
     )
     tried = [
         trial(0, ORIGINAL, "a", decision="accepted", round_=1),
