@@ -1,0 +1,1 @@
+"""What the user takes home: the report and the bundle."""

@@ -1,0 +1,275 @@
+"""The tables of a run as rows of text; the terminal and the report print the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fitwright import units
+from fitwright.deliver.wording import (
+    TECHNIQUES,
+    bound_text,
+    factor_interval,
+    factor_text,
+    figure_text,
+    figure_title,
+    interval_text,
+    plain,
+    times,
+)
+from fitwright.records.figure import Figure
+from fitwright.records.ledger import Ledger
+from fitwright.records.trial import Trial
+from fitwright.records.verdict import LimitVerdict, Verdict
+
+VERDICT_HEADERS = ("limit", "bound", "measured", "interval", "label", "status")
+BEFORE_AFTER_HEADERS = ("figure", "baseline", "artefact", "change")
+LEDGER_HEADERS = ("technique", "step", "quantity", "factor", "interval", "label")
+TRIAL_HEADERS = ("trial", "candidate", "p50 latency", "against incumbent", "decision", "reason")
+
+BEFORE_AFTER = (
+    "latency_p50",
+    "latency_p90",
+    "latency_p95",
+    "latency_p99",
+    "latency_mean",
+    "throughput",
+    "load_time",
+    "peak_memory",
+    "size",
+    "energy",
+    "cost",
+    "accuracy",
+    "accuracy_drop",
+    "top1_agreement",
+    "relative_l2",
+)
+_GAIN_WHEN_LARGER = frozenset({"throughput", "accuracy", "top1_agreement"})
+_NO_RATIO = frozenset({"accuracy", "accuracy_drop", "top1_agreement", "relative_l2"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitRow:
+    """One limit of the contract: `VERDICT_HEADERS`."""
+
+    limit: str
+    bound: str
+    measured: str
+    interval: str
+    label: str
+    status: str
+    note: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row in the order of its headers."""
+        return (self.limit, self.bound, self.measured, self.interval, self.label, self.status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeforeAfterRow:
+    """One figure of the baseline and the artefact: `BEFORE_AFTER_HEADERS`.
+
+    Attributes:
+        change: the factor gained (above 1× is better), or the difference for accuracy.
+        gain: the same as a number, None where there is no ratio.
+    """
+
+    figure: str
+    before: Figure | None
+    after: Figure | None
+    change: str
+    gain: float | None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row in the order of its headers."""
+        before, after = (figure_text(f) if f else "–" for f in (self.before, self.after))
+        return (self.figure, before, after, self.change)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRow:
+    """One accepted step, or one of the closing lines (`is_total`): `LEDGER_HEADERS`."""
+
+    technique: str
+    step: str
+    quantity: str
+    factor: str
+    interval: str
+    label: str
+    source: str
+    is_total: bool = False
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row in the order of its headers."""
+        return (
+            self.technique,
+            self.step,
+            self.quantity,
+            self.factor,
+            self.interval,
+            self.label,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """One trial: `TRIAL_HEADERS`."""
+
+    number: int
+    candidate: str
+    stage: str
+    latency: str
+    ratio: str
+    decision: str
+    reason: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row in the order of its headers."""
+        return (
+            str(self.number),
+            self.candidate,
+            self.latency,
+            self.ratio,
+            self.decision,
+            self.reason,
+        )
+
+
+def verdict_rows(verdict: Verdict) -> list[LimitRow]:
+    """Limit by limit, in the contract's order."""
+    return [
+        LimitRow(
+            limit=figure_title(row.limit.name),
+            bound=bound_text(row.limit),
+            measured=figure_text(row.figure),
+            interval=interval_text(row.figure),
+            label=row.figure.label,
+            status=row.status,
+            note=plain(row.note, longest=400),
+        )
+        for row in verdict.limits
+    ]
+
+
+def before_after_rows(baseline: Trial, artefact: Trial) -> list[BeforeAfterRow]:
+    """Every figure either of the two trials has, in a fixed order."""
+    present = baseline.figures.keys() | artefact.figures.keys()
+    return [
+        _before_after(name, baseline.figures.get(name), artefact.figures.get(name))
+        for name in BEFORE_AFTER
+        if name in present
+    ]
+
+
+def _before_after(name: str, before: Figure | None, after: Figure | None) -> BeforeAfterRow:
+    gain = None if name in _NO_RATIO else _gain(name, before, after)
+    change = times(gain) if gain is not None else _difference(name, before, after)
+    return BeforeAfterRow(
+        figure=figure_title(name), before=before, after=after, change=change, gain=gain
+    )
+
+
+def _gain(name: str, before: Figure | None, after: Figure | None) -> float | None:
+    """How many times better the artefact is; None without two numbers above zero."""
+    if before is None or after is None or not before.value or not after.value:
+        return None
+    ratio = after.value / before.value
+    return ratio if name in _GAIN_WHEN_LARGER else 1 / ratio
+
+
+def _difference(name: str, before: Figure | None, after: Figure | None) -> str:
+    """Signed change of a share; empty for distances, which are against the original already."""
+    if name not in ("accuracy", "top1_agreement") or before is None or after is None:
+        return ""
+    if before.value is None or after.value is None:
+        return ""
+    return f"{after.value - before.value:+.3g}"
+
+
+def ledger_rows(ledger: Ledger) -> list[LedgerRow]:
+    """The accepted steps, then product, total, interaction, storage and energy."""
+    steps = [
+        _ledger_row(TECHNIQUES[e.technique], plain(e.step), e.quantity, e.factor)
+        for e in ledger.entries
+    ]
+    totals = [
+        _ledger_row("product of the steps", "", "speed", ledger.product, is_total=True),
+        _ledger_row("total, one interleaved run", "", "speed", ledger.total, is_total=True),
+        _ledger_row("interaction", "total ÷ product", "", ledger.interaction, is_total=True),
+        _ledger_row("storage", "", "storage", ledger.storage, is_total=True),
+        _ledger_row("energy", "", "energy", ledger.energy, is_total=True),
+    ]
+    return steps + totals
+
+
+def _ledger_row(
+    technique: str, step: str, quantity: str, factor: Figure, *, is_total: bool = False
+) -> LedgerRow:
+    return LedgerRow(
+        technique=technique,
+        step=step,
+        quantity=quantity,
+        factor=factor_text(factor),
+        interval=factor_interval(factor),
+        label=factor.label,
+        source=plain(factor.source, longest=240),
+        is_total=is_total,
+    )
+
+
+def trial_rows(trials: Sequence[Trial]) -> list[TrialRow]:
+    """Every trial, rejected and failed ones too."""
+    return [
+        TrialRow(
+            number=trial.number,
+            candidate=plain(trial.candidate.describe()),
+            stage=trial.stage,
+            latency=_latency(trial),
+            ratio=_ratio(trial),
+            decision=trial.decision,
+            reason=_reason(trial),
+        )
+        for trial in trials
+    ]
+
+
+def _latency(trial: Trial) -> str:
+    figure = trial.figures.get("latency_p50") or trial.figures.get("latency_mean")
+    return figure_text(figure) if figure else "–"
+
+
+def _ratio(trial: Trial) -> str:
+    c = trial.comparison
+    if c is None:
+        return "–"
+    return f"{times(c.ratio)} ({times(c.low).removesuffix('×')} – {times(c.high)})"
+
+
+def _reason(trial: Trial) -> str:
+    reason = plain(trial.reason, longest=400)
+    if trial.failure is None:
+        return reason
+    cause = f"{trial.failure.cause.replace('_', ' ')}: {plain(trial.failure.detail, longest=400)}"
+    return cause if not reason or reason in cause else f"{reason} ({cause})"
+
+
+def headline(verdict: Verdict) -> str:
+    """One line: ``Contract met: p99 latency 1.9 ms (limit 5 ms), …``."""
+    if not verdict.limits:
+        gain = factor_text(verdict.speedup)
+        return f"No limit was set: fastest verified artefact, {gain} the baseline"
+    order = {"missed": 0, "undecided": 1, "met": 2}
+    rows = sorted(verdict.limits, key=lambda row: order[row.status])
+    told = [row for row in rows if row.status == verdict.status]
+    return f"Contract {verdict.status}: " + ", ".join(_against(row) for row in told)
+
+
+def _against(row: LimitVerdict) -> str:
+    bound = units.show(row.limit.bound, row.limit.unit)
+    word = "limit" if row.limit.sense == "at_most" else "at least"
+    value = "unavailable" if row.figure.value is None else figure_text(row.figure)
+    return f"{figure_title(row.limit.name)} {value} ({word} {bound})"

@@ -1,0 +1,115 @@
+"""How figures, limits and names read: one voice for the report and the terminal."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+
+from fitwright import units
+from fitwright.records.figure import Figure
+from fitwright.records.need import Limit
+
+LONGEST_NAME = 160
+_TITLES = {
+    "latency_mean": "mean latency",
+    "peak_memory": "peak memory",
+    "load_time": "load time",
+    "energy": "energy per inference",
+    "cost": "cost per million",
+    "size": "artefact size",
+    "accuracy_drop": "accuracy drop",
+    "relative_l2": "relative L2 distance",
+    "agreement": "relative L2 distance",
+    "top1_agreement": "top-1 agreement",
+    "achieved_flops": "achieved FLOP/s",
+    "achieved_bandwidth": "achieved bandwidth",
+}
+TECHNIQUES = {
+    "hardware_acceleration": "hardware acceleration",
+    "heterogeneous_computing": "heterogeneous computing",
+    "distributed_computing": "distributed computing",
+    "compression": "compression",
+    "memory_optimisation": "memory optimisation",
+    "energy_efficiency": "energy efficiency",
+}
+
+
+def figure_title(name: str) -> str:
+    """``latency_p99`` -> ``p99 latency``; unknown names lose their underscores only."""
+    if name.startswith("latency_p"):
+        return f"{name.removeprefix('latency_')} latency"
+    return _TITLES.get(name, plain(name.replace("_", " ")))
+
+
+def plain(text: str, *, longest: int = LONGEST_NAME) -> str:
+    """One line of text a stranger wrote, without control or direction characters, cut."""
+    kept = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    kept = " ".join(kept.split())
+    return kept if len(kept) <= longest else kept[: longest - 1] + "…"
+
+
+def rounded(value: float, digits: int) -> float:
+    """`value` to that many significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+def _digits(figure: Figure) -> int:
+    """How many digits the interval supports: two when it is wider than ±5 %, else three."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return 3
+    half_width = (figure.high - figure.low) / 2
+    if figure.unit == "" and half_width <= 0.005 * abs(figure.value):
+        return 4
+    return 2 if half_width > 0.05 * abs(figure.value) else 3
+
+
+def figure_text(figure: Figure) -> str:
+    """The value with its unit; ``≈`` before an estimate; the reason when there is none."""
+    if figure.value is None:
+        return f"unavailable: {plain(figure.source)}" if figure.source else "unavailable"
+    mark = "≈ " if figure.label == "estimated" else ""
+    return mark + units.show(rounded(figure.value, _digits(figure)), figure.unit)
+
+
+def interval_text(figure: Figure) -> str:
+    """``1.86 – 1.94 ms``; empty when the figure carries no interval."""
+    if figure.low is None or figure.high is None or figure.low == figure.high:
+        return ""
+    low, high = (units.show(rounded(v, 3), figure.unit) for v in (figure.low, figure.high))
+    if low == high:
+        return ""
+    return f"{_without_shared_unit(low, high)} – {high}"
+
+
+def _without_shared_unit(low: str, high: str) -> str:
+    low_number, _, low_unit = low.partition(" ")
+    return low_number if low_unit == high.partition(" ")[2] else low
+
+
+def factor_text(figure: Figure) -> str:
+    """``2.31×``; the reason when there is no factor."""
+    if figure.value is None:
+        return figure_text(figure)
+    mark = "≈ " if figure.label == "estimated" else ""
+    return f"{mark}{times(figure.value)}"
+
+
+def factor_interval(figure: Figure) -> str:
+    """``2.2 – 2.4×``; empty when the factor carries no interval."""
+    if figure.low is None or figure.high is None or figure.low == figure.high:
+        return ""
+    low, high = times(figure.low), times(figure.high)
+    return "" if low == high else f"{low.removesuffix('×')} – {high}"
+
+
+def times(ratio: float) -> str:
+    """``2.3142`` -> ``2.31×``."""
+    return f"{ratio:.3g}×" if abs(ratio) < 1000 else f"{ratio:,.0f}×"
+
+
+def bound_text(limit: Limit) -> str:
+    """``≤ 5 ms`` or ``≥ 200 /s``."""
+    sign = "≤" if limit.sense == "at_most" else "≥"
+    return f"{sign} {units.show(limit.bound, limit.unit)}"
