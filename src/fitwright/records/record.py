@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 SCHEMA_VERSION = 1
 
@@ -20,6 +20,14 @@ class Record(BaseModel):
         use_enum_values=False,
         protected_namespaces=(),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_computed(cls, data: object) -> object:
+        """What `to_json` writes for the reader's comfort is computed again when read back."""
+        if not isinstance(data, dict) or not cls.model_computed_fields:
+            return data
+        return {k: v for k, v in data.items() if k not in cls.model_computed_fields}
 
     def to_json(self) -> str:
         """Stable text: sorted by declaration, two spaces, newline at the end."""
