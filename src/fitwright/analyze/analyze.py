@@ -1,0 +1,217 @@
+"""Step 1: contract and model become `Need`, `ModelSummary`, data and reference outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitwright.analyze.complaints import did_you_mean
+from fitwright.analyze.contract import FLOOR_RANGE, resolved
+from fitwright.analyze.need import need_of
+from fitwright.analyze.samples import Split, load_samples, source_arrays
+from fitwright.analyze.signature import Signature, read_signature, symbols_from_arrays
+from fitwright.analyze.user_code import is_reference, load_function
+from fitwright.errors import ContractError, ModelRefused, TrialFailed
+from fitwright.graph.summary import summarize
+from fitwright.ports import Array, ChildLimits, Executor, Runtime, Samples, Tensors
+from fitwright.records.contract import Contract
+from fitwright.records.model import ModelSummary
+from fitwright.records.need import Analysis
+from fitwright.records.plan import Settings
+
+READING_S = 60.0
+"""Reading and counting take seconds even for gigabytes; past this the file is refused."""
+
+REFERENCE_SETTINGS = Settings(precision="float32", graph_optimization="basic")
+"""How the original is run for its reference outputs: full precision, little rewriting."""
+
+Metric = str | Callable[[Tensors, Array], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analyzed:
+    """What the rest of the run builds on.
+
+    Attributes:
+        analysis: the record of this step.
+        model: the original file.
+        split: queries for calibration and, apart, for judging.
+        reference: the original's outputs on ``split.evaluation``, shape (queries, *output).
+        metric: a name that `analyze` was told is known, ``agreement``, or the user's function.
+    """
+
+    analysis: Analysis
+    model: Path
+    split: Split
+    reference: Tensors
+    metric: Metric
+
+
+def analyze(
+    contract: Contract,
+    *,
+    folder: Path,
+    executor: Executor,
+    runtime: Runtime,
+    limits: ChildLimits,
+    classifier_check: Callable[[Tensors], bool],
+    metrics: Collection[str] = tuple(FLOOR_RANGE),
+    seed: int = 0,
+) -> Analyzed:
+    """Read, count, load the data and run the original once.
+
+    Args:
+        contract: what must hold.
+        folder: where the contract's relative paths start.
+        executor: runs everything that touches the model in a child process.
+        runtime: the backend that gives the reference outputs.
+        limits: of each child.
+        classifier_check: whether reference outputs are those of a trained classifier.
+        metrics: names of the metrics that can be computed.
+        seed: of the split and of synthetic data.
+
+    Raises:
+        ModelRefused: the model is broken, hostile, too slow to read, does not run, or
+            gives NaN.
+        ContractError: the contract does not fit the model.
+        DataError: the data does not fit the model.
+    """
+    model = resolved(contract.model, folder)
+    arrays = source_arrays(contract.data, folder) if contract.data else {}
+    shapes = {name: a.shape for name, a in arrays.items()}
+    summary, signature = _read(model, contract, executor=executor, limits=limits, arrays=shapes)
+    split = load_samples(
+        contract,
+        folder,
+        summary,
+        seed=seed,
+        index_bounds=signature.index_bounds,
+        arrays=arrays or None,
+    )
+    metric = _loaded_metric(contract, folder)
+    reference = reference_outputs(
+        model, split.evaluation, executor=executor, runtime=runtime, limits=limits
+    )
+    check_top1 = summary.is_classifier_shape and classifier_check(reference)
+    need = need_of(contract, summary, split, check_top1=check_top1, metrics=metrics)
+    return Analyzed(
+        analysis=Analysis(need=need, summary=summary),
+        model=model,
+        split=split,
+        reference=reference,
+        metric=metric or need.metric,
+    )
+
+
+def summarize_safely(
+    model: Path,
+    contract: Contract,
+    *,
+    executor: Executor,
+    limits: ChildLimits,
+    arrays: Mapping[str, tuple[int, ...]] | None = None,
+) -> ModelSummary:
+    """The model's summary, read in a child process under a clock and a memory limit.
+
+    Args:
+        model: the ONNX file.
+        contract: its shapes and batch bind the symbolic sizes.
+        executor: where the child runs.
+        limits: the child's; reading never gets more than `READING_S`.
+        arrays: shapes of the user's arrays, to bind sizes that the contract leaves open.
+
+    Raises:
+        ModelRefused: broken, hostile, or stopped by the clock or the memory limit.
+        ContractError: `shapes` names a symbol that the model does not have.
+    """
+    return _read(model, contract, executor=executor, limits=limits, arrays=arrays or {})[0]
+
+
+def _read(
+    model: Path,
+    contract: Contract,
+    *,
+    executor: Executor,
+    limits: ChildLimits,
+    arrays: Mapping[str, tuple[int, ...]],
+) -> tuple[ModelSummary, Signature]:
+    short = replace(limits, wall_s=min(limits.wall_s, READING_S))
+    try:
+        return executor.call(_summary_and_signature, short, model, contract, dict(arrays))
+    except TrialFailed as error:
+        raise ModelRefused(
+            f"reading {model.name} was stopped: {error.rule}",
+            code="FW240",
+            remedy=f"A sound model is read within seconds (limits: {short.wall_s:g} s, "
+            f"{short.memory_bytes / 2**30:.1f} GiB). Export it again, without nested functions.",
+        ) from error
+
+
+def _summary_and_signature(
+    model: Path, contract: Contract, arrays: Mapping[str, tuple[int, ...]]
+) -> tuple[ModelSummary, Signature]:
+    """Runs in the child."""
+    signature = read_signature(model)
+    for symbol in contract.shapes:
+        if symbol not in signature.symbols:
+            raise ContractError(
+                f"shapes.{symbol}: no input has a free size of that name; "
+                f"{did_you_mean(symbol, signature.symbols)}",
+                code="FW116",
+                remedy="Correct or remove that line under 'shapes:'.",
+            )
+    labels = contract.data.labels if contract.data else "labels"
+    shapes = symbols_from_arrays(signature, arrays, labels=labels) | contract.shapes
+    summary = summarize(model, shapes=shapes, batch=contract.traffic.batch)
+    return summary, signature
+
+
+def reference_outputs(
+    model: Path, samples: Samples, *, executor: Executor, runtime: Runtime, limits: ChildLimits
+) -> dict[str, Array]:
+    """The original's outputs in float32, shape (queries, *output shape).
+
+    Raises:
+        ModelRefused: it cannot be loaded or run within the limits, or gives NaN or infinity.
+    """
+    try:
+        worker = executor.open(runtime, model, REFERENCE_SETTINGS, limits=limits)
+        try:
+            worker.feed(samples.inputs)
+            outputs = worker.outputs()
+        finally:
+            worker.close()
+    except TrialFailed as error:
+        raise ModelRefused(
+            f"the original {model.name} does not run on {runtime.name}: {error.rule}",
+            code="FW241",
+            remedy="Check that it runs by itself, then raise the memory or time limit, "
+            "or state realistic values under 'inputs:' or 'data:'.",
+        ) from error
+    _check_finite(outputs, samples)
+    return outputs
+
+
+def _check_finite(outputs: Mapping[str, Any], samples: Samples) -> None:
+    for name, values in outputs.items():
+        if values.dtype.kind != "f" or bool(np.isfinite(values).all()):
+            continue
+        query = int(np.argwhere(~np.isfinite(values))[0][0])
+        synthetic = samples.origin == "synthetic"
+        raise ModelRefused(
+            f"output '{name}' of the original is not finite on query {query} of "
+            f"{samples.num_queries} ({samples.origin} inputs)",
+            code="FW242",
+            remedy="State the ranges that the model was made for under 'inputs:', or give 'data:'."
+            if synthetic
+            else "The model itself gives NaN or infinity on this data; correct the model or it.",
+        )
+
+
+def _loaded_metric(contract: Contract, folder: Path) -> Callable[..., float] | None:
+    name = contract.data.metric if contract.data else None
+    return load_function(name, folder) if name is not None and is_reference(name) else None

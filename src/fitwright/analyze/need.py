@@ -1,0 +1,200 @@
+"""The contract's words as limits on figures, for this model and this data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fitwright.analyze.complaints import did_you_mean
+from fitwright.analyze.contract import FLOOR_RANGE
+from fitwright.analyze.samples import Split
+from fitwright.errors import ContractError
+from fitwright.records.contract import Agreement, Budget, Contract
+from fitwright.records.model import ModelSummary
+from fitwright.records.need import Limit, Need, Sense
+
+LOWER_IS_BETTER = {"mse"}
+"""Metrics whose `floor` is a ceiling and whose `drop` is a rise."""
+
+_PERCENTILES = (99, 95, 90, 50)
+_PLAIN: tuple[tuple[str, Sense, str], ...] = (
+    ("latency_p50", "at_most", "s"),
+    ("latency_p90", "at_most", "s"),
+    ("latency_p95", "at_most", "s"),
+    ("latency_p99", "at_most", "s"),
+    ("throughput", "at_least", "/s"),
+    ("peak_memory", "at_most", "bytes"),
+    ("energy", "at_most", "J"),
+    ("cost", "at_most", "usd"),
+    ("size", "at_most", "bytes"),
+)
+
+
+def need_of(
+    contract: Contract,
+    summary: ModelSummary,
+    split: Split,
+    *,
+    check_top1: bool,
+    metrics: Collection[str] = tuple(FLOOR_RANGE),
+) -> Need:
+    """What must hold and what ranks candidates.
+
+    Args:
+        contract: the user's promises.
+        summary: the model.
+        split: the data, real or synthetic.
+        check_top1: the original is a trained classifier on this data.
+        metrics: names of the metrics that can be computed; ``module:function`` is always one.
+
+    Raises:
+        ContractError: an accuracy limit without labels, an unknown metric or output.
+    """
+    has_labels = split.evaluation.labels is not None
+    _check_names(contract, summary, metrics)
+    _check_labels(contract, has_labels=has_labels)
+    metric = _metric(contract, summary, split)
+    objective, percentile = _objective(contract)
+    return Need(
+        limits=(*_plain_limits(contract), *_quality_limits(contract, metric, check_top1)),
+        agreement=contract.agreement,
+        traffic=contract.traffic,
+        budget=_budget(contract),
+        objective=objective,
+        percentile=percentile,
+        metric=metric,
+        data_origin=split.evaluation.origin,
+        has_labels=has_labels,
+        check_top1=check_top1,
+        num_calibration=split.calibration.num_queries,
+        num_evaluation=split.evaluation.num_queries,
+        price_usd_per_s=contract.price_usd_per_s,
+        notes=(*split.notes, *_notes(contract, metric, check_top1=check_top1)),
+    )
+
+
+def _plain_limits(contract: Contract) -> list[Limit]:
+    stated = ((name, sense, unit, getattr(contract.limits, name)) for name, sense, unit in _PLAIN)
+    return [
+        Limit(name=name, figure=name, sense=sense, bound=bound, unit=unit)
+        for name, sense, unit, bound in stated
+        if bound is not None
+    ]
+
+
+def _quality_limits(contract: Contract, metric: str, check_top1: bool) -> list[Limit]:
+    """The accuracy limit where stated; otherwise agreement with the original."""
+    accuracy = contract.limits.accuracy
+    if accuracy is None:
+        return _agreement_limits(contract.agreement, check_top1)
+    if accuracy.drop is not None:
+        return [
+            Limit(name="accuracy", figure="accuracy_drop", sense="at_most", bound=accuracy.drop)
+        ]
+    sense: Sense = "at_most" if metric in LOWER_IS_BETTER else "at_least"
+    return [Limit(name="accuracy", figure="accuracy", sense=sense, bound=accuracy.floor or 0.0)]
+
+
+def _agreement_limits(agreement: Agreement, check_top1: bool) -> list[Limit]:
+    close = Limit(
+        name="agreement", figure="relative_l2", sense="at_most", bound=agreement.relative_l2
+    )
+    same = Limit(
+        name="top1_agreement", figure="top1_agreement", sense="at_least", bound=agreement.top1
+    )
+    return [close, same] if check_top1 else [close]
+
+
+def _objective(contract: Contract) -> tuple[str, int]:
+    """What ranks candidates, and the percentile that must be carried by enough samples."""
+    limited = [p for p in _PERCENTILES if getattr(contract.limits, f"latency_p{p}") is not None]
+    percentile = limited[0] if limited else 50
+    offline = contract.traffic.scenario == "offline"
+    wants_rate = contract.limits.throughput is not None and not limited
+    if offline or (wants_rate and contract.traffic.scenario != "server"):
+        return "throughput", percentile
+    return f"latency_p{percentile}", percentile
+
+
+def _budget(contract: Contract) -> Budget:
+    """Without a limit on speed, memory or size there is nothing to stop early for."""
+    if _plain_limits(contract):
+        return contract.budget
+    return contract.budget.model_copy(update={"stop": "exhausted"})
+
+
+def _metric(contract: Contract, summary: ModelSummary, split: Split) -> str:
+    """The metric stated, or the one that the labels suggest."""
+    labels = split.evaluation.labels
+    if labels is None:
+        return "agreement"
+    if contract.data is not None and contract.data.metric is not None:
+        return contract.data.metric
+    if labels.dtype.kind == "f":
+        return "mse"
+    if summary.is_classifier_shape:
+        return "accuracy"
+    raise ContractError(
+        "the labels are whole numbers but the first output is not (samples, classes), so what "
+        "'accuracy' means is open",
+        code="FW117",
+        remedy=f"State data.metric: one of {', '.join(FLOOR_RANGE)}, or package.module:function.",
+    )
+
+
+def _check_names(contract: Contract, summary: ModelSummary, metrics: Collection[str]) -> None:
+    if contract.data is None:
+        return
+    metric, output = contract.data.metric, contract.data.output
+    if metric is not None and ":" not in metric and metric not in metrics:
+        raise ContractError(
+            f"data.metric: unknown metric '{metric}'; {did_you_mean(metric, metrics)}",
+            code="FW117",
+            remedy="Use a known metric, or your own as package.module:function.",
+        )
+    outputs = [o.name for o in summary.outputs]
+    if output is not None and output not in outputs:
+        raise ContractError(
+            f"data.output: the model has no output '{output}'; {did_you_mean(output, outputs)}",
+            code="FW116",
+            remedy="Correct 'data.output'; the first output is judged when it is absent.",
+        )
+
+
+def _check_labels(contract: Contract, *, has_labels: bool) -> None:
+    if has_labels:
+        return
+    data = contract.data
+    asked = (
+        "limits.accuracy"
+        if contract.limits.accuracy is not None
+        else f"data.metric '{data.metric}'"
+        if data is not None and data.metric is not None
+        else None
+    )
+    if asked is None:
+        return
+    name = data.labels if data is not None else "labels"
+    raise ContractError(
+        f"{asked} needs labels, and the data has no array '{name}'",
+        code="FW115",
+        remedy="Add the labels to the data (name them in 'data.labels'), or leave the line out: "
+        "without labels the outputs must agree with the original's ('agreement:').",
+    )
+
+
+def _notes(contract: Contract, metric: str, *, check_top1: bool) -> list[str]:
+    notes: list[str] = []
+    limits = contract.limits
+    if limits.accuracy is None:
+        top1 = f" and top-1 agreement >= {contract.agreement.top1:g}" if check_top1 else ""
+        notes.append(
+            "no accuracy limit: outputs must agree with the original, relative L2 distance <= "
+            f"{contract.agreement.relative_l2:g}{top1} (set under 'agreement:')"
+        )
+    elif metric in LOWER_IS_BETTER:
+        notes.append(f"{metric}: smaller is better; 'floor' is its ceiling, 'drop' its rise")
+    if limits.cost is not None and contract.price_usd_per_s is None:
+        notes.append("cost cannot be decided without a price: add 'price: 0.10 USD/h'")
+    if not _plain_limits(contract) and contract.budget.stop == "met":
+        notes.append("no limit on speed, memory or size: the loop looks for the best in its time")
+    return notes
