@@ -145,7 +145,7 @@ def _read(
     except TrialFailed as error:
         raise ModelRefused(
             f"reading {model.name} was stopped: {error.rule}",
-            code="FW240",
+            code="FW245",
             remedy=f"A sound model is read within seconds (limits: {short.wall_s:g} s, "
             f"{short.memory_bytes / 2**30:.1f} GiB). Export it again, without nested functions.",
         ) from error
@@ -188,7 +188,7 @@ def reference_outputs(
     except TrialFailed as error:
         raise ModelRefused(
             f"the original {model.name} does not run on {runtime.name}: {error.rule}",
-            code="FW241",
+            code="FW246",
             remedy="Check that it runs by itself, then raise the memory or time limit, "
             "or state realistic values under 'inputs:' or 'data:'.",
         ) from error
@@ -205,7 +205,7 @@ def _check_finite(outputs: Mapping[str, Any], samples: Samples) -> None:
         raise ModelRefused(
             f"output '{name}' of the original is not finite on query {query} of "
             f"{samples.num_queries} ({samples.origin} inputs)",
-            code="FW242",
+            code="FW247",
             remedy="State the ranges that the model was made for under 'inputs:', or give 'data:'."
             if synthetic
             else "The model itself gives NaN or infinity on this data; correct the model or it.",

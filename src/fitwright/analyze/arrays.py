@@ -80,7 +80,7 @@ def _check_size(path: Path, num_bytes: int) -> None:
         raise DataError(
             f"{path} declares {bytes_(num_bytes)} of arrays; this machine takes at most "
             f"{bytes_(allowed)} ({MEMORY_SHARE:.0%} of its memory)",
-            code="FW133",
+            code="FW141",
             remedy="Save fewer samples; a few hundred are enough to judge most models.",
         )
 

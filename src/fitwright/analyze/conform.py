@@ -59,7 +59,7 @@ def bound_shape(info: TensorInfo, summary: ModelSummary) -> tuple[int, ...]:
         if bound is None:
             raise DataError(
                 f"the size of axis {axis} ('{size}') of input '{info.name}' is not known",
-                code="FW136",
+                code="FW144",
                 remedy=f"Add 'shapes: {{{size}: 128}}' with the size to optimise for.",
             )
         sizes.append(bound)
@@ -76,7 +76,7 @@ def as_arrays(value: Any, source: str) -> dict[str, Array]:
         raise DataError(
             f"'{source}' must return a mapping from names to arrays; "
             f"it returned {type(value).__name__}",
-            code="FW134",
+            code="FW142",
             remedy="Return {'input': x, 'labels': y}.",
         )
     arrays = {str(name): _plain(str(name), item) for name, item in value.items()}
@@ -146,7 +146,7 @@ def _is_by_query(name: str, array: Array, shape: tuple[int, ...]) -> bool:
     raise DataError(
         f"input '{name}' takes ({', '.join(map(str, shape))}) for one query, so its array needs "
         f"shape (samples{', ' if inner else ''}{inner}); it has {array.shape}",
-        code="FW136",
+        code="FW144",
         remedy="Reshape the array, or set 'shapes:' or 'traffic: {batch: ...}' to what it holds.",
     )
 
@@ -164,7 +164,7 @@ def _check_counts(arrays: Mapping[str, Array]) -> None:
         stated = ", ".join(f"{name}: {n}" for name, n in list(counts.items())[:6])
         raise DataError(
             f"the input arrays differ in length ({stated})",
-            code="FW136",
+            code="FW144",
             remedy="Give every input one row per sample.",
         )
 
@@ -179,7 +179,7 @@ def _check_finite(name: str, array: Array) -> None:
     raise DataError(
         f"array '{name}' holds {array[index]} at index {index} "
         f"({int(bad.sum())} value(s) are not finite)",
-        code="FW138",
+        code="FW146",
         remedy="Clean the data: every input value must be a finite number.",
     )
 
@@ -213,7 +213,7 @@ def _wrong_type(name: str, array: Array, wanted: str, why: str) -> DataError:
     extra = f" with {why}" if why else ""
     return DataError(
         f"input '{name}' takes {wanted}; its array is {array.dtype}{extra}",
-        code="FW137",
+        code="FW145",
         remedy=f"Convert it as the model expects (scaling included), then "
         f"save array.astype('{wanted}').",
     )
@@ -228,7 +228,7 @@ def conformed_labels(labels: Array, rows: Rows, *, summary: ModelSummary, data: 
     if labels.dtype.kind not in "iubf":
         raise DataError(
             f"labels '{data.labels}' are {labels.dtype}; labels must be numbers",
-            code="FW137",
+            code="FW145",
             remedy="Save class indices (0, 1, 2, ...) or target values.",
         )
     expected = rows.num_rows * rows.samples_per_row

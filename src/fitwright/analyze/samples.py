@@ -110,7 +110,7 @@ def _no_array(name: str, role: str, arrays: Mapping[str, Array]) -> DataError:
     return DataError(
         f"the data has no array '{name}' ({role}); {did_you_mean(name, arrays)}; "
         f"it holds {', '.join(sorted(arrays)[:8])}",
-        code="FW135",
+        code="FW143",
         remedy="Name the arrays as the model names its inputs, and the labels in 'data.labels'.",
     )
 
@@ -124,7 +124,7 @@ def _split(
         raise DataError(
             f"{rows.num_rows} sample(s) make {num_queries} querie(s) of {rows.rows_per_query}; "
             "at least 2 are needed, one to calibrate and one to judge",
-            code="FW139",
+            code="FW149",
             remedy="Give more samples (some hundreds judge an accuracy within a few per cent), "
             "or leave 'data:' out to use synthetic inputs.",
         )

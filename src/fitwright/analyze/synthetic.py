@@ -141,7 +141,7 @@ def _numpy_type(info: TensorInfo) -> np.dtype[np.generic]:
         return dtype
     raise DataError(
         f"input '{info.name}' takes {info.dtype}; such values can be neither drawn nor read here",
-        code="FW137",
+        code="FW145",
         remedy="Export the model with numeric inputs (for instance token ids, or float32).",
     )
 

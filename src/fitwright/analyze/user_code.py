@@ -38,7 +38,7 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
         return found
     raise DataError(
         f"{module_name} has no function '{name}'",
-        code="FW134",
+        code="FW142",
         remedy=f"Define it in {module_name} or correct '{reference}' in the contract.",
     )
 
@@ -75,6 +75,6 @@ def _told(reference: str, doing: str) -> Iterator[None]:
         last = " ".join(str(error).split())[:200]
         raise DataError(
             f"{doing} '{reference}' raised {type(error).__name__}: {last}",
-            code="FW134",
+            code="FW142",
             remedy="Correct the function; try it alone in Python from the contract's folder.",
         ) from error
