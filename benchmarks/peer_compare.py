@@ -1,0 +1,210 @@
+"""One interleaved run of the artefact and its peers, each in a process of its own.
+
+Every round runs one short block of each contestant, forwards in even rounds and backwards in
+odd ones (A B C, C B A, ...), so a drift of the machine falls on all of them alike. The first
+run of a block warms the caches that the others used and does not count. A second copy of the
+artefact runs along as a control: by how much it differs from the first is what this method
+cannot tell apart.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitwright.backends import RUNTIMES
+from fitwright.bench.statistics import bootstrap_interval, median_ratio_interval
+from fitwright.executors.local import LocalExecutor
+from fitwright.ports import ChildLimits, Tensors, Worker
+from fitwright.records.plan import Settings
+
+BLOCK_S = 0.3
+MIN_RUNS = 6
+WARM_UP_ROUNDS = 3
+SAME = 0.02  # a ratio within 2 % of 1 counts as equally fast; the control row says how much
+#              two processes running the very same file differ
+SAME_AGREEMENT = 1.1  # distances within 10 % of each other differ by the choice of samples
+LIMITS = ChildLimits(wall_s=300.0, memory_bytes=8 << 30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A model file, how it is run, and what it took to make.
+
+    Attributes:
+        made_s: wall-clock time of the tool that made it, seconds; 0 for plain files.
+        size_bytes: of every file that it needs.
+    """
+
+    name: str
+    backend: str
+    file: Path
+    settings: Settings
+    made_s: float
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one contestant did.
+
+    Attributes:
+        latency_s, latency_low_s, latency_high_s: median over the rounds and its bootstrap
+            interval (95 %).
+        speed, speed_low, speed_high: time of this contestant over time of the artefact,
+            median of the paired rounds and its sign-test interval (95 %); above 1 the
+            artefact is faster.
+        relative_l2: distance of the outputs to the original's, over all held-out queries.
+    """
+
+    name: str
+    latency_s: float
+    latency_low_s: float
+    latency_high_s: float
+    speed: float
+    speed_low: float
+    speed_high: float
+    relative_l2: float
+    size_bytes: int
+    made_s: float
+    facts: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Whether the artefact is at least as fast as the fastest rival.
+
+    A rival is a peer whose outputs lie no further from the original's than the artefact's
+    (within SAME_AGREEMENT). `outcome` judges the interval of the ratio to that rival.
+    """
+
+    rival: str
+    outcome: str
+    speed: float
+    speed_low: float
+    speed_high: float
+
+
+def compare(
+    contestants: Sequence[Contestant], *, held_out: Tensors, reference: str, rounds: int
+) -> list[Row]:
+    """Measure all of them in one run; the first is the artefact.
+
+    Args:
+        contestants: opened all at once, each in a child.
+        held_out: queries that no tool has seen, shape (queries, *input shape).
+        reference: name of the contestant whose outputs are the original's.
+        rounds: how many blocks each contestant runs.
+    """
+    executor = LocalExecutor()
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for contestant in contestants:
+            worker = executor.open(
+                RUNTIMES[contestant.backend], contestant.file, contestant.settings, limits=LIMITS
+            )
+            stack.callback(worker.close)
+            worker.feed(held_out)
+            workers[contestant.name] = worker
+        outputs = {name: worker.outputs() for name, worker in workers.items()}
+        times = interleaved(workers, rounds=rounds)
+        facts = {name: dict(worker.facts) for name, worker in workers.items()}
+    first = contestants[0].name
+    return [
+        row(
+            c,
+            times=times[c.name],
+            artefact_times=times[first],
+            relative_l2=distance(outputs[c.name], outputs[reference]),
+            facts=facts[c.name],
+        )
+        for c in contestants
+    ]
+
+
+def interleaved(workers: Mapping[str, Worker], *, rounds: int) -> dict[str, list[float]]:
+    """Median latency of every block, seconds, by contestant and round."""
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    for number in range(-WARM_UP_ROUNDS, rounds):
+        order = list(workers) if number % 2 == 0 else list(reversed(workers))
+        for name in order:
+            block = workers[name].time_block(seconds=BLOCK_S, min_runs=MIN_RUNS)
+            if number >= 0:
+                times[name].append(statistics.median(block[1:]))
+    return times
+
+
+def row(
+    contestant: Contestant,
+    *,
+    times: Sequence[float],
+    artefact_times: Sequence[float],
+    relative_l2: float,
+    facts: Mapping[str, str],
+) -> Row:
+    """The estimates and their intervals from the medians of the blocks."""
+    medians = np.asarray(times)
+    interval = bootstrap_interval(len(medians), lambda i: float(np.median(medians[i])), seed=0)
+    log_ratios = [math.log(t / a) for t, a in zip(times, artefact_times, strict=True)]
+    speed, speed_interval = median_ratio_interval(log_ratios)
+    return Row(
+        name=contestant.name,
+        latency_s=float(np.median(medians)),
+        latency_low_s=interval.low,
+        latency_high_s=interval.high,
+        speed=speed,
+        speed_low=speed_interval.low,
+        speed_high=speed_interval.high,
+        relative_l2=relative_l2,
+        size_bytes=contestant.size_bytes,
+        made_s=contestant.made_s,
+        facts=facts,
+    )
+
+
+def distance(outputs: Tensors, reference: Tensors) -> float:
+    """Relative L2 distance over all outputs and queries."""
+    difference = square_sum(np.float64(outputs[n]) - reference[n] for n in reference)
+    return math.sqrt(difference / square_sum(np.float64(reference[n]) for n in reference))
+
+
+def square_sum(arrays: Any) -> float:
+    """Sum of squares over all elements of all arrays."""
+    return float(sum(np.square(a).sum() for a in arrays))
+
+
+def finding(artefact: Row, peers: Sequence[Row]) -> Finding:
+    """The artefact against the fastest peer of no worse agreement."""
+    rivals = [p for p in peers if p.relative_l2 <= artefact.relative_l2 * SAME_AGREEMENT]
+    if not rivals:
+        return Finding(
+            rival="none", outcome="no peer agrees as well", speed=1.0, speed_low=1.0, speed_high=1.0
+        )
+    rival = min(rivals, key=lambda p: p.speed)
+    return Finding(
+        rival=rival.name,
+        outcome=outcome(rival.speed_low, rival.speed_high),
+        speed=rival.speed,
+        speed_low=rival.speed_low,
+        speed_high=rival.speed_high,
+    )
+
+
+def outcome(low: float, high: float) -> str:
+    """What an interval of the speed ratio says."""
+    if low > 1:
+        return "faster"
+    if low >= 1 - SAME:
+        return "as fast"
+    return "slower" if high < 1 - SAME else "undecided"
