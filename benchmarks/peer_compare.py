@@ -39,11 +39,13 @@ class Contestant:
     """A model file, how it is run, and what it took to make.
 
     Attributes:
+        what: the candidate in words.
         made_s: wall-clock time of the tool that made it, seconds; 0 for plain files.
         size_bytes: of every file that it needs.
     """
 
     name: str
+    what: str
     backend: str
     file: Path
     settings: Settings

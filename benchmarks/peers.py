@@ -49,7 +49,7 @@ def fit(name: str, model: Path, *, folder: Path, budget: str) -> Contestant:
     contract = folder / f"{name}.yaml"
     samples = calibration_file(name, folder)
     contract.write_text(CONTRACT.format(model=model, samples=samples, time=budget))
-    command = [sys.executable, "-m", "fitwright", "fit", str(contract)]
+    command = [str(Path(sys.executable).with_name("fitwright")), "fit", str(contract)]
     start = time.monotonic()
     done = subprocess.run(
         [*command, "--json", "--runs", str(folder / "runs")], stdout=subprocess.PIPE, text=True
@@ -67,6 +67,7 @@ def artefact(run: Path, *, made_s: float) -> Contestant:
     file = bundle / manifest["model"]
     return Contestant(
         name=ARTEFACT,
+        what=manifest["candidate"],
         backend=manifest["backend"],
         file=file,
         settings=Settings.model_validate(manifest["settings"]),
@@ -89,6 +90,7 @@ def peer(name: str, model: Path, *, folder: Path) -> Contestant:
     file = Path(answer["file"])
     return Contestant(
         name=name,
+        what="built with its tool's defaults",
         backend=answer["backend"],
         file=file,
         settings=Settings(),
@@ -112,7 +114,7 @@ def benchmark(name: str, *, budget: str, rounds: int) -> dict[str, Any]:
     )
     return {
         "model": name,
-        "candidate": f"{fitted.file.name} on {fitted.backend} ({fitted.settings.describe()})",
+        "candidate": fitted.what,
         "rounds": rounds,
         "budget": budget,
         "rows": [row.to_json() for row in rows],
