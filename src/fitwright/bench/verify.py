@@ -1,0 +1,120 @@
+"""Is it still the same model? Asked before anything is timed."""
+
+from __future__ import annotations
+
+from fitwright.bench.agreement import (
+    accuracy_figures,
+    equal_share,
+    incomplete,
+    not_finite,
+    relative_l2,
+    top1_agreement,
+)
+from fitwright.bench.metrics import Metric
+from fitwright.ports import Samples, Tensors, Worker
+from fitwright.records.figure import Figure
+from fitwright.records.need import Limit, Need
+from fitwright.records.trial import Failure
+
+
+def verify(
+    worker: Worker,
+    *,
+    reference: Tensors,
+    need: Need,
+    samples: Samples,
+    metric: Metric | None,
+    seed: int = 0,
+) -> dict[str, Figure] | Failure:
+    """The figures of faithfulness, or the first layer that does not hold.
+
+    Layers: every output there and finite; relative L2 distance to the original, all
+    outputs together and each alone, within ``need.agreement.relative_l2``; equal elements
+    of integer outputs, and top-1 answers when ``need.check_top1``, at least
+    ``need.agreement.top1``; the metric within the accuracy limits. When there are labels
+    and an accuracy limit, the metric decides and agreement is recorded without binding.
+
+    Args:
+        worker: fed with exactly `samples`.
+        reference: the original's outputs on the same samples.
+
+    Raises:
+        TrialFailed: the child died.
+        DataError: the metric fails.
+    """
+    outputs = worker.outputs()
+    if fault := incomplete(outputs, reference):
+        return Failure(cause="disagrees", detail=fault)
+    if fault := not_finite(outputs, reference):
+        return Failure(cause="not_finite", detail=fault)
+    judged = samples.labels is not None and metric is not None
+    binding = not (judged and accuracy_limits(need))
+    figures, fault = _agreement(outputs, reference, need=need, seed=seed)
+    if fault and binding:
+        return Failure(cause="disagrees", detail=fault)
+    if samples.labels is None or metric is None:
+        return figures | _no_accuracy()
+    figures |= accuracy_figures(outputs, reference, samples.labels, metric=metric, seed=seed)
+    if fault := _broken_accuracy(figures, need):
+        return Failure(cause="disagrees", detail=fault)
+    return figures
+
+
+def accuracy_limits(need: Need) -> tuple[Limit, ...]:
+    """The contract's limits on the metric."""
+    return tuple(x for x in need.limits if x.figure in ("accuracy", "accuracy_drop"))
+
+
+def _agreement(
+    outputs: Tensors, reference: Tensors, *, need: Need, seed: int
+) -> tuple[dict[str, Figure], str | None]:
+    """Figures of every layer, and the first bound that is broken."""
+    figures: dict[str, Figure] = {}
+    faults = []
+    distance = relative_l2(outputs, reference, seed=seed)
+    if distance is None:
+        figures["relative_l2"] = Figure.unavailable("the model has no floating-point output")
+    else:
+        figures["relative_l2"] = distance.overall
+        name, worst = distance.worst
+        bound = need.agreement.relative_l2
+        if not worst <= bound:
+            faults.append(
+                f"output '{name}' is {worst:.3g} away from the original (relative L2), "
+                f"more than {bound:.3g}"
+            )
+    equal = equal_share(outputs, reference)
+    top1 = top1_agreement(outputs, reference)
+    if equal is not None:
+        figures["equal_share"] = equal
+        faults += _below(equal, need.agreement.top1, "equal elements of integer outputs")
+    if top1 is not None:
+        figures["top1_agreement"] = top1
+        if need.check_top1:
+            faults += _below(top1, need.agreement.top1, "top-1 agreement with the original")
+    return figures, (faults[0] if faults else None)
+
+
+def _below(figure: Figure, bound: float, what: str) -> list[str]:
+    value = figure.value
+    if value is None or value >= bound:
+        return []
+    return [f"{what} is {value:.4g} on {figure.num_samples} answers, below {bound:.4g}"]
+
+
+def _broken_accuracy(figures: dict[str, Figure], need: Need) -> str | None:
+    for limit in accuracy_limits(need):
+        value = figures[limit.figure].value
+        if value is None:
+            continue
+        kept = value <= limit.bound if limit.sense == "at_most" else value >= limit.bound
+        if not kept:
+            side = "above" if limit.sense == "at_most" else "below"
+            source = figures[limit.figure].source
+            return f"{limit.figure} is {value:.4g}, {side} {limit.bound:.4g} ({source})"
+    return None
+
+
+def _no_accuracy() -> dict[str, Figure]:
+    why = "no labels; accuracy means agreement with the original here"
+    return {"accuracy": Figure.unavailable(why), "accuracy_drop": Figure.unavailable(why)}
