@@ -1,0 +1,78 @@
+"""FW300 to FW539: what is missing, what failed, what stopped. Exit codes 4, 1 and 5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fitwright.explain.explanation import Explanation
+
+_GOES_ON = "Inside a run this is recorded with the trial and the run goes on."
+
+RUNNING: Mapping[str, Explanation] = {
+    "FW300": Explanation(
+        title="No backend is installed.",
+        why="A backend runs models. ONNX Runtime comes with Fitwright, OpenVINO as an extra.",
+        fix="Install one and look at `fitwright doctor`.",
+        example="pip install 'fitwright[openvino]'",
+    ),
+    "FW330": Explanation(
+        title="No backend can run on the chosen device.",
+        why="A plan needs at least one.",
+        fix="Install one; `fitwright doctor` says what is missing.",
+        example="pip install 'fitwright[openvino]'",
+    ),
+    "FW400": Explanation(
+        title="A trial raised an error.",
+        why=f"The backend or the adaptation reported a fault in the child process. {_GOES_ON}",
+        fix="Read the cause in the message; look at the original first if it is the one.",
+    ),
+    "FW401": Explanation(
+        title="A trial crashed.",
+        why=f"The child process ended by a signal such as a segmentation fault. {_GOES_ON}",
+        fix="Report it to the backend's authors with the model and the settings of the trial.",
+    ),
+    "FW402": Explanation(
+        title="A trial was killed from outside.",
+        why="Someone, often the system when memory ran out, ended the child process. " + _GOES_ON,
+        fix="Close other programs or use a smaller batch.",
+    ),
+    "FW403": Explanation(
+        title="A trial took too long.",
+        why=f"Every request to a child process has a limit in wall-clock time. {_GOES_ON}",
+        fix="Give more time, or a smaller batch or shape.",
+        example="fitwright fit contract.yaml --time 20m",
+    ),
+    "FW404": Explanation(
+        title="A trial needed too much memory.",
+        why=f"Every child process has a limit of resident memory. {_GOES_ON}",
+        fix="Use a smaller batch or shape, or a machine with more memory.",
+    ),
+    "FW405": Explanation(
+        title="A trial printed without end.",
+        why=f"What a child process prints is bounded, so that it cannot fill the disk. {_GOES_ON}",
+        fix="Silence the code that prints.",
+    ),
+    "FW406": Explanation(
+        title="The outputs of a trial are too far from the original's.",
+        why=f"Such a candidate is never timed, however fast it may be. {_GOES_ON}",
+        fix="Nothing needs to be done; loosen 'agreement:' if the bound is too strict for you.",
+        example="agreement: {relative_l2: 0.1, top1: 0.98}",
+    ),
+    "FW407": Explanation(
+        title="The outputs of a trial hold NaN or infinity.",
+        why=f"Lower precision can overflow where the original does not. {_GOES_ON}",
+        fix="Nothing needs to be done; the candidate is dropped.",
+    ),
+    "FW520": Explanation(
+        title="The disk is full.",
+        why="Records are written whole or not at all, so everything finished so far is kept.",
+        fix="Free some space and go on from the last trial.",
+        example="fitwright tune runs/digits-1",
+    ),
+    "FW521": Explanation(
+        title="The folder may not be written.",
+        why="Runs are kept under ./runs unless told otherwise.",
+        fix="Choose another folder or change its permissions.",
+        example="fitwright fit contract.yaml --runs ~/runs",
+    ),
+}
