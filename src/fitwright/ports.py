@@ -69,7 +69,10 @@ class Availability:
 class Session(Protocol):
     """A compiled model inside a child process. Safe to call from `concurrency` threads."""
 
-    concurrency: int
+    @property
+    def concurrency(self) -> int:
+        """How many threads may call `run` at once to good effect."""
+        ...
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """One query; outputs by name."""
@@ -83,7 +86,10 @@ class Session(Protocol):
 class Runtime(Protocol):
     """A backend that runs models. Picklable; imports its framework only when used."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its key in the table of backends."""
+        ...
 
     def availability(self) -> Availability:
         """Cheap: looks for the package, does not import it."""
@@ -142,8 +148,15 @@ class TransformResult:
 class Transform(Protocol):
     """A pass: the code that applies one recipe. Picklable; applied in a child process."""
 
-    requires: str
-    ensures: str
+    @property
+    def requires(self) -> str:
+        """What must hold before, for people."""
+        ...
+
+    @property
+    def ensures(self) -> str:
+        """What holds after, for people."""
+        ...
 
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Why it cannot apply here, or None. Cheap; imports nothing heavy."""
@@ -175,8 +188,15 @@ class ChildLimits:
 class Worker(Protocol):
     """A child process that holds one compiled model. Every method raises TrialFailed."""
 
-    load_s: float
-    facts: Mapping[str, str]
+    @property
+    def load_s(self) -> float:
+        """Time to import the backend and compile the model, seconds."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What really happened: see `Session.facts`."""
+        ...
 
     def feed(self, inputs: Tensors) -> None:
         """Hand over queries through shared memory; shape (queries, *input shape)."""
@@ -263,3 +283,23 @@ class Console(Protocol):
     def budget(self, spent_s: float, total_s: float) -> None:
         """Time used and allowed, for the time-left display."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """Everything the flow uses from outside; `fitwright.start.local_tools` fills it.
+
+    Attributes:
+        runtimes: the backends that are available here, by name.
+        transforms: the table of passes, by recipe type and toolkit.
+        meter: energy counter, or None where there is none to read.
+        cache: folder for what is kept between runs (the machine's measured peaks).
+    """
+
+    runtimes: Mapping[str, Runtime]
+    transforms: Mapping[Any, Transform]
+    executor: Executor
+    meter: Meter | None
+    console: Console
+    cache: Path
+    clock: Clock

@@ -1,0 +1,158 @@
+"""int8 by ONNX Runtime's own quantiser: static with QDQ, and dynamic."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from fitwright.backends.onnxruntime.onnx_file import has_int8_dot, is_arm
+from fitwright.records.device import Device
+
+Method = Literal["minmax", "entropy", "percentile"]
+
+# Computing kinds whose int8 kernels pay on a CPU, and kinds that only pass values on and
+# would otherwise force a way back to float between two int8 operators. Softmax, layer
+# normalisation and GELU stay in float: their int8 forms are slower and lose accuracy.
+CONVOLUTIONAL = (
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "Relu",
+    "Clip",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Concat",
+    "Split",
+    "Pad",
+    "Resize",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+)
+TRANSFORMER = ("MatMul", "Gemm")
+_QDQ_OPSET = 13  # per-channel scales came with it
+
+
+class NpzReader:
+    """Feeds calibration queries one by one, as ONNX Runtime's calibrators ask for them."""
+
+    def __init__(self, calibration: Path) -> None:
+        import numpy as np
+
+        with np.load(calibration) as archive:
+            self._inputs = {name: archive[name] for name in archive.files}
+        self._next, self._end = 0, len(self)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._inputs.values())))
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Confine the reader to some of the queries."""
+        self._next, self._end = start_index, end_index
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next query, or None at the end."""
+        if self._next >= self._end:
+            return None
+        query = {name: array[self._next] for name, array in self._inputs.items()}
+        self._next += 1
+        return query
+
+
+def quantise_static(
+    model: Path,
+    out: Path,
+    *,
+    calibration: Path,
+    method: Method,
+    device: Device | None,
+    kinds: set[str],
+) -> tuple[str, ...]:
+    """Write the model with int8 weights and activations as QDQ pairs; notes on what and why.
+
+    Weights are signed with one scale per output channel; activations are unsigned on x86
+    (the form VNNI multiplies) and signed on Arm. Queries are streamed one at a time, so the
+    memory needed is that of one query.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    methods = {
+        "minmax": CalibrationMethod.MinMax,
+        "entropy": CalibrationMethod.Entropy,
+        "percentile": CalibrationMethod.Percentile,
+    }
+    convolutional = "Conv" in kinds
+    activations = QuantType.QInt8 if is_arm(device) else QuantType.QUInt8
+    options: dict[str, Any] = {"CalibStridedMinMax": 1, "WeightSymmetric": True}
+    if not convolutional:
+        options["OpTypesToExcludeOutputQuantization"] = list(TRANSFORMER)
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        notes = prepare(model, prepared)
+        quantize_static(
+            str(prepared),
+            str(out),
+            NpzReader(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(CONVOLUTIONAL if convolutional else TRANSFORMER),
+            per_channel=True,
+            reduce_range=not has_int8_dot(device),
+            activation_type=activations,
+            weight_type=QuantType.QInt8,
+            calibrate_method=methods[method],
+            extra_options=options,
+        )
+    if not has_int8_dot(device):
+        notes += ("weights use 7 of 8 bits: this CPU has no VNNI, and 8 bits could overflow",)
+    return notes
+
+
+def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[str, ...]:
+    """Write the model with int8 weights and activation ranges taken at run time."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        notes = prepare(model, prepared)
+        quantize_dynamic(
+            str(prepared),
+            str(out),
+            op_types_to_quantize=["MatMul", "Gemm", "LSTM", "Attention"],
+            per_channel=True,
+            reduce_range=not has_int8_dot(device),
+            weight_type=QuantType.QInt8,
+        )
+    return notes
+
+
+def prepare(model: Path, out: Path) -> tuple[str, ...]:
+    """Write the model as the quantiser wants it: opset 13 or newer, shapes known, folded."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    loaded = onnx.load(model)
+    opset = next((o.version for o in loaded.opset_import if o.domain in ("", "ai.onnx")), 0)
+    notes: tuple[str, ...] = ()
+    if opset < _QDQ_OPSET:
+        loaded = onnx.version_converter.convert_version(loaded, _QDQ_OPSET)
+        notes = (f"opset raised from {opset} to {_QDQ_OPSET}, for one scale per channel",)
+    upgraded = out.with_name("upgraded.onnx")
+    onnx.save(loaded, upgraded)
+    # Shapes are fixed by then, so ONNX's own inference knows what the symbolic one would.
+    quant_pre_process(str(upgraded), str(out), skip_symbolic_shape=True)
+    return notes
+
+
+def count_kinds(model: Path, wanted: tuple[str, ...]) -> int:
+    """How many operators of these kinds the graph holds, subgraphs included."""
+    import onnx
+
+    from fitwright.backends.onnxruntime.onnx_file import nodes
+
+    graph = onnx.load(model, load_external_data=False).graph
+    return sum(node.op_type in wanted for node in nodes(graph))

@@ -1,0 +1,138 @@
+"""The passes that OpenVINO brings: bf16 arithmetic, and int8 and int4 through NNCF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from fitwright.ports import Transform, TransformRequest, TransformResult
+from fitwright.records.device import Device
+from fitwright.records.model import ModelSummary
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import Bf16, Int4Weights, Int8Static, Int8Weights, Recipe
+from fitwright.records.record import Record
+
+_BF16_SETS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # the last is Arm's name
+_MATRICES = frozenset({"MatMul", "Gemm"})
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_TRANSFORMER = frozenset({"LayerNormalization", "Attention", "MultiHeadAttention", "Softmax"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bf16Pass:
+    """bfloat16 arithmetic by OpenVINO's precision hint; the file stays as it is."""
+
+    requires: str = "a CPU with bfloat16 instructions and OpenVINO"
+    ensures: str = "candidates set precision=bfloat16; the file is unchanged"
+
+    def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
+        """Without the instructions the hint would be emulated or ignored."""
+        del recipe, summary
+        if _BF16_SETS & {name.lower() for name in device.instruction_sets}:
+            return None
+        return f"{device.name} has none of {', '.join(sorted(_BF16_SETS))}"
+
+    def __call__(self, request: TransformRequest) -> TransformResult:
+        """Nothing to write: the setting is the change."""
+        return TransformResult(
+            file=request.model,
+            format="openvino_ir" if request.model.suffix == ".xml" else "onnx",
+            backends=("openvino",),
+            settings=Settings(precision="bfloat16"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Int8StaticNncfPass:
+    """int8 weights and activations, placed and calibrated by NNCF."""
+
+    requires: str = "static shapes, calibration data, OpenVINO and NNCF"
+    ensures: str = "an OpenVINO model with FakeQuantize around int8 operators"
+
+    def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
+        """Needs the packages and an operator that computes in int8."""
+        del recipe, device
+        return _missing() or _lacks(summary, _MATRICES | _CONVOLUTIONS | _RECURRENT)
+
+    def __call__(self, request: TransformRequest) -> TransformResult:
+        """Calibrate and write."""
+        from fitwright.backends.openvino.nncf_passes import quantised_static
+
+        assert isinstance(request.recipe, Int8Static)
+        assert request.calibration is not None, "adapt hands over calibration data"
+        kinds = {operator.kind for operator in request.summary.operators}
+        transformer = bool(kinds & _TRANSFORMER) and not kinds & _CONVOLUTIONS
+        out = request.folder / "model.xml"
+        found = quantised_static(
+            request.model,
+            out,
+            calibration=request.calibration,
+            method=request.recipe.method,
+            transformer=transformer,
+        )
+        notes = ("NNCF's transformer scheme, activations smoothed",) if transformer else ()
+        return _result(request, found, notes=notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsNncfPass:
+    """int8 or int4 weights by NNCF, arithmetic in floating point."""
+
+    requires: str = "constant weights, OpenVINO and NNCF"
+    ensures: str = "an OpenVINO model whose weights are stored in 8 or 4 bits"
+
+    def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
+        """NNCF compresses convolutions in 8 bits and matrices in both."""
+        del device
+        fits = _MATRICES if isinstance(recipe, Int4Weights) else _MATRICES | _CONVOLUTIONS
+        return _missing() or _lacks(summary, fits)
+
+    def __call__(self, request: TransformRequest) -> TransformResult:
+        """Compress and write."""
+        from fitwright.backends.openvino.nncf_passes import compressed_weights
+
+        recipe = request.recipe
+        bits, block = (4, recipe.block_size) if isinstance(recipe, Int4Weights) else (8, -1)
+        out = request.folder / "model.xml"
+        found = compressed_weights(request.model, out, bits=bits, group_size=block)
+        return _result(request, found, notes=(f"{found} weights in int{bits}",))
+
+
+def _result(request: TransformRequest, found: int, *, notes: tuple[str, ...]) -> TransformResult:
+    if not found:
+        return TransformResult(
+            file=request.model,
+            backends=("onnxruntime", "openvino"),
+            modified=False,
+            notes=("NNCF found nothing to quantise",),
+        )
+    return TransformResult(
+        file=request.folder / "model.xml",
+        format="openvino_ir",
+        backends=("openvino",),
+        notes=notes,
+    )
+
+
+def _missing() -> str | None:
+    """Which package is not installed, found without importing it."""
+    absent = [name for name in ("openvino", "nncf") if find_spec(name) is None]
+    if not absent:
+        return None
+    return f"{' and '.join(absent)} not installed; pip install 'fitwright[openvino]'"
+
+
+def _lacks(summary: ModelSummary, wanted: frozenset[str]) -> str | None:
+    if wanted & {operator.kind for operator in summary.operators}:
+        return None
+    return f"the model has none of {', '.join(sorted(wanted))}"
+
+
+TRANSFORMS: Mapping[tuple[type[Record], str], Transform] = {
+    (Bf16, ""): Bf16Pass(),
+    (Int8Static, "nncf"): Int8StaticNncfPass(),
+    (Int8Weights, "nncf"): WeightsNncfPass(),
+    (Int4Weights, "nncf"): WeightsNncfPass(),
+}
