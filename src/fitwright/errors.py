@@ -19,7 +19,9 @@ a page in ``fitwright explain CODE``; the texts are in ``explain.py``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import ClassVar
 
 
 class Exit(IntEnum):
@@ -95,9 +97,63 @@ class PlanError(FitwrightError):
 
 
 class TrialFailed(FitwrightError):
-    """A trial died; inside a run it becomes a value with this cause and the run goes on."""
+    """A trial died; inside a run it becomes a value with this cause and the run goes on.
+
+    Args:
+        code: by default the one of the cause.
+        cause: one word of `records.trial.Cause`.
+        detail: the exception, the signal or the limit; shortened to one line.
+    """
 
     exit = Exit.NOT_MET
+    CODES: ClassVar[Mapping[str, str]] = {
+        "raised": "FW400",
+        "crashed": "FW401",
+        "killed": "FW402",
+        "timeout": "FW403",
+        "memory": "FW404",
+        "output": "FW405",
+        "disagrees": "FW406",
+        "not_finite": "FW407",
+    }
+
+    def __init__(
+        self,
+        rule: str,
+        *,
+        code: str = "",
+        remedy: str = "",
+        cause: str = "raised",
+        detail: str = "",
+    ) -> None:
+        super().__init__(rule, code=code or self.CODES[cause], remedy=remedy)
+        self.cause = cause
+        self.detail = one_line(detail or rule)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuilt_trial, (self.rule, self.code, self.remedy, self.cause, self.detail)
+
+    @classmethod
+    def by(cls, error: BaseException, *, doing: str) -> TrialFailed:
+        """What a foreign exception means for a trial; allocation failures count as memory."""
+        text = one_line(str(error))
+        no_memory = isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY)
+        detail = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        cause = "memory" if no_memory else "raised"
+        return cls(f"{doing} failed: {detail}", cause=cause, detail=detail)
+
+
+_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "Cannot allocate memory")
+
+
+def one_line(text: str, *, length: int = 300) -> str:
+    """The first line that says something, at most `length` characters."""
+    line = next((stripped for raw in text.splitlines() if (stripped := raw.strip())), "")
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def _rebuilt_trial(rule: str, code: str, remedy: str, cause: str, detail: str) -> TrialFailed:
+    return TrialFailed(rule, code=code, remedy=remedy, cause=cause, detail=detail)
 
 
 class RunStopped(FitwrightError):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fitwright.errors import TrialFailed
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
 from fitwright.records.record import Record
@@ -45,6 +46,11 @@ class Failure(Record):
 
     cause: Cause
     detail: str
+
+    @classmethod
+    def of(cls, error: TrialFailed) -> Failure:
+        """The value that a failed trial leaves behind."""
+        return cls.model_validate({"cause": error.cause, "detail": error.detail})
 
 
 class Comparison(Record):

@@ -1,0 +1,202 @@
+"""Runs ONNX and OpenVINO IR models with OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from fitwright.backends.openvino import telemetry
+from fitwright.backends.support import availability, missing, refused, unreadable_type
+from fitwright.errors import DataError, TrialFailed
+from fitwright.ports import Array, Availability, Session, Tensors
+from fitwright.records.plan import Settings
+
+DEVICE = "CPU"
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+NUMPY_TYPES = {"boolean", "f16", "f32", "f64"} | {f"{s}{n}" for s in "iu" for n in (8, 16, 32, 64)}
+CAPABILITIES = {"bfloat16": "BF16", "float16": "FP16"}
+
+
+@dataclass(frozen=True)
+class OpenVino:
+    """OpenVINO's CPU plugin."""
+
+    name: str = "openvino"
+
+    def availability(self) -> Availability:
+        """Looks for the package, does not import it."""
+        return availability("openvino", extra="openvino")
+
+    def formats(self) -> tuple[str, ...]:
+        """Which variant formats it reads."""
+        return ("onnx", "openvino_ir")
+
+    def load(self, model: Path, settings: Settings) -> Session:
+        """Compile for the CPU.
+
+        Raises:
+            PlanError: a setting that this machine or OpenVINO cannot honour.
+            TrialFailed: OpenVINO cannot read or compile the model.
+            BackendMissing: OpenVINO is not installed.
+        """
+        openvino = _openvino()
+        core = openvino.Core()
+        properties = _properties(settings, core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+        try:
+            compiled = core.compile_model(core.read_model(str(model)), DEVICE, properties)
+        except (RuntimeError, ValueError) as error:
+            raise TrialFailed.by(
+                _plain(error), doing=f"loading {model.name} on openvino"
+            ) from error
+        _check_honoured(compiled, settings)
+        return OpenVinoSession(compiled, version=openvino.__version__)
+
+
+def _openvino() -> Any:
+    telemetry.switch_off()
+    try:
+        import openvino
+    except ImportError as error:
+        raise missing("openvino", extra="openvino") from error
+    return openvino
+
+
+def _properties(settings: Settings, capabilities: list[str]) -> dict[str, str | int]:
+    """The plugin's own configuration for these settings."""
+    if settings.graph_optimization not in (None, "all"):
+        why = "it has one level only"
+        raise refused("openvino", "graph_optimization", settings.graph_optimization, why=why)
+    for setting in ("memory_arena", "spinning"):
+        if (value := getattr(settings, setting)) is not None:
+            raise refused("openvino", setting, value, why="it offers no such switch")
+    if settings.instances != 1:
+        why = "one child holds one compiled model"
+        raise refused("openvino", "instances", settings.instances, why=why)
+    needs = CAPABILITIES.get(settings.precision or "")
+    if needs and needs not in capabilities:
+        why = f"this CPU has no such arithmetic (it has {', '.join(sorted(capabilities))})"
+        raise refused("openvino", "precision", settings.precision, why=why)
+    wanted: dict[str, str | int | None] = {
+        "INFERENCE_NUM_THREADS": settings.threads,
+        "NUM_STREAMS": settings.streams,
+        "PERFORMANCE_HINT": settings.mode.upper() if settings.mode else None,
+        "INFERENCE_PRECISION_HINT": PRECISIONS.get(settings.precision or ""),
+    }
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _check_honoured(compiled: Any, settings: Settings) -> None:
+    """OpenVINO lowers what it finds too high without a word; here that is an error."""
+    for setting, key in (("threads", "INFERENCE_NUM_THREADS"), ("streams", "NUM_STREAMS")):
+        asked, got = getattr(settings, setting), int(compiled.get_property(key))
+        if asked is not None and asked != got:
+            raise refused("openvino", setting, asked, why=f"it took {got} on this machine")
+
+
+class OpenVinoSession:
+    """A compiled model and one infer request per query in flight."""
+
+    def __init__(self, compiled: Any, *, version: str) -> None:
+        self._compiled = compiled
+        self._version = version
+        names = [_name(port, port.get_node()) for port in compiled.inputs]
+        _check_types(compiled.inputs, names)
+        dtypes = [np.dtype(port.get_element_type().to_dtype()) for port in compiled.inputs]
+        self._inputs = dict(zip(names, enumerate(dtypes), strict=True))
+        self._outputs = [_name(port, port.get_node()) for port in compiled.outputs]
+        _check_types(compiled.outputs, self._outputs)
+        self.concurrency = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self.concurrency):
+            self._idle.put(compiled.create_infer_request())
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """One query; outputs by name, copied out of the request.
+
+        Raises:
+            DataError: names, element types or shapes that the model does not take.
+        """
+        fed = self._checked(inputs)
+        request = self._idle.get()
+        try:
+            found = request.infer(fed, share_inputs=True, share_outputs=True)
+            return {name: found[i].copy() for i, name in enumerate(self._outputs)}
+        except RuntimeError as error:
+            raise self._explained(error, inputs) from error
+        finally:
+            self._idle.put(request)
+
+    def _checked(self, inputs: Tensors) -> dict[int, Array]:
+        if inputs.keys() != self._inputs.keys():
+            raise DataError(
+                f"the model takes the inputs {sorted(self._inputs)}, got {sorted(inputs)}",
+                code="FW146",
+                remedy="Give one array for each input of the model, under its name.",
+            )
+        fed = {}
+        for name, (index, dtype) in self._inputs.items():
+            if inputs[name].dtype != dtype:
+                raise DataError(
+                    f"input '{name}' is {dtype}, got {inputs[name].dtype}",
+                    code="FW146",
+                    remedy=f"Convert the array to {dtype}.",
+                )
+            fed[index] = inputs[name]
+        return fed
+
+    def _explained(self, error: RuntimeError, inputs: Tensors) -> DataError | TrialFailed:
+        if "shape" not in str(error):
+            return TrialFailed.by(_plain(error), doing="running on openvino")
+        shapes = {
+            name: str(self._compiled.inputs[i].get_partial_shape())
+            for name, (i, _) in self._inputs.items()
+        }
+        got = {name: array.shape for name, array in inputs.items()}
+        return DataError(
+            f"the model takes inputs of shape {shapes}, got {got}",
+            code="FW146",
+            remedy="Give arrays of these shapes.",
+        )
+
+    def facts(self) -> Mapping[str, str]:
+        """What the plugin says it does, asked after compiling."""
+        ask = self._compiled.get_property
+        return {
+            "device": ", ".join(ask("EXECUTION_DEVICES")),
+            "precision": _precision_name(ask("INFERENCE_PRECISION_HINT")),
+            "threads": str(ask("INFERENCE_NUM_THREADS")),
+            "streams": str(ask("NUM_STREAMS")),
+            "mode": str(ask("PERFORMANCE_HINT")).lower(),
+            "concurrency": str(self.concurrency),
+            "version": self._version,
+        }
+
+
+def _precision_name(element_type: Any) -> str:
+    short = str(element_type.to_string())
+    return next((name for name, hint in PRECISIONS.items() if hint == short), short)
+
+
+def _plain(error: Exception) -> RuntimeError:
+    """OpenVINO's message without the lines that name its own source files."""
+    lines = (line.strip() for line in str(error).splitlines())
+    said = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return RuntimeError(" ".join(said) or str(error))
+
+
+def _check_types(ports: Sequence[Any], names: Iterable[str]) -> None:
+    for port, name in zip(ports, names, strict=True):
+        if (found := port.get_element_type().to_string()) not in NUMPY_TYPES:
+            raise unreadable_type("openvino", name, found)
+
+
+def _name(port: Any, node: Any) -> str:
+    """The tensor's name in the model file, where OpenVINO knows several."""
+    names = port.get_names()
+    friendly = str(node.get_friendly_name()).split("/sink_port_")[0]
+    return friendly if friendly in names or not names else str(port.get_any_name())

@@ -1,0 +1,1 @@
+"""Where trials run: child processes with a clock and a memory limit."""

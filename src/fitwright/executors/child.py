@@ -1,0 +1,264 @@
+"""What runs inside a child: it answers requests until its parent is gone.
+
+A request is ``(verb, arguments)``; a reply is ``("ok", value)``, ``("error", FitwrightError)``
+or ``("failed", cause, detail)``. Tensors travel apart, through shared memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from fitwright.errors import FitwrightError, StorageError, TrialFailed
+from fitwright.executors import tree
+from fitwright.ports import Runtime, Session, Tensors
+from fitwright.records.plan import Settings
+
+Reply = tuple[object, int | None]
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildTerms:
+    """How a child starts: the environment of its parent now, and what it may use."""
+
+    environment: Mapping[str, str]
+    parent_pid: int
+    memory_bytes: int
+    output_bytes: int
+
+
+@dataclass(kw_only=True)
+class Held:
+    """What a child keeps between requests.
+
+    Attributes:
+        queries: one mapping of input views per query.
+        cursor: the next query to run, so that blocks rotate through all of them.
+        peak_bytes: peak resident memory up to the last `feed`, without shared tensors.
+    """
+
+    session: Session | None = None
+    queries: list[Tensors] = field(default_factory=list)
+    cursor: int = 0
+    peak_bytes: int = 0
+
+    def ready(self) -> Session:
+        """The compiled model; requests that need it come after one that loads it."""
+        assert self.session is not None, "load comes first"
+        return self.session
+
+
+def load(held: Held, runtime: Runtime, model: Path, settings: Settings) -> Reply:
+    """Compile; the time counts the import of the framework too."""
+    begin = time.perf_counter()
+    held.session = runtime.load(model, settings)
+    elapsed = time.perf_counter() - begin
+    return (elapsed, dict(held.session.facts()), held.session.concurrency), None
+
+
+def call(
+    _held: Held, function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, Any]
+) -> Reply:
+    """Run one function."""
+    return function(*args, **kwargs), None
+
+
+def feed(held: Held, memory: int, tensors: Any) -> Reply:
+    """Keep views of the queries; nothing is copied."""
+    from fitwright.executors.shared import mapped
+
+    held.peak_bytes = peak_memory_bytes(held)
+    held.queries = []
+    _forget_peak()
+    stacked = mapped(memory, tensors)
+    held.queries = [
+        {name: array[i, ...] for name, array in stacked.items()}
+        for i in range(tensors[0].num_queries)
+    ]
+    held.cursor = 0
+    return None, None
+
+
+def outputs(held: Held) -> Reply:
+    """Every query once, in order, straight into shared memory."""
+    reply = _filled(held)
+    _forget_peak()
+    return reply
+
+
+def _filled(held: Held) -> Reply:
+    from fitwright.executors import shared
+
+    session = held.ready()
+    found = session.run(held.queries[0])
+    shapes = {n: (a.shape, shared.check_numeric(n, a.dtype)) for n, a in found.items()}
+    tensors = shared.layout(shapes, num_queries=len(held.queries))
+    memory = shared.anonymous_memory(shared.num_bytes_of(tensors))
+    stacked = shared.mapped(os.dup(memory), tensors)
+    for i, query in enumerate(held.queries):
+        for name, array in (session.run(query) if i else found).items():
+            _check_same_shape(name, array.shape, stacked[name].shape[1:], i)
+            stacked[name][i] = array
+    held.peak_bytes = peak_memory_bytes(held)
+    return tensors, memory
+
+
+def _check_same_shape(name: str, shape: object, first: object, query: int) -> None:
+    if shape != first:
+        raise TrialFailed(
+            f"output '{name}' has shape {shape} for query {query} and {first} for query 0; "
+            "outputs of changing size cannot be compared",
+            remedy="Fix the sizes of the outputs inside the model.",
+        )
+
+
+def peak_memory_bytes(held: Held) -> int:
+    """Peak resident memory so far, without the queries and outputs in shared memory."""
+    status = _status_bytes()
+    if "VmHWM" not in status:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return max(held.peak_bytes, status["VmHWM"] - status.get("RssShmem", 0))
+
+
+def _status_bytes() -> dict[str, int]:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return {}
+    rows = (line.split() for line in lines if line.endswith(" kB"))
+    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
+
+
+def _forget_peak() -> None:
+    """Start the kernel's high-water mark anew (clear_refs, value 5: proc(5))."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # the mark then counts queries that are no longer there: too high, never too low
+
+
+def busy_s(_held: Held) -> Reply:
+    """CPU time so far."""
+    return time.process_time(), None
+
+
+def _time_block(held: Held, seconds: float, min_runs: int) -> Reply:
+    from fitwright.executors import timing
+
+    latencies_s, held.cursor = timing.block(
+        held.ready().run, held.queries, first=held.cursor, seconds=seconds, min_runs=min_runs
+    )
+    return latencies_s, None
+
+
+def _load_block(held: Held, seconds: float, concurrency: int, arrivals_s: Any) -> Reply:
+    from fitwright.executors import timing
+
+    run = held.ready().run
+    if len(arrivals_s):
+        return timing.open_loop(run, held.queries, arrivals_s, concurrency=concurrency), None
+    return timing.closed_loop(run, held.queries, seconds=seconds, concurrency=concurrency), None
+
+
+def _peak_memory_bytes(held: Held) -> Reply:
+    return peak_memory_bytes(held), None
+
+
+VERBS: Mapping[str, Callable[..., Reply]] = {
+    "load": load,
+    "call": call,
+    "feed": feed,
+    "outputs": outputs,
+    "time_block": _time_block,
+    "load_block": _load_block,
+    "peak_memory_bytes": _peak_memory_bytes,
+    "busy_s": busy_s,
+}
+
+
+def answer(held: Held, body: bytes, memory: int | None) -> tuple[bytes, int | None]:
+    """The pickled reply to one request. The edge between Fitwright and foreign code:
+    whatever is raised becomes a reply."""
+    try:
+        verb, arguments = pickle.loads(body)
+        given = () if memory is None else (memory,)
+        value, sent = VERBS[verb](held, *given, *arguments)
+        return pickle.dumps(("ok", value), protocol=pickle.HIGHEST_PROTOCOL), sent
+    except FitwrightError as error:
+        return _portable(error), None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return _failed(TrialFailed.by(error, doing="it")), None
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            return _portable(_no_space(error)), None
+        return _failed(TrialFailed.by(error, doing="it")), None
+
+
+def _failed(error: TrialFailed) -> bytes:
+    return pickle.dumps(("failed", error.cause, error.detail))
+
+
+def _portable(error: FitwrightError) -> bytes:
+    """The error itself; its text where the class does not survive pickling."""
+    try:
+        body = pickle.dumps(("error", error))
+        pickle.loads(body)
+    except Exception:  # noqa: BLE001 - and so may its classes when pickled
+        return _failed(TrialFailed.by(error, doing="it"))
+    return body
+
+
+def _no_space(error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write {error.filename or 'a file'}: {os.strerror(error.errno or 0)}",
+        code="FW520",
+        remedy="Free some space and run `fitwright tune RUN` to go on from the last trial.",
+    )
+
+
+def settle(terms: ChildTerms, output: int) -> None:
+    """Own session, the parent's environment, output into the pipe, limits in force."""
+    tree.die_with_parent()
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(terms.environment)
+    # One allocation far beyond the limit fails at once; what lies between is polled. Twice
+    # the limit and a gigabyte, because allocators reserve more than they touch.
+    _lower(resource.RLIMIT_DATA, 2 * terms.memory_bytes + (1 << 30))
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def _lower(kind: int, wanted: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (limit, hard))
+
+
+def serve(connection: Connection, terms: ChildTerms, output: int) -> NoReturn:
+    """Answer requests until the parent closes its end."""
+    settle(terms, output)
+    from fitwright.executors import shared
+
+    held = Held()
+    shared.send(connection, ("ok", None))
+    while True:
+        try:
+            body, memory = shared.receive(connection)
+            reply, sent = answer(held, body, memory)
+            shared.send_pickled(connection, reply, memory=sent)
+        except (EOFError, OSError):
+            os._exit(0)
