@@ -101,6 +101,19 @@ def parse(value: object, quantity: Quantity) -> float:
     return result
 
 
+def example(quantity: Quantity) -> str:
+    """How a quantity of this kind is written."""
+    return _EXAMPLE[quantity]
+
+
+def pattern(quantity: Quantity) -> str:
+    """A regular expression (of JSON Schema) for what `parse` reads from text."""
+    units = sorted((u for u in _UNITS[quantity] if u), key=lambda u: (-len(u), u))
+    known = "|".join(re.escape(u).replace("\\/", "/") for u in units)
+    optional = "?" if quantity in _BARE_OK else ""
+    return rf"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*({known}){optional}\s*$"
+
+
 def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
     """Three significant digits with the largest unit that keeps the number at 1 or more."""
     for factor, unit in steps:

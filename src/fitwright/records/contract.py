@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from fitwright import units
 from fitwright.records.record import Record
@@ -22,67 +29,110 @@ def _quantity(kind: units.Quantity) -> BeforeValidator:
             return float(value)
         return units.parse(value, kind)
 
-    return BeforeValidator(read, json_schema_input_type=str | float)
+    return BeforeValidator(read)
 
 
-Seconds = Annotated[float, _quantity("seconds"), Field(gt=0, allow_inf_nan=False)]
-Bytes = Annotated[float, _quantity("bytes"), Field(gt=0, allow_inf_nan=False)]
-Joules = Annotated[float, _quantity("joules"), Field(gt=0, allow_inf_nan=False)]
-PerSecond = Annotated[float, _quantity("per_second"), Field(gt=0, allow_inf_nan=False)]
-UsdPerInference = Annotated[float, _quantity("usd_per_inference"), Field(gt=0, allow_inf_nan=False)]
-UsdPerSecond = Annotated[float, _quantity("usd_per_second"), Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, _quantity("share"), Field(ge=0, le=1, allow_inf_nan=False)]
+def _as_written(kind: units.Quantity) -> WithJsonSchema:
+    """What the schema for editors says: the quantity as users write it."""
+    written: dict[str, Any] = {
+        "type": "string",
+        "pattern": units.pattern(kind),
+        "examples": [units.example(kind)],
+    }
+    return WithJsonSchema(written)
+
+
+_Above0 = Field(gt=0, allow_inf_nan=False)
+
+Seconds = Annotated[float, _quantity("seconds"), _Above0, _as_written("seconds")]
+Bytes = Annotated[float, _quantity("bytes"), _Above0, _as_written("bytes")]
+Joules = Annotated[float, _quantity("joules"), _Above0, _as_written("joules")]
+PerSecond = Annotated[float, _quantity("per_second"), _Above0, _as_written("per_second")]
+UsdPerInference = Annotated[
+    float, _quantity("usd_per_inference"), _Above0, _as_written("usd_per_inference")
+]
+UsdPerSecond = Annotated[
+    float,
+    _quantity("usd_per_second"),
+    Field(ge=0, allow_inf_nan=False),
+    _as_written("usd_per_second"),
+]
+_SHARE_AS_WRITTEN = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": units.pattern("share")},
+        ],
+        "examples": [0.98, "98 %"],
+    }
+)
+Share = Annotated[
+    float, _quantity("share"), Field(ge=0, le=1, allow_inf_nan=False), _SHARE_AS_WRITTEN
+]
 
 
 class Data(Record):
-    """Real inputs, and labels when there are any.
+    """Real inputs, and labels when there are any."""
 
-    Attributes:
-        source: ``file.npz`` holding one array per model input (first axis: samples), or
-            ``package.module:function`` returning such a mapping.
-        labels: name of the array with the labels, one per sample; without it accuracy
-            means agreement with the original model.
-        metric: ``accuracy``, ``f1``, ``roc_auc``, ``mse``, ``top1_agreement``, ``cosine``, or
-            ``package.module:function`` taking (outputs, labels) and returning a number.
-        output: which model output the metric reads; the first one when absent.
-        calibration_share: part of the samples set aside for calibration and never used
-            to judge accuracy.
-    """
-
-    source: str
-    labels: str = "labels"
-    metric: str | None = None
-    output: str | None = None
-    calibration_share: Annotated[Share, Field(gt=0, lt=1)] = 0.2
+    source: str = Field(
+        description="file.npz with one array per model input (first axis: samples), relative to "
+        "this file, or package.module:function returning such a mapping.",
+        examples=["data.npz", "mymodule:load"],
+    )
+    labels: str = Field(
+        default="labels",
+        description="Name of the array with the labels, one per sample; without it accuracy "
+        "means agreement with the original model.",
+    )
+    metric: str | None = Field(
+        default=None,
+        description="accuracy, f1, roc_auc, mse, top1_agreement, cosine, or "
+        "package.module:function taking (outputs, labels) and returning a number. Absent: "
+        "accuracy for class labels, mse for float labels.",
+        examples=["accuracy", "mymodule:score"],
+    )
+    output: str | None = Field(
+        default=None, description="Which model output the metric reads; absent: the first one."
+    )
+    calibration_share: Annotated[Share, Field(gt=0, lt=1)] = Field(
+        default=0.2,
+        description="Part of the samples set aside for calibration and never used to judge "
+        "accuracy.",
+    )
 
 
 class InputRange(Record):
     """What synthetic values of one input look like when there is no data."""
 
-    low: float = 0.0
-    high: float = 1.0
+    low: float = Field(default=0.0, description="Smallest value.")
+    high: float = Field(default=1.0, description="Largest value (floats: just below it).")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, got low={self.low}, high={self.high}")
+        if not self.low < self.high < float("inf") or self.low == -float("inf"):
+            raise ValueError(
+                f"low must be below high and both finite, got low={self.low}, high={self.high}"
+            )
         return self
 
 
 class Traffic(Record):
-    """How requests arrive, in the words of MLPerf inference.
+    """How requests arrive, in the words of MLPerf inference."""
 
-    Attributes:
-        scenario: single_stream, multi_stream, server (Poisson arrivals) or offline.
-        rate_per_s: arrival rate of the server scenario, queries per second.
-        batch: samples per query.
-        streams: queries in flight in the multi_stream scenario.
-    """
-
-    scenario: Literal["single_stream", "multi_stream", "server", "offline"] = "single_stream"
-    rate_per_s: PerSecond | None = Field(default=None, alias="rate")
-    batch: int = Field(default=1, ge=1, le=65536)
-    streams: int = Field(default=1, ge=1, le=4096)
+    scenario: Literal["single_stream", "multi_stream", "server", "offline"] = Field(
+        default="single_stream",
+        description="single_stream: one query after another; multi_stream: several in flight; "
+        "server: Poisson arrivals at 'rate'; offline: all queries at once.",
+    )
+    rate_per_s: PerSecond | None = Field(
+        default=None,
+        alias="rate",
+        description="Arrival rate of the server scenario, queries per second.",
+    )
+    batch: int = Field(default=1, ge=1, le=65536, description="Samples per query.")
+    streams: int = Field(
+        default=1, ge=1, le=4096, description="Queries in flight in the multi_stream scenario."
+    )
 
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})
 
@@ -92,14 +142,24 @@ class Traffic(Record):
             raise ValueError("scenario 'server' needs an arrival rate; add 'rate: 200/s'")
         if self.scenario != "server" and self.rate_per_s is not None:
             raise ValueError("'rate' belongs to scenario 'server' only")
+        if self.scenario != "multi_stream" and self.streams != 1:
+            raise ValueError("'streams' belongs to scenario 'multi_stream' only")
         return self
 
 
 class AccuracyLimit(Record):
     """How much the metric may lose (`drop`, against the original) or must reach (`floor`)."""
 
-    drop: Share | None = None
-    floor: float | None = None
+    drop: Share | None = Field(
+        default=None,
+        description="How much worse than the original the metric may be, as a difference: 0.01 "
+        "lets an accuracy of 0.98 become 0.97 (mse: how much it may rise).",
+    )
+    floor: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="What the metric must reach (mse: what it may not exceed).",
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -111,64 +171,96 @@ class AccuracyLimit(Record):
 class Limits(Record):
     """The promises to keep; each absent limit is free."""
 
-    latency_p50: Seconds | None = None
-    latency_p90: Seconds | None = None
-    latency_p95: Seconds | None = None
-    latency_p99: Seconds | None = None
-    throughput: PerSecond | None = None
-    peak_memory: Bytes | None = None
-    energy: Joules | None = None
-    accuracy: AccuracyLimit | None = None
-    cost: UsdPerInference | None = None
-    size: Bytes | None = None
+    latency_p50: Seconds | None = Field(default=None, description="Median latency of a query.")
+    latency_p90: Seconds | None = Field(default=None, description="90th percentile of latency.")
+    latency_p95: Seconds | None = Field(default=None, description="95th percentile of latency.")
+    latency_p99: Seconds | None = Field(default=None, description="99th percentile of latency.")
+    throughput: PerSecond | None = Field(
+        default=None, description="Smallest rate of inferences (queries x batch)."
+    )
+    peak_memory: Bytes | None = Field(
+        default=None, description="Largest resident memory of the process that runs the model."
+    )
+    energy: Joules | None = Field(default=None, description="Largest energy per inference.")
+    accuracy: AccuracyLimit | None = Field(
+        default=None, description="How much the metric may lose, or what it must reach."
+    )
+    cost: UsdPerInference | None = Field(
+        default=None, description="Largest cost per inference; needs 'price'."
+    )
+    size: Bytes | None = Field(default=None, description="Largest size of the files that ship.")
 
 
 class Agreement(Record):
-    """Without labels: how close the outputs must stay to the original model's.
+    """Without an accuracy limit: how close the outputs must stay to the original model's."""
 
-    Attributes:
-        relative_l2: largest allowed ‖y - y₀‖₂ / ‖y₀‖₂, over all outputs and samples.
-        top1: smallest allowed share of equal top-1 answers, for trained classifiers.
-    """
-
-    relative_l2: float = Field(default=0.05, gt=0, allow_inf_nan=False)
-    top1: Share = 0.99
+    relative_l2: float = Field(
+        default=0.05,
+        gt=0,
+        allow_inf_nan=False,
+        description="Largest allowed distance |y - y0| / |y0| (L2), over all outputs and samples.",
+    )
+    top1: Share = Field(
+        default=0.99,
+        description="Smallest allowed share of equal top-1 answers, for trained classifiers.",
+    )
 
 
 class Budget(Record):
-    """How much time the loop may take, and when it may stop.
+    """How much time the loop may take, and when it may stop."""
 
-    Attributes:
-        time_s: wall-clock budget of the whole run, seconds.
-        stop: ``met`` ends as soon as every limit is met; ``exhausted`` goes on for the best
-            until nothing is left to try. Without limits only ``exhausted`` makes sense.
-    """
-
-    time_s: Seconds = Field(default=600.0, alias="time")
-    stop: Literal["met", "exhausted"] = "met"
+    time_s: Seconds = Field(
+        default=600.0,
+        alias="time",
+        description="Wall-clock budget of the whole run.",
+        json_schema_extra={"default": "10 min", "examples": ["10 min"]},
+    )
+    stop: Literal["met", "exhausted"] = Field(
+        default="met",
+        description="met: end as soon as every limit is met; exhausted: go on for the best until "
+        "nothing is left to try (always so without limits).",
+    )
 
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})
 
 
 class Contract(Record):
-    """What a user promises about a model; one YAML file.
+    """What must hold for a model; one YAML file."""
 
-    Attributes:
-        model: path of the model, relative to the contract's folder.
-        shapes: sizes for symbolic dimensions, by name.
-        inputs: value ranges for synthetic inputs, by input name.
-        price: what the machine costs while it runs, for the cost limit.
-    """
-
-    model: str
-    data: Data | None = None
-    shapes: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
-    inputs: dict[str, InputRange] = Field(default_factory=dict)
-    traffic: Traffic = Traffic()
-    limits: Limits = Limits()
-    agreement: Agreement = Agreement()
-    devices: list[str] = Field(default_factory=lambda: ["local"], min_length=1)
-    price_usd_per_s: UsdPerSecond | None = Field(default=None, alias="price")
-    budget: Budget = Budget()
+    model: str = Field(
+        min_length=1,
+        description="Path of the model, relative to this file.",
+        examples=["model.onnx"],
+    )
+    data: Data | None = Field(
+        default=None, description="Real inputs and labels; absent: synthetic inputs."
+    )
+    shapes: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="Sizes for the model's symbolic dimensions, by name.",
+        examples=[{"sequence": 128}],
+    )
+    inputs: dict[str, InputRange] = Field(
+        default_factory=dict,
+        description="Value ranges of synthetic inputs, by input name.",
+        examples=[{"image": {"low": 0, "high": 1}}],
+    )
+    traffic: Traffic = Field(default=Traffic(), description="How requests arrive.")
+    limits: Limits = Field(default=Limits(), description="The promises to keep.")
+    agreement: Agreement = Field(
+        default=Agreement(),
+        description="How close outputs must stay to the original's when no accuracy limit is set.",
+    )
+    devices: list[str] = Field(
+        default_factory=lambda: ["local"],
+        min_length=1,
+        description="Where the model may run; local is this machine.",
+    )
+    price_usd_per_s: UsdPerSecond | None = Field(
+        default=None,
+        alias="price",
+        description="What the machine costs while it runs, for the cost limit.",
+    )
+    budget: Budget = Field(default=Budget(), description="How long the loop may take.")
 
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})
