@@ -49,7 +49,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "deliver": {"numpy", "jinja2"},
     "executors": {"numpy", "psutil"},
 }
-ANYTHING = {"backends", "flow", "cli", "testing", "__init__", "__main__"}
+ANYTHING = {"backends", "flow", "start", "cli", "testing", "__init__", "__main__"}
 HEAVY = ("torch", "tensorflow", "jax", "onnxruntime", "openvino", "nncf", "onnx", "numpy", "scipy")
 
 

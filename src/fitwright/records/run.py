@@ -15,6 +15,7 @@ from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
 from fitwright.records.ledger import Ledger
 from fitwright.records.need import Analysis
+from fitwright.records.origin import Origin
 from fitwright.records.plan import Plan
 from fitwright.records.recipe import Adapted
 from fitwright.records.record import Record
@@ -25,6 +26,7 @@ from fitwright.records.verdict import Verdict
 R = TypeVar("R", bound=Record)
 
 FILES: dict[type[Record], str] = {
+    Origin: "origin.json",
     Contract: "contract.json",
     Environment: "environment.json",
     Analysis: "1-analysis.json",

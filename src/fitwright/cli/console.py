@@ -1,0 +1,83 @@
+"""Progress on stderr: a live line with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from fitwright import units
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+class Silent:
+    """No progress at all."""
+
+    def step(self, text: str) -> None:
+        """Ignored."""
+
+    def say(self, text: str) -> None:
+        """Ignored."""
+
+    def budget(self, spent_s: float, total_s: float) -> None:
+        """Ignored."""
+
+
+class PlainLines:
+    """One line per event, with the time since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """A new step of the flow."""
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        print(f"[{time.monotonic() - self._start:6.1f} s] {text}", file=sys.stderr, flush=True)
+
+    def budget(self, spent_s: float, total_s: float) -> None:
+        """Plain lines carry their own time."""
+
+
+class LiveLine:
+    """Steps and results scroll by; the last line shows what runs now and the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status: Status = self._console.status("")
+        self._text, self._left = "", ""
+
+    def __enter__(self) -> LiveLine:
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def step(self, text: str) -> None:
+        """A new step of the flow."""
+        self._text = text
+        self._refresh()
+        self._console.print(text, style="bold", markup=False)
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        self._text = text
+        self._refresh()
+        self._console.print(f"  {text}", markup=False)
+
+    def budget(self, spent_s: float, total_s: float) -> None:
+        """Time used and allowed."""
+        self._left = f" · {units.seconds(max(total_s - spent_s, 0.0))} left at most"
+        self._refresh()
+
+    def _refresh(self) -> None:
+        from rich.markup import escape
+
+        self._status.update(escape(f"{self._text[:90]}{self._left}"))

@@ -1,0 +1,122 @@
+"""`fitwright fit` and `fitwright tune`: the closed loop, begun or gone on with."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fitwright.cli.output import Json, RunPath, Target, answer, lines, progress, table
+from fitwright.errors import Exit
+from fitwright.start import existing_run, new_run, open_target
+
+if TYPE_CHECKING:
+    from fitwright.records.contract import Contract
+    from fitwright.records.origin import Origin
+    from fitwright.records.run import RunFolder
+    from fitwright.records.verdict import Verdict
+
+Time = Annotated[
+    str | None, typer.Option(help="Wall-clock budget, e.g. 5m; overrides the contract's.")
+]
+
+
+def fit(
+    target: Target,
+    time: Time = None,
+    runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Fit a model to this machine under a contract, and prove the fit.
+
+    With a contract: until every limit is met or nothing is left to try. With only a model:
+    the fastest verified artefact that agrees with the original.
+    """
+    from fitwright.records.origin import Origin
+
+    contract, folder = open_target(target, time=time)
+    run = new_run(runs, target)
+    origin = Origin(folder=str(folder), target=target)
+    _conclude(run, _walk(contract, run=run, origin=origin, json=json), json=json)
+
+
+def tune(run_path: RunPath, time: Time = None, json: Json = False) -> None:
+    """Go on with a run that stopped early; no finished trial is repeated or lost."""
+    from fitwright.records.contract import Contract
+    from fitwright.records.origin import Origin
+    from fitwright.start import duration_s
+
+    run = existing_run(run_path)
+    contract, origin = run.read(Contract), run.read(Origin)
+    if time is not None:
+        budget = contract.budget.model_copy(update={"time_s": duration_s(time)})
+        contract = contract.model_copy(update={"budget": budget})
+    _conclude(run, _walk(contract, run=run, origin=origin, json=json), json=json)
+
+
+def _walk(contract: Contract, *, run: RunFolder, origin: Origin, json: bool) -> Verdict:
+    from fitwright.flow import fit as closed_loop
+    from fitwright.start import local_tools
+
+    command = "fitwright " + shlex.join(sys.argv[1:])
+    with progress(quiet=json) as console:
+        return closed_loop(
+            contract, origin=origin, tools=local_tools(console), run=run, command=command
+        )
+
+
+def _conclude(run: RunFolder, verdict: Verdict, *, json: bool) -> None:
+    """Print the answer and leave with the contract's exit code."""
+    code = Exit.MET if verdict.status == "met" else Exit.NOT_MET
+    if json:
+        answer(_document(run, verdict, code))
+    else:
+        print_run(run)
+    raise typer.Exit(code)
+
+
+def _document(run: RunFolder, verdict: Verdict, code: Exit) -> dict[str, object]:
+    from fitwright.records.ledger import Ledger
+
+    return {
+        "run": str(run.path),
+        "status": verdict.status,
+        "exit": int(code),
+        "verdict": verdict.model_dump(mode="json"),
+        "ledger": run.read(Ledger).model_dump(mode="json"),
+        "report": str(run.report),
+        "bundle": str(run.bundle),
+    }
+
+
+def print_run(run: RunFolder) -> None:
+    """Verdict, before and after, ledger, and where everything lies."""
+    from fitwright.deliver.evidence import read_evidence
+    from fitwright.deliver.summary import (
+        BEFORE_AFTER_HEADERS,
+        LEDGER_HEADERS,
+        VERDICT_HEADERS,
+        before_after_rows,
+        headline,
+        ledger_rows,
+        verdict_rows,
+    )
+    from fitwright.records.ledger import Ledger
+    from fitwright.records.verdict import Verdict
+
+    verdict = run.read(Verdict)
+    rows = verdict_rows(verdict)
+    table("Verdict", VERDICT_HEADERS, [r.cells for r in rows])
+    lines(*(f"  {r.limit}: {r.note}" for r in rows if r.note))
+    evidence = read_evidence(run)
+    if evidence.baseline and evidence.artefact:
+        after = [r.cells for r in before_after_rows(evidence.baseline, evidence.artefact)]
+        table("Before and after", BEFORE_AFTER_HEADERS, after)
+    if run.has(Ledger):
+        table("Ledger", LEDGER_HEADERS, [r.cells for r in ledger_rows(run.read(Ledger))])
+    lines(headline(verdict), *(f"  relax: {r.text}" for r in verdict.relaxations))
+    shipped = verdict.candidate.describe() if verdict.candidate else "nothing"
+    lines(f"ships   {shipped}", f"bundle  {run.bundle}", f"report  {run.report}")

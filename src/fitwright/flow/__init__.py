@@ -1,0 +1,141 @@
+"""The closed loop on one page: the only place that knows the order of the six steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fitwright.deliver.environment import describe_environment
+from fitwright.errors import UsageError
+from fitwright.flow.handover import finish, so_far
+from fitwright.flow.search import Search
+from fitwright.flow.steps import Walk, walk
+from fitwright.flow.stopwatch import Stopwatch
+from fitwright.ports import Tools
+from fitwright.records.contract import Contract
+from fitwright.records.need import Analysis
+from fitwright.records.origin import Origin
+from fitwright.records.recipe import Adapted, title
+from fitwright.records.run import RunFolder
+from fitwright.records.verdict import Verdict
+from fitwright.tune.conclude import Stop
+from fitwright.tune.propose import Make, Try
+
+
+def fit(
+    contract: Contract, *, origin: Origin, tools: Tools, run: RunFolder, command: str
+) -> Verdict:
+    """Walk the six steps until the contract is met or nothing is left to try.
+
+    Args:
+        contract: what must hold.
+        origin: where the contract's relative paths start.
+        tools: backends, passes, executor, meter, console.
+        run: a new folder, or that of an earlier run of this contract, which then goes on
+            where it stopped.
+        command: what the user typed; kept so that the run can be repeated.
+
+    Returns:
+        The verdict; figures, artefact and report are in the run's folder.
+
+    Raises:
+        FitwrightError: the contract, the data or the model cannot be used, or the disk is
+            full. Nothing is written before the first three steps succeed.
+    """
+    watch = _watch(contract, tools)
+    found = walk(contract, folder=Path(origin.folder), tools=tools)
+    _refuse_another_model(found, run)
+    _write_start(found, run, origin=origin, command=command)
+    refuted: set[str] = set()
+    with Search(found, tools=tools, run=run, watch=watch) as search:
+        while True:
+            stop = loop(search, refuted=refuted)
+            verdict = finish(search, stop=stop)
+            if stop != "met" or verdict.status == "met":
+                return verdict
+            refuted.add(search.best_key())
+
+
+def adapt_only(
+    contract: Contract,
+    *,
+    origin: Origin,
+    tools: Tools,
+    run: RunFolder,
+    wanted: frozenset[str] | None,
+) -> Adapted:
+    """Steps 1 to 4 without measuring: every variant that can be made, or only some.
+
+    Args:
+        wanted: titles of recipes; only chains that end in one of them are made.
+    """
+    watch = _watch(contract, tools)
+    found = walk(contract, folder=Path(origin.folder), tools=tools)
+    _write_start(found, run, origin=origin, command=f"fitwright adapt {origin.target}")
+    with Search(found, tools=tools, run=run, watch=watch) as search:
+        search.say_step("4 adapt")
+        for chain in found.chains:
+            if wanted is None or title(chain[-1]) in wanted:
+                search.make(chain)
+        return search.adapted
+
+
+def loop(search: Search, *, refuted: set[str]) -> Stop:
+    """Propose, adapt, bench, decide; the best so far is on disk after every trial.
+
+    Args:
+        refuted: keys of candidates that looked good enough but failed the final run.
+    """
+    search.say_step("4 adapt · 5 bench · 6 tune")
+    while (step := search.propose()) is not None:
+        if search.has_best() and search.watch.search_left_s() <= 0:
+            return "out_of_time"
+        if _past_baselines(step) and _good_enough(search, refuted):
+            return "met"
+        if isinstance(step, Make):
+            search.make(step.chain)
+        elif search.bench(step).decision == "accepted":
+            so_far(search)
+    return "exhausted"
+
+
+def _watch(contract: Contract, tools: Tools) -> Stopwatch:
+    return Stopwatch(
+        started=tools.clock(),
+        budget_s=contract.budget.time_s,
+        clock=tools.clock,
+        console=tools.console,
+    )
+
+
+def _past_baselines(step: Make | Try) -> bool:
+    return isinstance(step, Make) or step.round > 1
+
+
+def _good_enough(search: Search, refuted: set[str]) -> bool:
+    """Whether the contract may already be met, so that the final run should find out."""
+    wanted = search.walk.contract.budget.stop == "met" and search.walk.has_limits
+    return wanted and search.best_key() not in refuted and not search.breaches()
+
+
+def _refuse_another_model(found: Walk, run: RunFolder) -> None:
+    """A resumed run must still be about the same bytes, or its figures would lie."""
+    if not run.has(Analysis):
+        return
+    before, now = run.read(Analysis).summary.sha256, found.analyzed.analysis.summary.sha256
+    if before != now:
+        raise UsageError(
+            f"the model has changed since {run.path} began (sha256 {before[:12]} then, "
+            f"{now[:12]} now), so its trials no longer tell anything",
+            code="FW104",
+            remedy="Start a new run with `fitwright fit`.",
+        )
+
+
+def _write_start(found: Walk, run: RunFolder, *, origin: Origin, command: str) -> None:
+    """The records of the first three steps, and what repeats the run."""
+    run.write(origin)
+    run.write(found.contract)
+    run.write(describe_environment(command))
+    run.write(found.analyzed.analysis)
+    run.write(found.selection)
+    run.write(found.plan)

@@ -1,0 +1,154 @@
+"""The exit of the loop: final run, verdict, ledger, bundle and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fitwright.bench.trial import Measurement, final
+from fitwright.deliver.bundle import write_bundle
+from fitwright.deliver.report import write_report
+from fitwright.flow.search import Search
+from fitwright.perf.ledger import book
+from fitwright.ports import Array
+from fitwright.records.trial import Trial
+from fitwright.records.verdict import Verdict
+from fitwright.tune.conclude import Stop, conclude
+from fitwright.tune.decide import Decision, decide
+from fitwright.tune.gains import baseline_of, ledger_entries
+
+SELF_TEST_QUERIES = 4
+SELF_TEST_TOLERANCE = 1e-2  # relative L2; threads and machines round differently, bf16 most
+
+
+def so_far(search: Search) -> None:
+    """Verdict and bundle of the best candidate at this moment, on disk."""
+    best, baseline = search.best(), baseline_of(search.trials)
+    assert best is not None and baseline is not None, "called after an accepted trial"
+    verdict = conclude(
+        search.walk.analyzed.analysis.need,
+        artefact=best,
+        baseline=baseline,
+        trials=search.trials,
+        stop="interrupted",
+        seconds=search.watch.spent_s(),
+        notes=("the run is not finished: limits that need the final run are undecided",),
+    )
+    search.run.write(verdict)
+    bundle(search, best)
+
+
+def finish(search: Search, *, stop: Stop) -> Verdict:
+    """Measure artefact and baseline in full, judge, and write everything the user takes home.
+
+    Should the artefact not hold what the short trial promised, the candidate accepted before
+    it takes its place, down to the baseline: never slower, never worse.
+    """
+    search.close()
+    search.say_step("6 tune     the final run: artefact and baseline, interleaved")
+    artefact, baseline = final_pair(search, budget_s=search.watch.final_left_s())
+    need = search.walk.analyzed.analysis.need
+    verdict = conclude(
+        need,
+        artefact=artefact,
+        baseline=baseline,
+        trials=search.trials,
+        stop=stop,
+        seconds=search.watch.spent_s(),
+        notes=need.notes,
+    )
+    search.run.write(verdict)
+    entries = ledger_entries(
+        search.trials, search.adapted.variants, baseline=baseline, artefact=artefact
+    )
+    search.run.write(book(entries, total=verdict.speedup))
+    bundle(search, artefact)
+    write_report(search.run)
+    return verdict
+
+
+def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
+    """Full trials of what ships and of the baseline, both recorded."""
+    baseline = baseline_of(search.trials)
+    assert baseline is not None, "the loop ends with at least one candidate that runs"
+    path = search.path()
+    challengers = [t for t in reversed(path) if t.round > 1]
+    for challenger in (*challengers, baseline):
+        ours, theirs = final(
+            search.setup,
+            search.target_of(challenger),
+            search.target_of(baseline),
+            budget_s=budget_s,
+        )
+        decision = _holds(search, ours, theirs, is_baseline=challenger is baseline)
+        against = _full(search, baseline, theirs, "the strongest plain baseline", "baseline")
+        kept = _full(search, challenger, ours, decision.reason, _word(decision, ours))
+        if decision.accepted:
+            return kept, against
+        search.tools.console.say(
+            f"falls back: {challenger.candidate.describe()}: {decision.reason}"
+        )
+    return against, against
+
+
+def _holds(
+    search: Search, ours: Measurement, theirs: Measurement, *, is_baseline: bool
+) -> Decision:
+    if ours.failure is not None:
+        return Decision(False, f"{ours.failure.cause}: {ours.failure.detail}")
+    if is_baseline or theirs.failure is not None or ours.comparison is None:
+        return Decision(True, "nothing better was proven")
+    return decide(
+        search.walk.analyzed.analysis.need,
+        candidate=ours.figures,
+        incumbent=theirs.figures,
+        comparison=ours.comparison,
+    )
+
+
+def _word(decision: Decision, measured: Measurement) -> str:
+    if measured.failure is not None:
+        return "failed"
+    return "accepted" if decision.accepted else "rejected"
+
+
+def _full(search: Search, short: Trial, measured: Measurement, reason: str, word: str) -> Trial:
+    trial = short.model_copy(
+        update={
+            "number": len(search.trials) + 1,
+            "stage": "full",
+            "decision": "failed" if measured.failure else word,
+            "reason": reason,
+            "figures": dict(measured.figures),
+            "comparison": measured.comparison,
+            "failure": measured.failure,
+            "latencies_s": tuple(measured.latencies_s),
+            "seconds": measured.seconds,
+        }
+    )
+    search.record(trial)
+    return trial
+
+
+def bundle(search: Search, trial: Trial) -> None:
+    """The bundle of one candidate, with a self-test taken from the very file that ships."""
+    target = search.target_of(trial)
+    variant = search.adapted.variant(trial.candidate.variant_id)
+    samples = search.walk.analyzed.split.evaluation
+    inputs = {name: array[:SELF_TEST_QUERIES] for name, array in samples.inputs.items()}
+    worker = search.tools.executor.open(
+        target.runtime, target.model, trial.candidate.settings, limits=search.setup.limits
+    )
+    try:
+        worker.feed(inputs)
+        expected: Mapping[str, Array] = worker.outputs()
+    finally:
+        worker.close()
+    write_bundle(
+        search.run,
+        candidate=trial.candidate,
+        variant=variant,
+        model_folder=search.run.path,
+        inputs=inputs,
+        expected=expected,
+        tolerance=SELF_TEST_TOLERANCE,
+    )

@@ -1,0 +1,266 @@
+"""The loop's state between two steps; everything that must last is in the run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fitwright import units
+from fitwright.adapt.adapt import adapt
+from fitwright.adapt.calibration import num_calibration_queries, write_calibration
+from fitwright.adapt.variants import original_variant, variant_path
+from fitwright.bench.metrics import metric_from
+from fitwright.bench.trial import (
+    Contender,
+    Measurement,
+    Setup,
+    Target,
+    open_contender,
+    try_candidate,
+)
+from fitwright.errors import TrialFailed
+from fitwright.flow.steps import Walk, trial_limits
+from fitwright.flow.stopwatch import Stopwatch
+from fitwright.ports import ChildLimits, Tools
+from fitwright.records.recipe import Adapted, Recipe, Skipped, Variant, title
+from fitwright.records.run import RunFolder
+from fitwright.records.trial import Candidate, Trial
+from fitwright.tune.decide import Decision, decide
+from fitwright.tune.judge import breaches
+from fitwright.tune.propose import Make, Try, propose
+from fitwright.tune.standing import accepted_path, incumbent_of
+
+CALIBRATION = "calibration.npz"
+RACE_S = 20.0  # longest race of one candidate against the incumbent
+RACE_SHARE = 0.08  # of the whole budget, when that is less
+
+
+class Search:
+    """Adapt, bench and decide, one proposal at a time.
+
+    Attributes:
+        trials: every finished trial of the run, resumed ones included.
+        adapted: every variant made and recipe skipped so far.
+    """
+
+    def __init__(self, walk: Walk, *, tools: Tools, run: RunFolder, watch: Stopwatch) -> None:
+        self.walk, self.tools, self.run, self.watch = walk, tools, run, watch
+        self.trials: list[Trial] = list(run.trials())
+        self.adapted = run.read(Adapted) if run.has(Adapted) else self._with_original()
+        self.setup = _setup(walk, tools, wall_s=120.0)
+        self._contender: Contender | None = None
+
+    def __enter__(self) -> Search:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _with_original(self) -> Adapted:
+        backends = tuple(self.tools.runtimes)
+        original = original_variant(self.walk.analyzed.analysis.summary, backends=backends)
+        return Adapted(variants=(original,))
+
+    # --- the loop's three verbs ------------------------------------------------------
+
+    def propose(self) -> Make | Try | None:
+        """What to do next, or None when nothing is left to try."""
+        return propose(
+            self.walk.plan, chains=self.walk.chains, adapted=self.adapted, trials=self.trials
+        )
+
+    def make(self, chain: tuple[Recipe, ...]) -> None:
+        """Step 4: one chain of recipes, starting from what was already made of it."""
+        name = " + ".join(title(r) for r in chain)
+        self.tools.console.say(f"adapt   {name} …")
+        start = self._longest_prefix(chain)
+        made = adapt(
+            start,
+            chain[len(start.recipes) :],
+            summary=self.walk.analyzed.analysis.summary,
+            device=self.walk.device,
+            transforms=self.tools.transforms,
+            executor=self.tools.executor,
+            limits=trial_limits(self.walk.device, wall_s=max(self.watch.search_left_s(), 1.0)),
+            calibration=self._calibration(),
+            folder=self.run.variants,
+        )
+        self._remember(chain, made)
+
+    def bench(self, step: Try) -> Trial:
+        """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
+        target = self.target(step.candidate, step.variant)
+        incumbent = self._incumbent()
+        budget_s = max(1.0, min(RACE_S, RACE_SHARE * self.walk.contract.budget.time_s))
+        setup = replace(self.setup, limits=self._limits())
+        measured = try_candidate(setup, target, incumbent=incumbent, budget_s=budget_s)
+        decision = self._decide(measured, incumbent)
+        trial = self._trial(step, measured, decision)
+        self._swap(measured, decision)
+        self.record(trial)
+        self.tools.console.say(_line(trial))
+        return trial
+
+    # --- for the flow ----------------------------------------------------------------
+
+    def record(self, trial: Trial) -> None:
+        """From here on the trial is never lost."""
+        self.run.record_trial(trial)
+        self.trials.append(trial)
+
+    def best(self) -> Trial | None:
+        """The best verified candidate so far."""
+        return incumbent_of(self.trials)
+
+    def has_best(self) -> bool:
+        """Whether any candidate runs and agrees with the original."""
+        return self.best() is not None
+
+    def best_key(self) -> str:
+        """Key of the best so far; empty when there is none."""
+        best = self.best()
+        return best.candidate.key if best else ""
+
+    def breaches(self) -> dict[str, float]:
+        """Limits that the best so far breaks for certain; everything when there is none."""
+        best, need = self.best(), self.walk.analyzed.analysis.need
+        return breaches(need, best.figures) if best else {"nothing runs": 1.0}
+
+    def say_step(self, text: str) -> None:
+        """Tell the user which step of the flow begins."""
+        self.tools.console.step(text)
+
+    def path(self) -> list[Trial]:
+        """Everything accepted so far, the strongest last."""
+        return accepted_path(self.trials)
+
+    def target(self, candidate: Candidate, variant: Variant) -> Target:
+        """What bench needs to open a candidate."""
+        summary = self.walk.analyzed.analysis.summary
+        return Target(
+            candidate=candidate,
+            runtime=self.tools.runtimes[candidate.backend],
+            model=variant_path(variant, self.run.path).resolve(),
+            size_bytes=variant.size_bytes,
+            flops=summary.flops if not summary.uncounted else None,
+            bytes_moved=sum(o.bytes_read + o.bytes_written for o in summary.operators),
+        )
+
+    def target_of(self, trial: Trial) -> Target:
+        """The target of an earlier trial."""
+        variant = self.adapted.variant(trial.candidate.variant_id)
+        return self.target(trial.candidate, variant)
+
+    def close(self) -> None:
+        """End the incumbent's child."""
+        if self._contender is not None:
+            self._contender.worker.close()
+            self._contender = None
+
+    # --- inside ----------------------------------------------------------------------
+
+    def _incumbent(self) -> Contender | None:
+        """The open worker of the best so far; reopened after a resume."""
+        best = self.best()
+        if best is None or self._contender is not None:
+            return self._contender
+        try:
+            self._contender = open_contender(self.setup, self.target_of(best))
+        except TrialFailed as error:
+            self.tools.console.say(f"the best so far no longer opens: {error.rule}")
+        return self._contender
+
+    def _decide(self, measured: Measurement, incumbent: Contender | None) -> Decision:
+        if measured.failure is not None:
+            return Decision(False, f"{measured.failure.cause}: {measured.failure.detail}")
+        if incumbent is None or measured.comparison is None:
+            return Decision(True, "the first candidate that runs and agrees with the original")
+        return decide(
+            self.walk.analyzed.analysis.need,
+            candidate=measured.figures,
+            incumbent=incumbent.figures,
+            comparison=measured.comparison,
+        )
+
+    def _trial(self, step: Try, measured: Measurement, decision: Decision) -> Trial:
+        accepted = "accepted" if decision.accepted else "rejected"
+        return Trial(
+            number=len(self.trials) + 1,
+            round=step.round,
+            candidate=step.candidate,
+            decision="failed" if measured.failure else accepted,
+            reason=decision.reason,
+            figures=dict(measured.figures),
+            comparison=measured.comparison,
+            failure=measured.failure,
+            latencies_s=tuple(measured.latencies_s),
+            seconds=measured.seconds,
+        )
+
+    def _swap(self, measured: Measurement, decision: Decision) -> None:
+        """Keep the winner's child open for the next race, end the loser's."""
+        if measured.contender is None:
+            return
+        if decision.accepted:
+            self.close()
+            self._contender = measured.contender
+        else:
+            measured.contender.worker.close()
+
+    def _limits(self) -> ChildLimits:
+        return trial_limits(
+            self.walk.device, wall_s=min(120.0, max(self.watch.search_left_s(), 5.0))
+        )
+
+    def _longest_prefix(self, chain: tuple[Recipe, ...]) -> Variant:
+        by_chain = {v.recipes: v for v in self.adapted.variants if v.format == "onnx"}
+        lengths = range(len(chain) - 1, -1, -1)
+        return next(by_chain[chain[:n]] for n in lengths if chain[:n] in by_chain)
+
+    def _calibration(self) -> Path:
+        out = self.run.data / CALIBRATION
+        if not out.is_file():
+            num = num_calibration_queries(self.walk.analyzed.analysis.summary)
+            write_calibration(self.walk.analyzed.split.calibration, out, num_queries=num)
+        return out
+
+    def _remember(self, chain: tuple[Recipe, ...], made: Variant | Skipped) -> None:
+        variants, skipped = self.adapted.variants, self.adapted.skipped
+        if isinstance(made, Variant) and made.id in {v.id for v in variants}:
+            same = self.adapted.variant(made.id).title
+            made = Skipped(recipes=chain, reason=f"gives the same file as {same}")
+        if isinstance(made, Skipped):
+            made = made.model_copy(update={"recipes": chain})
+            skipped = (*skipped, made)
+            self.tools.console.say(f"skipped {made.reason}")
+        else:
+            variants = (*variants, made)
+            self.tools.console.say(
+                f"made    {made.title}: {units.bytes_(made.size_bytes)} in "
+                f"{units.seconds(made.seconds)}"
+            )
+        chains = (*self.adapted.chains, chain)
+        self.adapted = Adapted(variants=variants, skipped=skipped, chains=chains)
+        self.run.write(self.adapted)
+
+
+def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
+    analyzed, data = walk.analyzed, walk.contract.data
+    output = data.output if data else None
+    return Setup(
+        need=analyzed.analysis.need,
+        device=walk.device,
+        samples=analyzed.split.evaluation,
+        reference=analyzed.reference,
+        metric=metric_from(analyzed.metric, name=analyzed.analysis.need.metric, output=output),
+        executor=tools.executor,
+        limits=trial_limits(walk.device, wall_s=wall_s),
+        meter=tools.meter,
+        clock=tools.clock,
+    )
+
+
+def _line(trial: Trial) -> str:
+    latency = trial.figures.get("latency_p50")
+    shown = f" {units.seconds(latency.value)}" if latency and latency.value else ""
+    return f"{trial.decision:8s}{shown:>9s}  {trial.candidate.describe()}: {trial.reason}"

@@ -1,0 +1,129 @@
+"""Steps 1 to 3 wired to their tools: need, hardware, plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fitwright import units
+from fitwright.adapt.propose import chains as worthwhile_chains
+from fitwright.analyze.analyze import Analyzed, analyze
+from fitwright.bench.agreement import is_trained_classifier
+from fitwright.design.plan import design
+from fitwright.ports import ChildLimits, Tools
+from fitwright.records.contract import Contract, Limits
+from fitwright.records.device import Device
+from fitwright.records.model import ModelSummary
+from fitwright.records.plan import Plan
+from fitwright.records.recipe import Recipe
+from fitwright.records.selection import Selection
+from fitwright.select.find import find_devices
+from fitwright.select.local import local_device
+from fitwright.select.select import select
+
+READ_LIMITS = ChildLimits(wall_s=60.0, memory_bytes=8 << 30)
+_CHILD_SHARE = 0.4  # candidate and incumbent run at once, and the parent needs room too
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """What steps 1 to 3 found: all that a search needs to begin."""
+
+    contract: Contract
+    analyzed: Analyzed
+    device: Device
+    selection: Selection
+    plan: Plan
+    chains: tuple[tuple[Recipe, ...], ...]
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the contract itself states a limit; agreement with the original always holds."""
+        return self.contract.limits != Limits()
+
+
+def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
+    """Analyze the need, select the hardware, design the execution."""
+    analyzed = analyze_step(contract, folder=folder, tools=tools)
+    selection, device = select_step(contract, analyzed, tools=tools)
+    plan = design_step(analyzed, device, tools=tools)
+    chains = worthwhile_chains(analyzed.analysis.summary, device, backends=tuple(tools.runtimes))
+    return Walk(
+        contract=contract,
+        analyzed=analyzed,
+        device=device,
+        selection=selection,
+        plan=plan,
+        chains=chains,
+    )
+
+
+def analyze_step(contract: Contract, *, folder: Path, tools: Tools) -> Analyzed:
+    """Step 1: what must hold, and what the model costs."""
+    tools.console.step(f"1 analyze  {contract.model}")
+    analyzed = analyze(
+        contract,
+        folder=folder,
+        executor=tools.executor,
+        runtime=next(iter(tools.runtimes.values())),
+        limits=READ_LIMITS,
+        classifier_check=is_trained_classifier,
+    )
+    tools.console.say(model_line(analyzed.analysis.summary))
+    return analyzed
+
+
+def select_step(
+    contract: Contract, analyzed: Analyzed, *, tools: Tools
+) -> tuple[Selection, Device]:
+    """Step 2: which hardware can do it, at what margin."""
+    tools.console.step("2 select")
+    local = local_device(
+        executor=tools.executor, runtimes=tuple(tools.runtimes.values()), cache=tools.cache
+    )
+    (device, *_) = find_devices(contract.devices, local=local)
+    analysis = analyzed.analysis
+    selection = select(analysis.need, analysis.summary, devices=(device,))
+    tools.console.say(device_line(device))
+    for refused in selection.refused:
+        tools.console.say(f"physics says no: {refused.reason}")
+    return selection, device
+
+
+def design_step(analyzed: Analyzed, device: Device, *, tools: Tools) -> Plan:
+    """Step 3: how it should run there."""
+    tools.console.step("3 design")
+    analysis = analyzed.analysis
+    plan = design(analysis.need, analysis.summary, device, backends=tuple(tools.runtimes))
+    tools.console.say(
+        f"activations need {units.bytes_(plan.memory.arena_bytes)}; backends: "
+        + ", ".join(b.backend for b in plan.backends)
+    )
+    return plan
+
+
+def trial_limits(device: Device, *, wall_s: float) -> ChildLimits:
+    """Clock and memory for one child of a trial or a pass."""
+    return ChildLimits(wall_s=wall_s, memory_bytes=int(device.memory_bytes * _CHILD_SHARE))
+
+
+def model_line(summary: ModelSummary) -> str:
+    """One line about a model, for progress and for people."""
+    text = (
+        f"{len(summary.operators)} operators, {units.count(summary.flops, 'FLOP')} a query, "
+        f"{summary.num_parameters:,} parameters, {units.bytes_(summary.size_bytes)}"
+    )
+    if summary.uncounted:
+        kinds = ", ".join(sorted({u.kind for u in summary.uncounted}))
+        text += f"; not counted: {kinds}"
+    return text
+
+
+def device_line(device: Device) -> str:
+    """One line about a device."""
+    peaks = ", ".join(
+        f"{dtype} {units.count(figure.value, 'FLOP/s')}"
+        for dtype, figure in device.peaks.items()
+        if figure.value is not None
+    )
+    return f"{device.name}, {device.num_cores} cores, {peaks or 'peaks unknown'}"

@@ -1,0 +1,157 @@
+"""How a run starts: from what the user named to contract, folder and default tools."""
+
+from __future__ import annotations
+
+import os
+import re
+import time as clock
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fitwright.errors import BackendMissing, UsageError
+from fitwright.units import parse
+
+if TYPE_CHECKING:
+    from fitwright.ports import Console, Runtime, Tools
+    from fitwright.records.contract import Contract
+    from fitwright.records.run import RunFolder
+    from fitwright.records.verdict import Verdict
+
+CONTRACT_SUFFIXES = {".yaml", ".yml"}
+
+
+def open_target(target: str, *, time: str | None = None) -> tuple[Contract, Path]:
+    """The contract named by `target`, or the default one for a model, and its folder.
+
+    Raises:
+        ContractError: the contract is wrong.
+        UsageError: `time` is no duration.
+    """
+    from fitwright.analyze.contract import contract_for_model, read_contract
+
+    path = Path(target)
+    if path.suffix.lower() in CONTRACT_SUFFIXES:
+        contract, folder = read_contract(path)
+    else:
+        contract, folder = contract_for_model(path), path.parent
+    if time is not None:
+        budget = contract.budget.model_copy(update={"time_s": duration_s(time)})
+        contract = contract.model_copy(update={"budget": budget})
+    return contract, folder.resolve()
+
+
+def duration_s(text: str) -> float:
+    """``5m`` -> 300.0 seconds.
+
+    Raises:
+        UsageError: it is no duration above zero.
+    """
+    try:
+        seconds = parse(text, "seconds")
+    except ValueError as error:
+        raise UsageError(f"--time: {error}", code="FW103", remedy="Try --time 5m.") from error
+    if seconds <= 0:
+        raise UsageError(
+            f"--time must be above 0, got {text}", code="FW103", remedy="Try --time 5m."
+        )
+    return seconds
+
+
+def new_run(runs: Path, target: str) -> RunFolder:
+    """A folder that no earlier run uses, ``runs/<name>-<n>``; not created yet."""
+    from fitwright.records.run import RunFolder
+
+    path = Path(target).resolve()
+    stem = path.parent.name if path.stem == "contract" else path.stem
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run"
+    taken = {p.name for p in runs.glob(f"{name}-*")} if runs.is_dir() else set()
+    number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
+    return RunFolder(runs / f"{name}-{number}")
+
+
+def existing_run(path: str) -> RunFolder:
+    """The run at that path.
+
+    Raises:
+        UsageError: there is no run.
+    """
+    from fitwright.records.origin import Origin
+    from fitwright.records.run import RunFolder
+
+    run = RunFolder(Path(path))
+    if not run.has(Origin):
+        raise UsageError(
+            f"{path} is not a run",
+            code="FW101",
+            remedy="Give the folder that `fitwright fit` printed, such as runs/digits-1.",
+        )
+    return run
+
+
+def available_runtimes() -> dict[str, Runtime]:
+    """Backends that can run here, in the order they are tried.
+
+    Raises:
+        BackendMissing: not a single one.
+    """
+    from fitwright.backends import RUNTIMES
+
+    found = {n: r for n, r in RUNTIMES.items() if not r.availability().missing}
+    if not found:
+        raise BackendMissing(
+            "no backend is installed, so no model can run",
+            code="FW300",
+            remedy="Install one: `pip install onnxruntime`, or `pip install fitwright[openvino]`.",
+        )
+    return found
+
+
+def cache_folder() -> Path:
+    """Where figures of this machine are kept between runs."""
+    if stated := os.environ.get("FITWRIGHT_CACHE_DIR"):
+        return Path(stated)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "fitwright"
+
+
+def local_tools(console: Console) -> Tools:
+    """Tools over this machine."""
+    from fitwright.backends.recipes import RECIPES
+    from fitwright.bench.energy import energy_meter
+    from fitwright.executors.local import LocalExecutor
+    from fitwright.ports import Tools
+
+    return Tools(
+        runtimes=available_runtimes(),
+        transforms=RECIPES,
+        executor=LocalExecutor(),
+        meter=energy_meter(),
+        console=console,
+        cache=cache_folder(),
+        clock=clock.monotonic,
+    )
+
+
+def fit(target: str | Path, *, runs: str | Path = "runs", time: str | None = None) -> Verdict:
+    """Fit a model to this machine under a contract; the whole of `fitwright fit`, quietly.
+
+    Args:
+        target: a contract (YAML) or a model file.
+        runs: where the run's folder is made.
+        time: wall-clock budget such as ``"5m"``; overrides the contract's.
+
+    Raises:
+        FitwrightError: the contract, the data or the model cannot be used.
+    """
+    from fitwright.cli.console import Silent
+    from fitwright.flow import fit as closed_loop
+    from fitwright.records.origin import Origin
+
+    contract, folder = open_target(str(target), time=time)
+    return closed_loop(
+        contract,
+        origin=Origin(folder=str(folder), target=str(target)),
+        tools=local_tools(Silent()),
+        run=new_run(Path(runs), str(target)),
+        command=f"fitwright fit {target}",
+    )
