@@ -26,6 +26,9 @@ class Device(Record):
         idle_power, loaded_power: watts; ``unavailable`` where nobody knows.
         software: versions that the measured figures depend on.
         backends: names of the backends that run here.
+        cpu_quota: CPU time this process may use, in cores, where a container limits it
+            below what it can see; backends do not know it and start more threads.
+        notes: what a reader of the figures should know.
     """
 
     id: str
@@ -43,3 +46,5 @@ class Device(Record):
     loaded_power: Figure
     software: dict[str, str]
     backends: tuple[str, ...]
+    cpu_quota: float | None = None
+    notes: tuple[str, ...] = ()
