@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from fitwright import units
@@ -20,7 +23,8 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 
 def blocks(page: Path, language: str) -> list[str]:
     """Fenced blocks of one language; the language of a shell block is empty."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S)
+    return [text for found, text in fenced if found == language]
 
 
 CONTRACTS = [
@@ -30,11 +34,40 @@ CONTRACTS = [
 ]
 
 
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip()
+        for page in PAGES
+        for block in blocks(page, "")
+        for line in block.splitlines()
+        if line.startswith("fitwright ")
+    }
+)
+
+
 @pytest.mark.parametrize("text", CONTRACTS)
 def test_every_contract_in_the_guide_is_valid(text: str, tmp_path: Path) -> None:
     file = tmp_path / "contract.yaml"
     file.write_text(text)
     read_contract(file)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_in_the_guide_parses(line: str) -> None:
+    from fitwright.cli.main import app
+
+    group: Any = typer.main.get_command(app)
+    name, *arguments = shlex.split(line)[1:]
+    assert name in group.commands
+    group.commands[name].make_context(name, arguments)
+
+
+def test_every_command_is_in_the_guide() -> None:
+    from fitwright.cli.main import app
+
+    group: Any = typer.main.get_command(app)
+    shown = {shlex.split(line)[1] for line in COMMANDS}
+    assert set(group.commands) - shown == set()
 
 
 def keys(record: type[Record]) -> set[str]:
