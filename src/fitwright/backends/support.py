@@ -25,7 +25,7 @@ def missing(package: str, *, extra: str) -> BackendMissing:
     """The error for an import that failed."""
     return BackendMissing(
         f"the backend '{package}' is not installed",
-        code="FW300",
+        code="FW301",
         remedy=f"Run `{availability(package, extra=extra).missing or f'pip install {package}'}`.",
     )
 
@@ -34,7 +34,7 @@ def refused(backend: str, setting: str, value: object, *, why: str) -> PlanError
     """The error for a setting that this backend cannot honour here."""
     return PlanError(
         f"{backend} cannot honour {setting}={value}: {why}",
-        code="FW330",
+        code="FW332",
         remedy=f"Leave {setting} unset, or choose another backend.",
     )
 

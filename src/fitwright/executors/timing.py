@@ -52,9 +52,8 @@ def closed_loop(
     run: Run, queries: Sequence[Tensors], *, seconds: float, concurrency: int
 ) -> tuple[list[float], float]:
     """`concurrency` callers, each sending its next query when the last is answered."""
-    begin = time.perf_counter()
 
-    def caller(number: int, latencies_s: list[float]) -> None:
+    def caller(number: int, begin: float, latencies_s: list[float]) -> None:
         i, now = number, time.perf_counter()
         while now - begin < seconds or not latencies_s:
             run(queries[i % len(queries)])
@@ -62,7 +61,7 @@ def closed_loop(
             latencies_s.append(done - now)
             i, now = i + concurrency, done
 
-    return _together(caller, concurrency, begin)
+    return _together(caller, concurrency)
 
 
 def open_loop(
@@ -73,9 +72,8 @@ def open_loop(
     A latency counts from the arrival, so waiting for a free caller is part of it.
     """
     turns, turn = iter(enumerate(sorted(arrivals_s))), threading.Lock()
-    begin = time.perf_counter()
 
-    def caller(_number: int, latencies_s: list[float]) -> None:
+    def caller(_number: int, begin: float, latencies_s: list[float]) -> None:
         while True:
             with turn:
                 i, arrival_s = next(turns, (-1, 0.0))
@@ -85,7 +83,7 @@ def open_loop(
             run(queries[i % len(queries)])
             latencies_s.append(time.perf_counter() - begin - arrival_s)
 
-    return _together(caller, concurrency, begin)
+    return _together(caller, concurrency)
 
 
 def _wait_until(moment: float) -> None:
@@ -97,17 +95,19 @@ def _wait_until(moment: float) -> None:
 
 
 def _together(
-    caller: Callable[[int, list[float]], None], concurrency: int, begin: float
+    caller: Callable[[int, float, list[float]], None], concurrency: int
 ) -> tuple[list[float], float]:
-    """Run the callers at once; all latencies and the time until the last has ended.
-
-    Raises:
-        Exception: the first error of any caller.
-    """
+    """Run the callers at once; all latencies and the time until the last has ended."""
     latencies_s: list[list[float]] = [[] for _ in range(concurrency)]
+    started: list[float] = []
+    gate = threading.Barrier(concurrency, action=lambda: started.append(time.perf_counter()))
+
+    def enter(number: int) -> float:
+        gate.wait()
+        caller(number, started[0], latencies_s[number])
+        return time.perf_counter()
+
     with no_collection(), ThreadPoolExecutor(concurrency) as pool:
-        running = [pool.submit(caller, n, latencies_s[n]) for n in range(concurrency)]
-    elapsed_s = time.perf_counter() - begin
-    for one in running:
-        one.result()
-    return [s for part in latencies_s for s in part], elapsed_s
+        running = [pool.submit(enter, n) for n in range(concurrency)]
+    ends = [one.result() for one in running]
+    return [s for part in latencies_s for s in part], max(ends) - started[0]

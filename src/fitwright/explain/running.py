@@ -15,11 +15,29 @@ RUNNING: Mapping[str, Explanation] = {
         fix="Install one and look at `fitwright doctor`.",
         example="pip install 'fitwright[openvino]'",
     ),
+    "FW301": Explanation(
+        title="The package behind a backend is not installed.",
+        why="Every backend but ONNX Runtime is an optional extra of Fitwright.",
+        fix="Install the extra that the message names.",
+        example="pip install 'fitwright[openvino]'",
+    ),
     "FW330": Explanation(
         title="No backend can run on the chosen device.",
         why="A plan needs at least one.",
         fix="Install one; `fitwright doctor` says what is missing.",
         example="pip install 'fitwright[openvino]'",
+    ),
+    "FW331": Explanation(
+        title="An input or output has an element type that numpy cannot hold.",
+        why="bfloat16, 8-bit floats, 4-bit integers and text would be handed over as something "
+        "else, or not at all.",
+        fix="Add a Cast to float32 at that input or output of the model.",
+    ),
+    "FW332": Explanation(
+        title="A backend cannot honour a setting here.",
+        why="Some settings exist in one backend only, some need an instruction set, some are "
+        "lowered to what the machine has. Fitwright refuses instead of measuring something else.",
+        fix="Leave the setting unset, or choose another backend.",
     ),
     "FW400": Explanation(
         title="A trial raised an error.",

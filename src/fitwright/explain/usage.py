@@ -230,4 +230,10 @@ DATA: Mapping[str, Explanation] = {
         fix="Give more samples, or leave 'data:' out to use synthetic inputs.",
         example="data: {source: data.npz, calibration_share: 0.2}",
     ),
+    "FW152": Explanation(
+        title="An array does not fit the input of the model it was given to.",
+        why="Names, element types and shapes must be those of the model; nothing is converted "
+        "or reused silently.",
+        fix="Give one array for each input of the model, as the message lists them.",
+    ),
 }

@@ -191,7 +191,7 @@ class OnnxRuntimeSession:
         got = {name: f"{array.dtype}{list(array.shape)}" for name, array in inputs.items()}
         return DataError(
             f"the model takes {wanted}, got {got}",
-            code="FW146",
+            code="FW152",
             remedy="Give one array for each input of the model, under its name, of its type "
             "and shape.",
         )

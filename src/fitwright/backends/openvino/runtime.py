@@ -135,7 +135,7 @@ class OpenVinoSession:
         if inputs.keys() != self._inputs.keys():
             raise DataError(
                 f"the model takes the inputs {sorted(self._inputs)}, got {sorted(inputs)}",
-                code="FW146",
+                code="FW152",
                 remedy="Give one array for each input of the model, under its name.",
             )
         fed = {}
@@ -143,7 +143,7 @@ class OpenVinoSession:
             if inputs[name].dtype != dtype:
                 raise DataError(
                     f"input '{name}' is {dtype}, got {inputs[name].dtype}",
-                    code="FW146",
+                    code="FW152",
                     remedy=f"Convert the array to {dtype}.",
                 )
             fed[index] = inputs[name]
@@ -159,7 +159,7 @@ class OpenVinoSession:
         got = {name: array.shape for name, array in inputs.items()}
         return DataError(
             f"the model takes inputs of shape {shapes}, got {got}",
-            code="FW146",
+            code="FW152",
             remedy="Give arrays of these shapes.",
         )
 

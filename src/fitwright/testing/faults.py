@@ -1,0 +1,138 @@
+"""Functions that go wrong in every way a trial can; importable, so that a child finds them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fitwright.errors import ModelRefused
+
+MIB = 1 << 20
+
+
+def echo(value: object) -> object:
+    """No fault at all."""
+    return value
+
+
+def raise_value_error() -> None:
+    """An exception of the function's own."""
+    raise ValueError("seven is not a shape\nsecond line")
+
+
+def raise_refusal() -> None:
+    """An error meant for the user; passes through unchanged."""
+    raise ModelRefused("a file that nobody can read", code="FW200", remedy="Give another.")
+
+
+def raise_memory_error() -> None:
+    """What Python raises when an allocation fails."""
+    raise MemoryError
+
+
+def raise_no_space(path: Path) -> None:
+    """What the system says when the disk is full."""
+    raise OSError(28, "No space left on device", str(path))
+
+
+def exit_from_python() -> None:
+    """`sys.exit` inside foreign code."""
+    sys.exit(3)
+
+
+def segfault() -> None:
+    """Read address 0."""
+    ctypes.string_at(0)
+
+
+def abort() -> None:
+    """What an assertion in native code does."""
+    os.abort()
+
+
+def exit_at_once() -> None:
+    """End without unwinding."""
+    os._exit(3)
+
+
+def kill_self() -> None:
+    """As the kernel does when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_parent() -> None:
+    """Turn against the process that watches."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(3600)
+
+
+def touch_memory(num_bytes: int) -> int:
+    """Allocate and write pages a little at a time."""
+    return len([bytearray(os.urandom(4096)) * (MIB // 4096) for _ in range(num_bytes // MIB)])
+
+
+def allocate_at_once(num_bytes: int) -> int:
+    """One allocation far beyond any limit."""
+    return len(bytearray(num_bytes))
+
+
+def loop_forever() -> None:
+    """Python that never ends."""
+    while True:
+        pass
+
+
+def wait_natively() -> None:
+    """Native code that never returns and never lets go of the interpreter."""
+    ctypes.PyDLL(None).pause()
+
+
+def ignore_signals_forever() -> None:
+    """Refuses to be asked politely."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    loop_forever()
+
+
+def print_forever() -> None:
+    """Output without end, past Python's buffers."""
+    line = b"x" * 65535 + b"\n"
+    while True:
+        os.write(1, line)
+
+
+def print_words(text: str) -> None:
+    """A little output, then a crash."""
+    print(text, file=sys.stderr, flush=True)
+    os.abort()
+
+
+def leave_grandchildren(folder: Path, *, then_die: bool) -> None:
+    """Two processes that outlive this one, one of them in a session of its own.
+
+    They write their ids into `folder`.
+    """
+    code = "import os,sys,time;open(sys.argv[1]+'/%d'%os.getpid(),'w').close();time.sleep(3600)"
+    for detached in (False, True):
+        subprocess.Popen([sys.executable, "-c", code, str(folder)], start_new_session=detached)
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    if then_die:
+        kill_self()
+
+
+def fork_away(folder: Path) -> None:
+    """The classic daemon: fork, new session, fork again, and the middle one ends."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            (folder / str(os.getpid())).touch()
+            time.sleep(3600)
+        os._exit(0)
+    while not list(folder.iterdir()):
+        time.sleep(0.01)
