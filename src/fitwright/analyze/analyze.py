@@ -29,7 +29,7 @@ READING_S = 60.0
 REFERENCE_SETTINGS = Settings(precision="float32", graph_optimization="basic")
 """How the original is run for its reference outputs: full precision, little rewriting."""
 
-Metric = str | Callable[[Tensors, Array], float]
+Metric = str | Callable[[Array, Array], float]
 
 
 @dataclass(frozen=True, kw_only=True)

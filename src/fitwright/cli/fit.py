@@ -62,10 +62,23 @@ def _walk(contract: Contract, *, run: RunFolder, origin: Origin, json: bool) -> 
     from fitwright.start import local_tools
 
     command = "fitwright " + shlex.join(sys.argv[1:])
-    with progress(quiet=json) as console:
-        return closed_loop(
-            contract, origin=origin, tools=local_tools(console), run=run, command=command
-        )
+    try:
+        with progress(quiet=json) as console:
+            return closed_loop(
+                contract, origin=origin, tools=local_tools(console), run=run, command=command
+            )
+    except KeyboardInterrupt:
+        print(_interrupted(run), file=sys.stderr)
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def _interrupted(run: RunFolder) -> str:
+    from fitwright.records.origin import Origin
+
+    if not run.has(Origin):
+        return "interrupted before the first trial; nothing was written"
+    best = f"the best artefact so far is in {run.bundle}; " if run.bundle.is_dir() else ""
+    return f"interrupted; {best}`fitwright tune {run.path}` goes on"
 
 
 def _conclude(run: RunFolder, verdict: Verdict, *, json: bool) -> None:

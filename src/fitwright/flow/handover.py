@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fitwright.bench.trial import Measurement, final
+from fitwright.bench.final import final
+from fitwright.bench.trial import Measurement
 from fitwright.deliver.bundle import write_bundle
 from fitwright.deliver.report import write_report
+from fitwright.errors import TrialFailed
 from fitwright.flow.search import Search
 from fitwright.perf.ledger import book
 from fitwright.ports import Array
@@ -34,7 +36,10 @@ def so_far(search: Search) -> None:
         notes=("the run is not finished: limits that need the final run are undecided",),
     )
     search.run.write(verdict)
-    bundle(search, best)
+    try:
+        bundle(search, best)
+    except TrialFailed as error:  # the bundle before it stays; the run goes on
+        search.tools.console.say(f"no bundle of {best.candidate.describe()}: {error.rule}")
 
 
 def finish(search: Search, *, stop: Stop) -> Verdict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from fitwright.bench.trial import final
+from fitwright.bench.final import final
 from fitwright.errors import UsageError
 from fitwright.flow.search import Search
 from fitwright.flow.steps import walk
