@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 
 import jinja2
 
-from fitwright.deliver.wording import plain
+from fitwright import units
+from fitwright.deliver import wording
+from fitwright.deliver.summary import BeforeAfterRow
 
 
 def render(template: str, **values: object) -> str:
-    """The filled template; HTML ones escape every value that is not marked as drawn by us."""
+    """The filled template; HTML ones escape every value that is not a drawing of ours."""
     return _templates().get_template(template).render(**values)
+
+
+def day(moment: str) -> str:
+    """``2026-11-22T09:30:00+00:00`` -> ``22 November 2026, 09:30 UTC``; other text as it is."""
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return wording.plain(moment)
+    zone = f" {parsed.tzname()}" if parsed.tzinfo else ""
+    return f"{parsed.day} {parsed:%B %Y, %H:%M}{zone}"
+
+
+def sentence(words: str) -> str:
+    """First letter large, a full stop at the end."""
+    if not words:
+        return ""
+    return words[0].upper() + words[1:] + ("" if words[-1] in ".!?…" else ".")
+
+
+def how_known(row: BeforeAfterRow) -> str:
+    """Source of the artefact's figure, else the baseline's; reasons already stand in the cell."""
+    figure = row.after or row.before
+    if figure is None or figure.value is None:
+        return ""
+    return wording.plain(figure.source, longest=240)
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "plain": wording.plain,
+    "figure_text": wording.figure_text,
+    "figure_title": wording.figure_title,
+    "interval_text": wording.interval_text,
+    "times": wording.times,
+    "seconds": units.seconds,
+    "bytes": units.bytes_,
+    "count": units.count,
+    "day": day,
+    "sentence": sentence,
+    "how_known": how_known,
+}
 
 
 @cache
@@ -24,5 +68,5 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters["plain"] = plain
+    templates.filters.update(FILTERS)
     return templates

@@ -1,8 +1,13 @@
-"""What each section of the report shows, as text and tables, ready for the template."""
+"""What each section of the report shows, as text, tables and drawings for the template."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from fitwright.deliver import facts
 from fitwright.deliver.evidence import Evidence
+from fitwright.deliver.machine import floor_rows, peak_rows
+from fitwright.deliver.plots import latency_plot, memory_plot, roofline_and_plot, trial_marks
 from fitwright.deliver.summary import (
     before_after_rows,
     headline,
@@ -10,19 +15,177 @@ from fitwright.deliver.summary import (
     trial_rows,
     verdict_rows,
 )
+from fitwright.deliver.svg_marks import draw_bound
+from fitwright.deliver.svg_memory import MOST_BOXES
+from fitwright.deliver.wording import (
+    factor_interval,
+    factor_text,
+    figure_text,
+    figure_title,
+    interval_text,
+)
+from fitwright.records.figure import Figure
+from fitwright.records.verdict import Verdict
+
+STOPS = {
+    "met": "The search ended because every limit is met.",
+    "exhausted": "The search ended because nothing was left to try.",
+    "out_of_time": "The search ended because its time budget was used up.",
+    "interrupted": "The search was interrupted; fitwright tune RUN goes on from the last trial.",
+    "nothing_runs": "The search ended because no candidate runs here.",
+}
+CONTENTS = (
+    ("verdict", "Verdict"),
+    ("ships", "What ships"),
+    ("before-after", "Before and after"),
+    ("ledger", "Ledger"),
+    ("trials", "Trials"),
+    ("machine", "Against the machine"),
+    ("roofline", "Roofline"),
+    ("latency", "Latency"),
+    ("memory", "Memory"),
+    ("accuracy", "Accuracy"),
+    ("contract", "Contract"),
+    ("environment", "Environment"),
+    ("repeat", "Repeat it"),
+)
+_ACCURACY = ("accuracy", "accuracy_drop", "top1_agreement", "relative_l2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One of the numbers at the top of the page."""
+
+    value: str
+    name: str
+    detail: str
 
 
 def page(evidence: Evidence) -> dict[str, object]:
-    """Everything the template names."""
-    verdict, ledger = evidence.verdict, evidence.ledger
-    both = evidence.baseline and evidence.artefact
+    """Everything the templates name; a section without its record is None or empty."""
     return {
-        "name": evidence.name,
-        "headline": headline(verdict) if verdict else "The run ended before a verdict",
-        "limits": verdict_rows(verdict) if verdict else (),
-        "before_after": before_after_rows(evidence.baseline, evidence.artefact)
-        if both and evidence.baseline and evidence.artefact
-        else (),
-        "ledger": ledger_rows(ledger) if ledger else (),
-        "trials": trial_rows(evidence.trials),
+        "evidence": evidence,
+        "contents": CONTENTS,
+        **_top(evidence),
+        **_outcome(evidence),
+        **_comparison(evidence),
+        **_trials(evidence),
+        **_machine(evidence),
+        **_drawings(evidence),
+        **_record(evidence),
+    }
+
+
+def _top(evidence: Evidence) -> dict[str, object]:
+    verdict = evidence.verdict
+    if verdict is None:
+        words = f"{len(evidence.trials)} trials are on disk; fitwright tune RUN goes on from there"
+        return {"heading": "No verdict yet", "lead": words, "status": "undecided", "facts": ()}
+    heading, _, lead = headline(verdict).partition(": ")
+    numbers = _facts(evidence, verdict)
+    return {"heading": heading, "lead": lead, "status": verdict.status, "facts": numbers}
+
+
+def _facts(evidence: Evidence, verdict: Verdict) -> tuple[Fact, ...]:
+    """Speed and storage, then the two figures a reader asks for next."""
+    found = [_factor_fact(verdict.speedup, "the speed of the strongest plain start")]
+    if evidence.ledger and evidence.ledger.storage.value:
+        found.append(_factor_fact(evidence.ledger.storage, "smaller on disk"))
+    need = evidence.analysis.need if evidence.analysis else None
+    names = (
+        need.objective if need else "latency_p50",
+        "accuracy" if need and need.has_labels else "relative_l2",
+    )
+    own = evidence.artefact.figures if evidence.artefact else {}
+    return (*found, *(_figure_fact(n, own[n]) for n in names if n in own and own[n].value))
+
+
+def _factor_fact(figure: Figure, name: str) -> Fact:
+    value = factor_text(figure) if figure.value is not None else "–"
+    return Fact(value=value, name=name, detail=factor_interval(figure) or figure.label)
+
+
+def _figure_fact(name: str, figure: Figure) -> Fact:
+    detail = interval_text(figure) or figure.label
+    return Fact(value=figure_text(figure), name=figure_title(name), detail=detail)
+
+
+def _outcome(evidence: Evidence) -> dict[str, object]:
+    verdict = evidence.verdict
+    limits = verdict.limits if verdict else ()
+    rows = verdict_rows(verdict) if verdict else []
+    return {
+        "verdict": verdict,
+        "limits": list(zip(rows, map(draw_bound, limits), strict=True)),
+        "stop": STOPS[verdict.stop] if verdict else "",
+        "ships": verdict.candidate if verdict else None,
+        "ships_rows": facts.ships_rows(evidence),
+        "ledger": ledger_rows(evidence.ledger) if evidence.ledger else [],
+    }
+
+
+def _comparison(evidence: Evidence) -> dict[str, object]:
+    """Baseline beside artefact; both tables stay empty until both exist."""
+    baseline, artefact = evidence.baseline, evidence.artefact
+    if baseline is None or artefact is None:
+        nothing: list[object] = []
+        return {
+            "before_after": nothing,
+            "accuracy": nothing,
+            "same_candidate": False,
+            "both_full": False,
+        }
+    shown = [n for n in _ACCURACY if n in artefact.figures]
+    return {
+        "before_after": before_after_rows(baseline, artefact),
+        "accuracy": [(n, baseline.figures.get(n), artefact.figures[n]) for n in shown],
+        "same_candidate": baseline.candidate.key == artefact.candidate.key,
+        "both_full": baseline.stage == artefact.stage == "full",
+    }
+
+
+def _trials(evidence: Evidence) -> dict[str, object]:
+    marks = trial_marks(evidence.trials)
+    return {
+        "trial_rows": list(zip(trial_rows(evidence.trials), marks, strict=True)),
+        "trial_counts": facts.trial_counts(evidence),
+        "skipped": facts.skipped_rows(evidence.adapted.skipped) if evidence.adapted else [],
+    }
+
+
+def _machine(evidence: Evidence) -> dict[str, object]:
+    choices = evidence.selection.choices if evidence.selection else ()
+    choice = choices[0] if choices else None
+    artefact = evidence.artefact
+    return {
+        "choice": choice,
+        "floors": floor_rows(choice, artefact) if choice and artefact else [],
+        "peaks": peak_rows(choice.device, evidence.baseline, artefact) if choice else [],
+        "refused": evidence.selection.refused if evidence.selection else (),
+    }
+
+
+def _drawings(evidence: Evidence) -> dict[str, object]:
+    roofline, roofline_svg, roofline_missing = roofline_and_plot(evidence)
+    return {
+        "roofline": roofline,
+        "roofline_svg": roofline_svg,
+        "roofline_missing": roofline_missing,
+        "latency_svg": latency_plot(evidence),
+        "memory": evidence.plan.memory if evidence.plan else None,
+        "memory_svg": memory_plot(evidence),
+        "most_boxes": MOST_BOXES,
+    }
+
+
+def _record(evidence: Evidence) -> dict[str, object]:
+    analysis, contract = evidence.analysis, evidence.contract
+    need = analysis.need if analysis else None
+    environment = evidence.environment
+    return {
+        "summary": analysis.summary if analysis else None,
+        "accuracy_words": facts.accuracy_words(need),
+        "need_notes": need.notes if need else (),
+        "contract_rows": facts.contract_rows(contract, need) if contract else [],
+        "environment_rows": facts.environment_rows(environment) if environment else [],
     }
