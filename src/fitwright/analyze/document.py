@@ -80,7 +80,8 @@ for _tag, _pattern, _first in _RESOLVED:
     _PlainLoader.add_implicit_resolver(_tag, _pattern, list(_first))
 _PlainLoader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 _PlainLoader.add_constructor(
-    "tag:yaml.org,2002:float", lambda _, node: float(node.value.replace(".inf", "inf"))
+    "tag:yaml.org,2002:float",
+    lambda _, node: float(re.sub(r"\.(?=inf|nan)", "", node.value.lower())),
 )
 
 
@@ -167,6 +168,6 @@ def _content(path: Path) -> bytes:
 
 def _where(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    short = " ".join(str(problem).split())[:160]
+    said = [getattr(error, part, None) for part in ("context", "problem", "reason")]
+    short = " ".join((", ".join(filter(None, said)) or str(error)).split())[:160]
     return f"line {mark.line + 1}, column {mark.column + 1}: {short}" if mark else short

@@ -42,6 +42,15 @@ def _as_written(kind: units.Quantity) -> WithJsonSchema:
     return WithJsonSchema(written)
 
 
+def _not_a_truth(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, got {str(value).lower()}")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_not_a_truth)]
+Number = Annotated[float, BeforeValidator(_not_a_truth)]
+
 _Above0 = Field(gt=0, allow_inf_nan=False)
 
 Seconds = Annotated[float, _quantity("seconds"), _Above0, _as_written("seconds")]
@@ -104,8 +113,8 @@ class Data(Record):
 class InputRange(Record):
     """What synthetic values of one input look like when there is no data."""
 
-    low: float = Field(default=0.0, description="Smallest value.")
-    high: float = Field(default=1.0, description="Largest value (floats: just below it).")
+    low: Number = Field(default=0.0, description="Smallest value.")
+    high: Number = Field(default=1.0, description="Largest value (floats: just below it).")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -129,8 +138,8 @@ class Traffic(Record):
         alias="rate",
         description="Arrival rate of the server scenario, queries per second.",
     )
-    batch: int = Field(default=1, ge=1, le=65536, description="Samples per query.")
-    streams: int = Field(
+    batch: Whole = Field(default=1, ge=1, le=65536, description="Samples per query.")
+    streams: Whole = Field(
         default=1, ge=1, le=4096, description="Queries in flight in the multi_stream scenario."
     )
 
@@ -155,7 +164,7 @@ class AccuracyLimit(Record):
         description="How much worse than the original the metric may be, as a difference: 0.01 "
         "lets an accuracy of 0.98 become 0.97 (mse: how much it may rise).",
     )
-    floor: float | None = Field(
+    floor: Number | None = Field(
         default=None,
         allow_inf_nan=False,
         description="What the metric must reach (mse: what it may not exceed).",
@@ -194,7 +203,7 @@ class Limits(Record):
 class Agreement(Record):
     """Without an accuracy limit: how close the outputs must stay to the original model's."""
 
-    relative_l2: float = Field(
+    relative_l2: Number = Field(
         default=0.05,
         gt=0,
         allow_inf_nan=False,
@@ -235,7 +244,7 @@ class Contract(Record):
     data: Data | None = Field(
         default=None, description="Real inputs and labels; absent: synthetic inputs."
     )
-    shapes: dict[str, Annotated[int, Field(ge=1)]] = Field(
+    shapes: dict[str, Annotated[Whole, Field(ge=1)]] = Field(
         default_factory=dict,
         description="Sizes for the model's symbolic dimensions, by name.",
         examples=[{"sequence": 128}],
