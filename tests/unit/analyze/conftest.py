@@ -15,7 +15,7 @@ Tensor = tuple[str, str, tuple[int, ...]]
 Summaries = Callable[..., ModelSummary]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def summary_of() -> Summaries:
     """A summary with these inputs and outputs, each (name, dtype, shape)."""
 
