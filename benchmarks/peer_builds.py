@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -70,6 +71,7 @@ def onnxruntime_int8(model: Path, calibration: Path, folder: Path) -> Path:
 
 def openvino_int8(model: Path, calibration: Path, folder: Path) -> Path:
     """`nncf.quantize` with its defaults; the model type is stated for transformers."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type, unused-ignore]
     import nncf
     import openvino
 
