@@ -1,0 +1,1 @@
+"""What each operator costs: one rule per operator, in one visible table."""
