@@ -9,7 +9,15 @@ from pathlib import Path
 
 from fitwright.adapt.calibration import calibration_note
 from fitwright.adapt.legality import legal
-from fitwright.adapt.variants import scratch, stored, variant_id, variant_path
+from fitwright.adapt.variants import (
+    remember,
+    remembered,
+    scratch,
+    step_key,
+    stored,
+    variant_id,
+    variant_path,
+)
 from fitwright.errors import FitwrightError, RunStopped
 from fitwright.ports import ChildLimits, Executor, Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
@@ -136,7 +144,6 @@ def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Ski
     """One recipe on one variant; the same variant with a note when nothing changes."""
     if why := _refusal(recipe, workshop):
         return Skipped(recipes=(recipe,), reason=f"{title(recipe)}: {why}")
-    started = time.monotonic()
     with scratch(workshop.folder) as making:
         request = TransformRequest(
             recipe=recipe,
@@ -146,14 +153,24 @@ def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Ski
             folder=making,
             device=workshop.device,
         )
-        transform = workshop.transforms[recipe_key(recipe)]
-        try:
-            result = workshop.executor.call(transform, workshop.limits, request)
-        except RunStopped:
-            raise
-        except FitwrightError as error:
-            return Skipped(recipes=(recipe,), reason=f"{title(recipe)}: {_cause(error)}")
-        return _outcome(variant, request, result, workshop, seconds=time.monotonic() - started)
+        key = step_key(variant, request)
+        outcome = remembered(workshop.folder, key) or _made(variant, request, workshop)
+    if isinstance(outcome, Variant):
+        remember(workshop.folder, key, outcome)
+    return outcome
+
+
+def _made(variant: Variant, request: TransformRequest, workshop: Workshop) -> Variant | Skipped:
+    """Apply the pass in a child and store what it made."""
+    recipe, started = request.recipe, time.monotonic()
+    transform = workshop.transforms[recipe_key(recipe)]
+    try:
+        result = workshop.executor.call(transform, workshop.limits, request)
+    except RunStopped:
+        raise
+    except FitwrightError as error:
+        return Skipped(recipes=(recipe,), reason=f"{title(recipe)}: {_cause(error)}")
+    return _outcome(variant, request, result, workshop, seconds=time.monotonic() - started)
 
 
 def _refusal(recipe: Recipe, workshop: Workshop) -> str | None:

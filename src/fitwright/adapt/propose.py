@@ -48,7 +48,6 @@ ROWS: tuple[Row, ...] = (
     Row(recipes=(Int8Static(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
     Row(recipes=(Int8Dynamic(),), backends=_ORT),
-    Row(recipes=(Int8Static(toolkit="nncf"), Bf16()), backends=_OPENVINO),
     Row(recipes=(Int8Weights(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Weights(toolkit="nncf"),), backends=_OPENVINO),
     Row(recipes=(Fp16Weights(),), backends=_ANY),

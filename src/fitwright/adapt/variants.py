@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fitwright.ports import TransformRequest
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Recipe, Variant
-from fitwright.records.run import storage_error
+from fitwright.records.run import storage_error, write_atomically
 
 ID_DIGITS = 12
+_DONE = ".done"
 _CHUNK_BYTES = 1 << 20
 _MAKING = ".making-"
 
@@ -144,6 +146,35 @@ def stored(
             "size_bytes": size_bytes,
         }
     )
+
+
+def step_key(variant: Variant, request: TransformRequest) -> str:
+    """Identifies one recipe applied to one variant for one device, with its calibration."""
+    calibration = digest([request.calibration]) if request.calibration else ""
+    device = request.device
+    hardware = f"{device.architecture} {sorted(device.instruction_sets)}" if device else ""
+    text = "\n".join((variant.to_json(), request.recipe.to_json(), calibration, hardware))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def remembered(folder: Path, key: str) -> Variant | None:
+    """What the same step gave before in this run, when its files are still whole in size."""
+    file = folder / _DONE / f"{key}.json"
+    if not file.is_file():
+        return None
+    try:
+        variant = Variant.from_file(file)
+    except ValueError:
+        return None
+    files = [folder.parent / name for name in variant.files]
+    if not all(f.is_file() for f in files):
+        return None
+    return variant if sum(f.stat().st_size for f in files) == variant.size_bytes else None
+
+
+def remember(folder: Path, key: str, variant: Variant) -> None:
+    """Keep the outcome of a step, so that no chain of this run repeats it."""
+    write_atomically(folder / _DONE / f"{key}.json", variant.to_json().encode())
 
 
 def _synced(files: Sequence[Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fitwright.backends.onnxruntime.onnx_file import has_int8_dot, is_arm
+from fitwright.backends.quiet import quiet
 from fitwright.records.device import Device
 
 Method = Literal["minmax", "entropy", "percentile"]
@@ -91,7 +92,7 @@ def quantise_static(
     options: dict[str, Any] = {"CalibStridedMinMax": 1, "WeightSymmetric": True}
     if not convolutional:
         options["OpTypesToExcludeOutputQuantization"] = list(TRANSFORMER)
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+    with quiet(), tempfile.TemporaryDirectory(dir=out.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         notes = prepare(model, prepared)
         quantize_static(
@@ -116,7 +117,7 @@ def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[
     """Write the model with int8 weights and activation ranges taken at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+    with quiet(), tempfile.TemporaryDirectory(dir=out.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         notes = prepare(model, prepared)
         quantize_dynamic(

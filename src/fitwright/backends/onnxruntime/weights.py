@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fitwright.backends.quiet import quiet
+
 _SMALLEST = 1024  # weights; below it the scales cost as much as is saved
 
 
@@ -29,7 +31,8 @@ def block_quantised(model: Path, out: Path, *, bits: int, block_size: int) -> in
         accuracy_level=4,
         op_types_to_quantize=("MatMul",),
     )
-    quantiser.process()
+    with quiet():
+        quantiser.process()
     quantised = quantiser.model.model
     found = sum(1 for node in quantised.graph.node if node.op_type == "MatMulNBits")
     if found:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 from fitwright.backends.openvino import telemetry
+from fitwright.backends.quiet import quiet
 from fitwright.backends.support import missing
 
 
 def toolkits() -> tuple[Any, Any]:
-    """The modules ``openvino`` and ``nncf``, without usage reports and silent.
+    """The modules ``openvino`` and ``nncf``, without usage reports.
 
     Raises:
         BackendMissing: one of them is not installed.
@@ -24,7 +24,6 @@ def toolkits() -> tuple[Any, Any]:
         import openvino
     except ImportError as error:
         raise missing(error.name or "nncf", extra="openvino") from error
-    nncf.set_log_level(logging.ERROR)
     return openvino, nncf
 
 
@@ -45,15 +44,16 @@ def quantised_static(
         inputs = {name: archive[name] for name in archive.files}
     num_queries = len(next(iter(inputs.values())))
     queries = [{name: array[i] for name, array in inputs.items()} for i in range(num_queries)]
-    quantised = nncf.quantize(
-        graph,
-        nncf.Dataset(queries),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=num_queries,
-        model_type=nncf.ModelType.TRANSFORMER if transformer else None,
-        fast_bias_correction=True,
-        advanced_parameters=_ranges(nncf, method),
-    )
+    with quiet():
+        quantised = nncf.quantize(
+            graph,
+            nncf.Dataset(queries),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=num_queries,
+            model_type=nncf.ModelType.TRANSFORMER if transformer else None,
+            fast_bias_correction=True,
+            advanced_parameters=_ranges(nncf, method),
+        )
     return _write(openvino, quantised, out, names=names, counted=("FakeQuantize",))
 
 
@@ -61,30 +61,32 @@ def compressed_weights(model: Path, out: Path, *, bits: int, group_size: int) ->
     """Write OpenVINO's format with int8 or int4 weights; how many constants are narrow."""
     openvino, nncf = toolkits()
     graph, names = _read(openvino, model)
-    mode = nncf.CompressWeightsMode
+    modes = nncf.CompressWeightsMode
+    options: dict[str, Any] = {"mode": modes.INT8_ASYM}
     if bits == 4:
-        compressed = nncf.compress_weights(
-            graph,
-            mode=mode.INT4_SYM,
-            group_size=group_size,
-            all_layers=False,
-            advanced_parameters=nncf.AdvancedCompressionParameters(
-                group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
-            ),
+        smaller_groups = nncf.AdvancedCompressionParameters(
+            group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
         )
-    else:
-        compressed = nncf.compress_weights(graph, mode=mode.INT8_ASYM)
+        options = {
+            "mode": modes.INT4_SYM,
+            "group_size": group_size,
+            "advanced_parameters": smaller_groups,
+        }
+    with quiet():
+        compressed = nncf.compress_weights(graph, **options)
     return _write(openvino, compressed, out, names=names, counted=())
 
 
 def _ranges(nncf: Any, method: str) -> Any:
     """NNCF's estimators of activation ranges that correspond to the recipe's method."""
-    if method == "minmax":
-        return None
-    estimator = nncf.quantization.range_estimator.RangeEstimatorParametersSet
-    return nncf.AdvancedQuantizationParameters(
-        activations_range_estimator_params=estimator.MEAN_NO_OUTLIERS_MINMAX
-    )
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet as Estimators
+
+    estimator = {
+        "minmax": Estimators.MEAN_MINMAX,
+        "percentile": Estimators.MEAN_QUANTILE,
+        "entropy": Estimators.HISTOGRAM,
+    }[method]
+    return nncf.AdvancedQuantizationParameters(activations_range_estimator_params=estimator)
 
 
 def _read(openvino: Any, model: Path) -> tuple[Any, list[tuple[str, ...]]]:
