@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from fitwright.ports import Worker
+from fitwright.errors import TrialFailed
+from fitwright.ports import Clock, Worker
 from fitwright.records.contract import Traffic
 
 MIN_BLOCK_S = 0.02
@@ -13,10 +15,68 @@ RUNS_PER_BLOCK = 5
 ROUNDS_PER_BUDGET = 30
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long a measurement may take, and on what clock.
+
+    Attributes:
+        latency_s: time of one query of the slowest worker; sets the length of a block.
+        budget_s: of the whole measurement; at least one round is always run.
+        seed: of everything random in it.
+    """
+
+    latency_s: float
+    budget_s: float
+    clock: Clock
+    seed: int = 0
+
+    @property
+    def block_s(self) -> float:
+        """Some runs long, yet short enough for many rounds of two blocks."""
+        wanted = max(MIN_BLOCK_S, RUNS_PER_BLOCK * self.latency_s)
+        return min(wanted, max(MIN_BLOCK_S, self.budget_s / (2 * ROUNDS_PER_BUDGET)))
+
+
 class Block(Protocol):
     """Runs a worker for a short while; seconds per query, lower is better."""
 
     def __call__(self, worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]: ...
+
+
+class WorkerLost(Exception):
+    """One of several interleaved children died; says whose it was."""
+
+    def __init__(self, name: str, cause: TrialFailed) -> None:
+        super().__init__(f"{name}: {cause.rule}")
+        self.name = name
+        self.cause = cause
+
+
+def interleaved(
+    workers: Mapping[str, Worker],
+    block: Block,
+    *,
+    seconds: float,
+    min_runs: int = 1,
+    forward: bool = True,
+) -> Iterator[dict[str, Sequence[float]]]:
+    """Rounds without end: one block of each worker, the order turned round every time.
+
+    A B, B A, A B, …: a drift of the machine falls on all of them alike.
+
+    Raises:
+        WorkerLost: a child died.
+    """
+    names = list(workers) if forward else list(workers)[::-1]
+    while True:
+        times: dict[str, Sequence[float]] = {}
+        for name in names:
+            try:
+                times[name] = block(workers[name], seconds=seconds, min_runs=min_runs)
+            except TrialFailed as error:
+                raise WorkerLost(name, error) from error
+        yield times
+        names.reverse()
 
 
 def latency_block(worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:
@@ -68,9 +128,3 @@ def num_in_flight(worker: Worker, traffic: Traffic) -> int:
         return traffic.streams
     stated = worker.facts.get("concurrency", "1")
     return max(traffic.streams, int(stated) if stated.isdigit() else 1)
-
-
-def block_s(latency_s: float, *, budget_s: float) -> float:
-    """Length of one block: some runs, yet enough rounds of two blocks within the budget."""
-    wanted = max(MIN_BLOCK_S, RUNS_PER_BLOCK * latency_s)
-    return min(wanted, max(MIN_BLOCK_S, budget_s / (2 * ROUNDS_PER_BUDGET)))

@@ -221,6 +221,26 @@ def spent_alpha(look: int, *, alpha: float = 1 - LEVEL) -> float:
     return alpha / (look * (look + 1))
 
 
+class Looks:
+    """When a growing sample is looked at: first after `first`, then a quarter more each time.
+
+    Attributes:
+        number: of the current look, from 1; see `spent_alpha`.
+    """
+
+    def __init__(self, *, first: int) -> None:
+        self.number = 0
+        self._next = first
+
+    def due(self, size: int) -> bool:
+        """Whether now is the next look."""
+        if size < self._next:
+            return False
+        self.number += 1
+        self._next = max(size + 1, size * 5 // 4)
+        return True
+
+
 def median_ratio_interval(
     log_ratios: Sequence[float], *, level: float = LEVEL
 ) -> tuple[float, Interval]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import median
+from dataclasses import replace
 
-import numpy as np
-
-from fitwright.bench.block import Block, latency_block, latency_block_under, rate_block
-from fitwright.bench.latency import latency_figures, thinned
-from fitwright.bench.race import IncumbentLost, RaceResult, race
+from fitwright.bench.block import (
+    Block,
+    Pace,
+    WorkerLost,
+    latency_block_under,
+    rate_block,
+)
+from fitwright.bench.final import final
+from fitwright.bench.latency import Blocks, latency_figures, thinned
+from fitwright.bench.load import throughput_figure
+from fitwright.bench.opening import affordable, first_queries, open_worker, static_figures
+from fitwright.bench.race import INCUMBENT, RaceResult, race
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
-from fitwright.bench.statistics import mean_interval
 from fitwright.bench.verify import verify
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import TrialFailed
-from fitwright.ports import Samples, Tensors, Worker
+from fitwright.ports import Worker
 from fitwright.records.figure import Figure
 from fitwright.records.trial import Failure
 
@@ -24,15 +29,15 @@ __all__ = [
     "Measurement",
     "Setup",
     "Target",
+    "final",
     "open_contender",
     "try_candidate",
 ]
 
 WARM_SHARE = 0.2
 VERIFY_SHARE = 0.5
-MIN_QUERIES_AGREEMENT = 16
-MIN_QUERIES_LABELLED = 64
 SHORT_TIMING_S = 1.0
+SHORT_BLOCKS = 8
 
 
 def try_candidate(
@@ -52,7 +57,7 @@ def try_candidate(
     """
     start = setup.clock()
     try:
-        worker = _open(setup, target)
+        worker = open_worker(setup, target)
     except TrialFailed as error:
         return _failed(setup, Failure.of(error), start)
     keep = False
@@ -66,7 +71,7 @@ def try_candidate(
     finally:
         if not keep:
             worker.close()
-    return _timed(measured, setup.clock() - start)
+    return replace(measured, seconds=setup.clock() - start)
 
 
 def open_contender(setup: Setup, target: Target, *, warm_s: float = 2.0) -> Contender:
@@ -75,7 +80,7 @@ def open_contender(setup: Setup, target: Target, *, warm_s: float = 2.0) -> Cont
     Raises:
         TrialFailed: it no longer runs.
     """
-    worker = _open(setup, target)
+    worker = open_worker(setup, target)
     try:
         worker.feed(setup.samples.inputs)
         warm = warm_up(worker, budget_s=warm_s, clock=setup.clock)
@@ -89,25 +94,8 @@ class _IncumbentGone(TrialFailed):
     """The incumbent could not be reopened: the run cannot compare any more."""
 
 
-def _open(setup: Setup, target: Target) -> Worker:
-    return setup.executor.open(
-        target.runtime, target.model, target.candidate.settings, limits=setup.limits
-    )
-
-
 def _failed(setup: Setup, failure: Failure, start: float) -> Measurement:
     return Measurement(failure=failure, seconds=setup.clock() - start)
-
-
-def _timed(measured: Measurement, seconds: float) -> Measurement:
-    return Measurement(
-        figures=measured.figures,
-        comparison=measured.comparison,
-        failure=measured.failure,
-        latencies_s=measured.latencies_s,
-        seconds=seconds,
-        contender=measured.contender,
-    )
 
 
 def _measured(
@@ -138,75 +126,17 @@ def _measured(
     raced = None
     if incumbent is not None:
         raced = _race(setup, contender, incumbent, budget_s=(1 - WARM_SHARE) * budget_s)
-    times = _latencies(setup, contender, raced, budget_s=budget_s)
-    figures |= latency_figures([times], seed=setup.seed)
+    blocks = _latencies(setup, contender, raced, budget_s=budget_s)
+    figures |= latency_figures(blocks, seed=setup.seed)
     if setup.need.objective == "throughput":
         figures["throughput"] = _short_throughput(setup, worker, raced, budget_s=budget_s)
     contender.figures = figures
     return Measurement(
         figures=figures,
         comparison=raced.comparison if raced else None,
-        latencies_s=thinned(times),
+        latencies_s=thinned(blocks),
         contender=contender,
     )
-
-
-def first_queries(setup: Setup, worker: Worker) -> tuple[dict[str, Figure], float]:
-    """Memory while serving one query at a time, and the scale of a query's time.
-
-    Read before the evaluation samples are handed over, which are no part of the footprint.
-    """
-    worker.feed({name: values[:1] for name, values in setup.samples.inputs.items()})
-    probe_s = min(latency_block(worker, seconds=0.0, min_runs=3))
-    return {"peak_memory": memory_figure(worker)}, probe_s
-
-
-def memory_figure(worker: Worker) -> Figure:
-    """Peak resident memory of the child so far."""
-    return Figure.measured(
-        float(worker.peak_memory_bytes()),
-        unit="bytes",
-        source="peak resident memory of the child: model, backend and Python together",
-    )
-
-
-def affordable(setup: Setup, *, probe_s: float, budget_s: float) -> tuple[Samples, Tensors]:
-    """Evaluation samples that verification can run in time, evenly spread, and the reference.
-
-    All of them when they fit in `budget_s`; never fewer than 64 with labels or 16 without.
-    """
-    num = setup.samples.num_queries
-    floor = MIN_QUERIES_AGREEMENT if setup.samples.labels is None else MIN_QUERIES_LABELLED
-    wanted = max(floor, int(budget_s / probe_s) if probe_s > 0 else num)
-    if wanted >= num:
-        return setup.samples, setup.reference
-    return subset(setup.samples, setup.reference, np.linspace(0, num - 1, wanted).astype(int))
-
-
-def subset(
-    samples: Samples, reference: Tensors, queries: np.ndarray[tuple[int], np.dtype[np.intp]]
-) -> tuple[Samples, Tensors]:
-    """Some queries with their labels and reference outputs."""
-    labels = samples.labels
-    if labels is not None:
-        by_query = labels.reshape(samples.num_queries, -1, *labels.shape[1:])
-        labels = by_query[queries].reshape(-1, *labels.shape[1:])
-    picked = Samples(
-        inputs={name: values[queries] for name, values in samples.inputs.items()},
-        labels=labels,
-        origin=samples.origin,
-    )
-    return picked, {name: values[queries] for name, values in reference.items()}
-
-
-def static_figures(target: Target, worker: Worker) -> dict[str, Figure]:
-    """What needs no timing."""
-    return {
-        "size": Figure.measured(float(target.size_bytes), unit="bytes", source="files it needs"),
-        "load_time": Figure.measured(
-            worker.load_s, unit="s", source="import of the backend and compilation, once"
-        ),
-    }
 
 
 def objective_block(setup: Setup) -> Block:
@@ -226,24 +156,29 @@ def _race(
             contender.worker,
             incumbent.worker,
             incumbent_name=incumbent.target.candidate.key,
-            latency_s=max(contender.latency_s, incumbent.latency_s),
-            budget_s=budget_s,
-            seed=setup.seed,
-            clock=setup.clock,
+            pace=Pace(
+                latency_s=max(contender.latency_s, incumbent.latency_s),
+                budget_s=budget_s,
+                clock=setup.clock,
+                seed=setup.seed,
+            ),
             block=objective_block(setup),
         )
 
     try:
         return once()
-    except IncumbentLost as lost:
+    except WorkerLost as lost:
+        if lost.name != INCUMBENT:
+            raise lost.cause from lost
         _reopen(setup, incumbent, lost)
     try:
         return once()
-    except IncumbentLost as lost:
-        raise _gone(incumbent, lost.cause) from lost
+    except WorkerLost as lost:
+        cause = _gone(incumbent, lost.cause) if lost.name == INCUMBENT else lost.cause
+        raise cause from lost
 
 
-def _reopen(setup: Setup, incumbent: Contender, lost: IncumbentLost) -> None:
+def _reopen(setup: Setup, incumbent: Contender, lost: WorkerLost) -> None:
     incumbent.worker.close()
     try:
         again = open_contender(setup, incumbent.target)
@@ -265,32 +200,24 @@ def _gone(incumbent: Contender, cause: TrialFailed) -> _IncumbentGone:
 
 def _latencies(
     setup: Setup, contender: Contender, raced: RaceResult | None, *, budget_s: float
-) -> Sequence[float]:
+) -> Blocks:
     """Latencies of the race, or of a short timing when there was none of latency."""
     if raced is not None and setup.need.objective != "throughput":
-        return raced.candidate_s
+        return raced.candidate_blocks
     block = latency_block_under(setup.need.traffic)
-    return block(contender.worker, seconds=min(SHORT_TIMING_S, WARM_SHARE * budget_s), min_runs=10)
+    seconds = min(SHORT_TIMING_S, WARM_SHARE * budget_s) / SHORT_BLOCKS
+    return [block(contender.worker, seconds=seconds, min_runs=1) for _ in range(SHORT_BLOCKS)]
 
 
 def _short_throughput(
     setup: Setup, worker: Worker, raced: RaceResult | None, *, budget_s: float
 ) -> Figure:
     """Inferences per second from the race's blocks, or from a few blocks of its own."""
-    batch = setup.need.traffic.batch
     if raced is not None:
-        times: Sequence[float] = raced.candidate_s
-    else:
-        block = rate_block(setup.need.traffic)
-        seconds = min(SHORT_TIMING_S, WARM_SHARE * budget_s) / 5
-        times = [t for _ in range(5) for t in block(worker, seconds=seconds, min_runs=1)]
-    rates = [batch / t for t in times]
-    low, high = mean_interval(rates, seed=setup.seed)
-    return Figure.measured(
-        median(rates),
-        unit="/s",
-        low=max(0.0, min(low, median(rates))),
-        high=max(high, median(rates)),
-        source="inferences per second under full load, median of blocks",
-        num_samples=len(rates),
-    )
+        return throughput_figure(
+            [t for b in raced.candidate_blocks for t in b], traffic=setup.need.traffic
+        )
+    block = rate_block(setup.need.traffic)
+    seconds = min(SHORT_TIMING_S, WARM_SHARE * budget_s) / SHORT_BLOCKS
+    times = [t for _ in range(SHORT_BLOCKS) for t in block(worker, seconds=seconds, min_runs=1)]
+    return throughput_figure(times, traffic=setup.need.traffic)

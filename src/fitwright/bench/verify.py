@@ -43,10 +43,8 @@ def verify(
         DataError: the metric fails.
     """
     outputs = worker.outputs()
-    if fault := incomplete(outputs, reference):
-        return Failure(cause="disagrees", detail=fault)
-    if fault := not_finite(outputs, reference):
-        return Failure(cause="not_finite", detail=fault)
+    if broken := _broken(outputs, reference):
+        return broken
     judged = samples.labels is not None and metric is not None
     binding = not (judged and accuracy_limits(need))
     figures, fault = _agreement(outputs, reference, need=need, seed=seed)
@@ -58,6 +56,14 @@ def verify(
     if fault := _broken_accuracy(figures, need):
         return Failure(cause="disagrees", detail=fault)
     return figures
+
+
+def _broken(outputs: Tensors, reference: Tensors) -> Failure | None:
+    if fault := incomplete(outputs, reference):
+        return Failure(cause="disagrees", detail=fault)
+    if fault := not_finite(outputs, reference):
+        return Failure(cause="not_finite", detail=fault)
+    return None
 
 
 def accuracy_limits(need: Need) -> tuple[Limit, ...]:

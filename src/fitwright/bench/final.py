@@ -1,0 +1,225 @@
+"""The last word: artefact and baseline, reopened from their files, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import log
+
+from fitwright.bench.block import Block, Pace, WorkerLost, latency_block_under
+from fitwright.bench.energy import energy_figure
+from fitwright.bench.latency import LatencyResult, percentile_run, thinned
+from fitwright.bench.load import (
+    overloaded,
+    server_block,
+    server_block_s,
+    throughput_figure,
+    throughput_run,
+)
+from fitwright.bench.opening import first_queries, open_worker, static_figures
+from fitwright.bench.physics import cost_figure, physics_figures
+from fitwright.bench.race import compared
+from fitwright.bench.setup import Measurement, Setup, Target
+from fitwright.bench.statistics import median_ratio_interval
+from fitwright.bench.verify import verify
+from fitwright.bench.warmup import warm_up
+from fitwright.errors import TrialFailed
+from fitwright.ports import Worker
+from fitwright.records.figure import Figure
+from fitwright.records.trial import Comparison, Failure
+
+ARTEFACT, BASELINE = "artefact", "baseline"
+WARM_SHARE = 0.05
+LATENCY_SHARE = 0.6
+THROUGHPUT_SHARE = 0.15
+ENERGY_SHARE = 0.05
+
+
+@dataclass(kw_only=True)
+class _Side:
+    """One of the two while the run goes on."""
+
+    target: Target
+    worker: Worker | None = None
+    latency_s: float = 0.0
+    figures: dict[str, Figure] = field(default_factory=dict)
+    failure: Failure | None = None
+    blocks: tuple[tuple[float, ...], ...] = ()
+    start_s: float = 0.0
+
+
+def final(
+    setup: Setup, artefact: Target, baseline: Target, *, budget_s: float
+) -> tuple[Measurement, Measurement]:
+    """Everything the contract asks, of the very file that ships and of the baseline.
+
+    Both are opened in fresh children, verified on all evaluation samples, then measured in
+    interleaved blocks: latency percentiles under the contract's traffic, throughput,
+    energy; memory, size and load time are read on the way; cost and achieved rates follow
+    from them. The artefact's measurement holds the comparison with the baseline.
+
+    A child that dies, or an output that disagrees, becomes the failure of its own
+    measurement; the other keeps the figures taken until then. No child stays open.
+
+    Args:
+        budget_s: of the measuring; opening and verifying both come on top.
+
+    Raises:
+        DataError: the metric fails.
+    """
+    start_s = setup.clock()
+    sides = {ARTEFACT: _Side(target=artefact), BASELINE: _Side(target=baseline)}
+    comparison = None
+    try:
+        for side in sides.values():
+            _prepare(setup, side, warm_s=WARM_SHARE * budget_s)
+        if all(side.failure is None for side in sides.values()):
+            comparison = _measure(setup, sides, budget_s=budget_s)
+    except WorkerLost as lost:
+        sides[lost.name].failure = Failure.of(lost.cause)
+    finally:
+        for side in sides.values():
+            if side.worker is not None:
+                side.worker.close()
+    seconds = setup.clock() - start_s
+    first, second = (_measurement(side, seconds=seconds) for side in sides.values())
+    return replace(first, comparison=comparison), second
+
+
+def _measurement(side: _Side, *, seconds: float) -> Measurement:
+    return Measurement(
+        figures=side.figures,
+        failure=side.failure,
+        latencies_s=thinned(side.blocks),
+        seconds=seconds,
+    )
+
+
+def _prepare(setup: Setup, side: _Side, *, warm_s: float) -> None:
+    """Open, verify on every evaluation sample, warm up."""
+    try:
+        worker = side.worker = open_worker(setup, side.target)
+        footprint, _ = first_queries(setup, worker)
+        side.figures |= footprint | static_figures(side.target, worker)
+        worker.feed(setup.samples.inputs)
+        verified = verify(
+            worker,
+            reference=setup.reference,
+            need=setup.need,
+            samples=setup.samples,
+            metric=setup.metric,
+            seed=setup.seed,
+        )
+        if isinstance(verified, Failure):
+            side.failure = verified
+            return
+        side.figures |= verified
+        side.latency_s = warm_up(worker, budget_s=warm_s, clock=setup.clock).latency_s
+    except TrialFailed as error:
+        side.failure = Failure.of(error)
+
+
+def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Comparison:
+    workers = {name: side.worker for name, side in sides.items() if side.worker is not None}
+    pace = Pace(
+        latency_s=max(side.latency_s for side in sides.values()),
+        budget_s=LATENCY_SHARE * budget_s,
+        clock=setup.clock,
+        seed=setup.seed,
+    )
+    results = _latencies(setup, workers, pace=pace)
+    for name, result in results.items():
+        sides[name].blocks = result.blocks
+        sides[name].figures |= _steady(setup, result)
+    pace = replace(pace, budget_s=THROUGHPUT_SHARE * budget_s)
+    times = throughput_run(workers, traffic=setup.need.traffic, pace=pace)
+    for name, side in sides.items():
+        side.figures["throughput"] = throughput_figure(times[name], traffic=setup.need.traffic)
+        energy = _energy(setup, name, workers[name], seconds=ENERGY_SHARE * budget_s)
+        side.figures["energy"] = energy
+        side.figures |= _derived(setup, side, workers[name])
+    if setup.need.objective == "throughput":
+        return _compared(sides, times)
+    return _compared(sides, {n: r.round_medians_s for n, r in results.items()})
+
+
+def _derived(setup: Setup, side: _Side, worker: Worker) -> dict[str, Figure]:
+    """What follows from the measured figures."""
+    figures = physics_figures(
+        side.target,
+        side.figures,
+        device=setup.device,
+        facts=worker.facts,
+        traffic=setup.need.traffic,
+    )
+    price = setup.need.price_usd_per_s
+    return figures | {"cost": cost_figure(side.figures["throughput"], price_usd_per_s=price)}
+
+
+def _latencies(
+    setup: Setup, workers: Mapping[str, Worker], *, pace: Pace
+) -> dict[str, LatencyResult]:
+    traffic = setup.need.traffic
+    if traffic.scenario == "server":
+        block: Block = server_block(traffic, seed=setup.seed)
+        length_s: float | None = server_block_s(traffic, budget_s=pace.budget_s)
+    else:
+        block, length_s = latency_block_under(traffic), None
+    return percentile_run(
+        workers,
+        judged=ARTEFACT,
+        percentile=setup.need.percentile,
+        bounds=latency_bounds(setup),
+        pace=pace,
+        block=block,
+        length_s=length_s,
+    )
+
+
+def latency_bounds(setup: Setup) -> dict[int, float]:
+    """The contract's latency limits by percent."""
+    prefix = "latency_p"
+    return {
+        int(limit.figure.removeprefix(prefix)): limit.bound
+        for limit in setup.need.limits
+        if limit.figure.startswith(prefix)
+    }
+
+
+def _steady(setup: Setup, result: LatencyResult) -> dict[str, Figure]:
+    """The latencies, with an infinite upper end where the queue grows without end."""
+    if setup.need.traffic.scenario != "server" or not overloaded(result.blocks):
+        return result.figures
+    rate = setup.need.traffic.rate_per_s
+    why = f"overloaded: at {rate:g} queries/s the backlog grows, latency has no upper end"
+    return {name: _unbounded(figure, why) for name, figure in result.figures.items()}
+
+
+def _unbounded(figure: Figure, why: str) -> Figure:
+    if figure.value is None:
+        return Figure.unavailable(f"{why}; {figure.source}", unit=figure.unit)
+    return figure.model_copy(update={"high": float("inf"), "source": f"{why}; {figure.source}"})
+
+
+def _energy(setup: Setup, name: str, worker: Worker, *, seconds: float) -> Figure:
+    try:
+        return energy_figure(
+            worker,
+            meter=setup.meter,
+            device=setup.device,
+            traffic=setup.need.traffic,
+            seconds=seconds,
+            seed=setup.seed,
+        )
+    except TrialFailed as error:
+        raise WorkerLost(name, error) from error
+
+
+def _compared(sides: Mapping[str, _Side], times_s: Mapping[str, tuple[float, ...]]) -> Comparison:
+    """Artefact against baseline, from the rounds of one run."""
+    log_ratios = [
+        log(theirs / ours)
+        for ours, theirs in zip(times_s[ARTEFACT], times_s[BASELINE], strict=True)
+    ]
+    ratio, interval = median_ratio_interval(log_ratios)
+    return compared(log_ratios, sides[BASELINE].target.candidate.key, interval, ratio)

@@ -1,0 +1,155 @@
+"""Throughput and latency under the contract's traffic, as MLPerf inference names it.
+
+Source: MLPerf Inference rules, section "Scenarios" (Reddi et al., ISCA 2020): single
+stream sends the next query when the last returns, multi stream keeps several under way,
+server sends at Poisson times, offline has everything at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
+
+from fitwright.bench.block import Block, Pace, interleaved, num_in_flight, rate_block
+from fitwright.bench.statistics import percentile_interval
+from fitwright.ports import Worker
+from fitwright.records.contract import Traffic
+from fitwright.records.figure import Figure
+
+MIN_BLOCKS = 8
+MAX_BLOCKS = 40
+NARROW = 0.02
+MIN_BLOCK_S = 0.1
+MIN_QUERIES_PER_SERVER_BLOCK = 50
+MIN_QUERIES_FOR_TREND = 12
+GROWTH = 2.0
+
+
+def poisson_arrivals(rate_per_s: float, *, seconds: float, seed: int) -> tuple[float, ...]:
+    """Arrival times within [0, seconds): exponential gaps of mean 1 / rate; at least one."""
+    rng = np.random.default_rng(seed)
+    num = max(1, math.ceil(rate_per_s * seconds + 6 * math.sqrt(rate_per_s * seconds) + 6))
+    times = np.cumsum(rng.exponential(1 / rate_per_s, num))
+    kept = times[times < seconds]
+    return tuple(float(t) for t in (kept if len(kept) else times[:1]))
+
+
+def server_block(traffic: Traffic, *, seed: int) -> Block:
+    """Latency of queries that arrive at Poisson times, counted from the arrival.
+
+    Every call draws new arrivals, the same ones for the same seed and number of calls.
+    """
+    rate_per_s = traffic.rate_per_s or 1.0
+    draws = iter(np.random.SeedSequence(seed).generate_state(1 << 16))
+
+    def block(worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG001
+        arrivals_s = poisson_arrivals(rate_per_s, seconds=seconds, seed=int(next(draws)))
+        return worker.load_block(
+            seconds=seconds, concurrency=num_in_flight(worker, traffic), arrivals_s=arrivals_s
+        )[0]
+
+    return block
+
+
+def server_block_s(traffic: Traffic, *, budget_s: float) -> float:
+    """Long enough for a backlog to show, short enough for a dozen blocks of two workers."""
+    wanted = max(1.0, MIN_QUERIES_PER_SERVER_BLOCK / (traffic.rate_per_s or 1.0))
+    return min(wanted, max(MIN_BLOCK_S, budget_s / 24))
+
+
+def overloaded(blocks: Sequence[Sequence[float]]) -> bool:
+    """Whether queries arrive faster than they leave.
+
+    Each block starts with an empty queue. When latency at least doubles from the first to
+    the last third of a block in most blocks, the backlog grows as long as traffic lasts and
+    its latency has no steady value.
+    """
+    judged = [b for b in blocks if len(b) >= MIN_QUERIES_FOR_TREND]
+    growing = [b for b in judged if _grows(b)]
+    return bool(judged) and 2 * len(growing) > len(judged)
+
+
+def _grows(latencies_s: Sequence[float]) -> bool:
+    third = len(latencies_s) // 3
+    first, middle, last = (
+        median(latencies_s[:third]),
+        median(latencies_s[third:-third]),
+        median(latencies_s[-third:]),
+    )
+    return last > GROWTH * first and first < middle < last
+
+
+def busy_block(worker: Worker, *, traffic: Traffic, seconds: float, seed: int) -> tuple[int, float]:
+    """Queries served and elapsed time under the contract's own traffic."""
+    if traffic.scenario == "single_stream":
+        latencies: Sequence[float] = worker.time_block(seconds=seconds, min_runs=1)
+        return len(latencies), sum(latencies)
+    arrivals_s: tuple[float, ...] = ()
+    if traffic.rate_per_s is not None:
+        arrivals_s = poisson_arrivals(traffic.rate_per_s, seconds=seconds, seed=seed)
+    latencies, elapsed_s = worker.load_block(
+        seconds=seconds, concurrency=num_in_flight(worker, traffic), arrivals_s=arrivals_s
+    )
+    return len(latencies), elapsed_s
+
+
+def throughput_run(
+    workers: Mapping[str, Worker],
+    *,
+    traffic: Traffic,
+    pace: Pace,
+) -> dict[str, tuple[float, ...]]:
+    """Time per query of saturated blocks, interleaved between the workers.
+
+    Ends when every worker's median is known within ±2 %, after 40 rounds, or when the
+    budget is spent (never before one round).
+
+    Raises:
+        WorkerLost: a child died.
+    """
+    end = pace.clock() + pace.budget_s
+    length_s = max(MIN_BLOCK_S, pace.block_s)
+    times: dict[str, list[float]] = {name: [] for name in workers}
+    rounds = interleaved(workers, rate_block(traffic), seconds=length_s)
+    for number, seen in enumerate(rounds, start=1):
+        for name, known in times.items():
+            known += seen[name]
+        enough = number >= MIN_BLOCKS and all(_narrow(t) for t in times.values())
+        if enough or number == MAX_BLOCKS or pace.clock() >= end:
+            break
+    return {name: tuple(t) for name, t in times.items()}
+
+
+def _narrow(times: Sequence[float]) -> bool:
+    low, high = percentile_interval(times, 50)
+    return high - low <= 2 * NARROW * median(times)
+
+
+def throughput_figure(times_s: Sequence[float], *, traffic: Traffic) -> Figure:
+    """``throughput``: inferences per second, queries times the contract's batch.
+
+    Of a worker that always has work: one query after another in single_stream, the
+    contract's streams under way in multi_stream, as many as the compiled model takes at
+    once in offline and server. For server it is therefore the capacity, which must exceed
+    the arrival rate, and not the rate served.
+
+    Args:
+        times_s: elapsed time per query of each block.
+    """
+    value = traffic.batch / median(times_s)
+    low_s, high_s = percentile_interval(times_s, 50)
+    source = f"inferences per second when kept busy, median of {len(times_s)} blocks"
+    if math.isinf(low_s) or math.isinf(high_s):
+        low_s, high_s = min(times_s), max(times_s)
+        source += "; too few for a 95 % interval, so their range"
+    return Figure.measured(
+        value,
+        unit="/s",
+        low=min(value, traffic.batch / high_s),
+        high=max(value, traffic.batch / low_s),
+        source=source,
+        num_samples=len(times_s),
+    )
