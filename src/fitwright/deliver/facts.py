@@ -55,7 +55,7 @@ def contract_rows(contract: Contract, need: Need | None) -> Pairs:
         ("time budget", f"{units.seconds(contract.budget.time_s)}, stop when {_stop(contract)}"),
     ]
     limits = need.limits if need else ()
-    rows += [(figure_title(limit.name), bound_text(limit)) for limit in limits]
+    rows += [(figure_title(limit.figure), bound_text(limit)) for limit in limits]
     agreement = contract.agreement
     words = f"relative L2 ≤ {agreement.relative_l2:g}, top-1 ≥ {agreement.top1:g}"
     binding = "" if need is None or not need.has_labels else "; labels decide instead"

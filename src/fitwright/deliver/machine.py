@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fitwright.deliver.wording import figure_title, plain, times
+from fitwright.deliver.wording import figure_title, plain, share, times
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
 from fitwright.records.selection import Choice
@@ -52,7 +52,7 @@ def _distance(name: str, best: Figure, measured: Figure) -> str:
     if not best.value or not measured.value:
         return "–"
     if name in _CEILINGS:
-        return f"{measured.value / best.value:.1%} of the ceiling"
+        return f"{share(measured.value / best.value)} of the ceiling"
     return f"{times(measured.value / best.value)} the floor"
 
 
@@ -80,4 +80,4 @@ def _share(trial: Trial | None, name: str, peak: Figure) -> str:
     achieved = trial.figures.get(name) if trial else None
     if achieved is None or achieved.value is None or not peak.value:
         return "–"
-    return f"{achieved.value / peak.value:.1%}"
+    return share(achieved.value / peak.value)

@@ -29,10 +29,12 @@ def day(moment: str) -> str:
 
 
 def sentence(words: str) -> str:
-    """First letter large, a full stop at the end."""
+    """First letter large (``p99`` stays as it is), a full stop at the end."""
     if not words:
         return ""
-    return words[0].upper() + words[1:] + ("" if words[-1] in ".!?…" else ".")
+    is_word = words.split()[0].isalpha()
+    first = words[0].upper() if is_word else words[0]
+    return first + words[1:] + ("" if words[-1] in ".!?…" else ".")
 
 
 def how_known(row: BeforeAfterRow) -> str:
@@ -49,6 +51,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "figure_title": wording.figure_title,
     "interval_text": wording.interval_text,
     "times": wording.times,
+    "share": wording.share,
     "seconds": units.seconds,
     "bytes": units.bytes_,
     "count": units.count,

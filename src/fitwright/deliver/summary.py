@@ -71,7 +71,7 @@ class BeforeAfterRow:
     """One figure of the baseline and the artefact: `BEFORE_AFTER_HEADERS`.
 
     Attributes:
-        change: the factor gained (above 1× is better), or the difference for accuracy.
+        change: ``2.31× better``, ``1.2× worse``, or the difference for accuracy.
         gain: the same as a number, None where there is no ratio.
     """
 
@@ -143,7 +143,7 @@ def verdict_rows(verdict: Verdict) -> list[LimitRow]:
     """Limit by limit, in the contract's order."""
     return [
         LimitRow(
-            limit=figure_title(row.limit.name),
+            limit=figure_title(row.limit.figure),
             bound=bound_text(row.limit),
             measured=figure_text(row.figure),
             interval=interval_text(row.figure),
@@ -167,7 +167,7 @@ def before_after_rows(baseline: Trial, artefact: Trial) -> list[BeforeAfterRow]:
 
 def _before_after(name: str, before: Figure | None, after: Figure | None) -> BeforeAfterRow:
     gain = None if name in _NO_RATIO else _gain(name, before, after)
-    change = times(gain) if gain is not None else _difference(name, before, after)
+    change = _better_or_worse(gain) if gain is not None else _difference(name, before, after)
     return BeforeAfterRow(
         figure=figure_title(name), before=before, after=after, change=change, gain=gain
     )
@@ -181,13 +181,19 @@ def _gain(name: str, before: Figure | None, after: Figure | None) -> float | Non
     return ratio if name in _GAIN_WHEN_LARGER else 1 / ratio
 
 
+def _better_or_worse(gain: float) -> str:
+    if times(gain) == "1×":
+        return "the same"
+    return f"{times(gain)} better" if gain > 1 else f"{times(1 / gain)} worse"
+
+
 def _difference(name: str, before: Figure | None, after: Figure | None) -> str:
     """Signed change of a share; empty for distances, which are against the original already."""
     if name not in ("accuracy", "top1_agreement") or before is None or after is None:
         return ""
     if before.value is None or after.value is None:
         return ""
-    return f"{after.value - before.value:+.3g}"
+    return f"{after.value - before.value:+.2g}".replace("-", "−")
 
 
 def ledger_rows(ledger: Ledger) -> list[LedgerRow]:
@@ -272,4 +278,4 @@ def _against(row: LimitVerdict) -> str:
     bound = units.show(row.limit.bound, row.limit.unit)
     word = "limit" if row.limit.sense == "at_most" else "at least"
     value = "unavailable" if row.figure.value is None else figure_text(row.figure)
-    return f"{figure_title(row.limit.name)} {value} ({word} {bound})"
+    return f"{figure_title(row.limit.figure)} {value} ({word} {bound})"

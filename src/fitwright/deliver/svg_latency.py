@@ -12,8 +12,8 @@ from fitwright.deliver.svg import Drawing, Svg, apart
 from fitwright.deliver.svg_axes import Axis, Frame, draw_axes
 from fitwright.records.figure import Figure
 
-WIDTH, HEIGHT = 760, 380
-FRAME = Frame(left=76, right=640, top=44, bottom=316)
+WIDTH, HEIGHT = 960, 420
+FRAME = Frame(left=76, right=860, top=44, bottom=356)
 MOST_POINTS = 240
 _PERCENTS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
@@ -51,11 +51,13 @@ def draw_latencies(lines: Sequence[LatencyLine], *, limits_s: dict[int, float]) 
         drawing,
         FRAME,
         Axis(scale=x, ticks=x.ticks(), tick_text=lambda p: f"{p:g} %", title="percentile"),
-        Axis(scale=y, ticks=ticks, tick_text=units.seconds, title="latency"),
+        Axis(scale=y, ticks=ticks, tick_text=_tick_text, title="latency"),
     )
     for percent, bound_s in limits_s.items():
         if x.reaches(percent):
-            _draw_limit(drawing, x(percent), y(bound_s), f"limit p{percent}")
+            _draw_limit(
+                drawing, x(percent), y(bound_s), f"p{percent} limit {units.seconds(bound_s)}"
+            )
     for line in lines:
         _draw_line(drawing, line, x, y)
     ends = apart([y(max(line.latencies_s)) for line in lines], 18)
@@ -115,8 +117,12 @@ def _draw_line(
         drawing.text(at - 8, y(figure.value) - 9, units.seconds(figure.value), anchor="end")
 
 
+def _tick_text(tick: float) -> str:
+    return units.seconds(tick) if tick else "0"
+
+
 def _draw_limit(drawing: Drawing, x: float, y: float, words: str) -> None:
-    drawing.line(max(FRAME.left, x - 44), y, min(FRAME.right, x + 44), y, kind="limit")
+    drawing.line(max(FRAME.left, x - 56), y, min(FRAME.right, x + 56), y, kind="limit")
     drawing.text(x, y - 7, words, kind="limit-text", anchor="middle")
 
 

@@ -10,11 +10,12 @@ from fitwright.deliver.svg import Drawing, Svg
 from fitwright.deliver.svg_axes import Axis, Frame, draw_axes
 from fitwright.records.plan import Buffer, MemoryPlan
 
-WIDTH, HEIGHT = 760, 360
-FRAME = Frame(left=84, right=640, top=44, bottom=296)
+WIDTH, HEIGHT = 960, 400
+FRAME = Frame(left=92, right=850, top=44, bottom=336)
 MOST_BOXES = 600
 _TINTS = 4
-_LABEL_WIDTH_PX, _LABEL_HEIGHT_PX, _LETTER_PX = 52, 16, 6.6
+_LABEL_WIDTH_PX, _LABEL_HEIGHT_PX, _LETTER_PX = 52, 16, 7.0
+_THIN_PX = 4.0  # a border would hide the box
 
 
 def draw_memory(plan: MemoryPlan) -> Svg:
@@ -38,12 +39,17 @@ def draw_memory(plan: MemoryPlan) -> Svg:
         drawing,
         FRAME,
         Axis(scale=x, ticks=whole, tick_text=lambda t: f"{t:.0f}", title="operator, in order"),
-        Axis(scale=y, ticks=y.byte_ticks(), tick_text=units.bytes_, title="offset in the arena"),
+        Axis(scale=y, ticks=y.byte_ticks(), tick_text=bytes_text, title="offset in the arena"),
     )
     for i, buffer in enumerate(largest(plan.buffers)):
         _draw_box(drawing, buffer, x, y, tint=i % _TINTS)
     _draw_levels(drawing, plan, y)
     return drawing.finished()
+
+
+def bytes_text(tick: float) -> str:
+    """As `units.bytes_`; plain 0 at the origin."""
+    return units.bytes_(tick) if tick else "0"
 
 
 def largest(buffers: Sequence[Buffer]) -> list[Buffer]:
@@ -61,7 +67,7 @@ def _draw_box(
         f"{buffer.name}: {units.bytes_(buffer.bytes)} at {units.bytes_(buffer.offset)}, "
         f"operators {buffer.first} to {buffer.last}"
     )
-    kind = f"buffer tint-{tint}"
+    kind = f"buffer tint-{tint}" + (" thin" if right - left < _THIN_PX else "")
     drawing.rectangle(left, top, right - left, bottom - top, kind=kind, hint=hint)
     if right - left < _LABEL_WIDTH_PX or bottom - top < _LABEL_HEIGHT_PX:
         return

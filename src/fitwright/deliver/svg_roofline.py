@@ -10,9 +10,9 @@ from fitwright.deliver.scales import LogScale, decades_around
 from fitwright.deliver.svg import Drawing, Svg, apart
 from fitwright.deliver.svg_axes import Axis, Frame, draw_axes
 
-WIDTH, HEIGHT = 760, 420
-FRAME = Frame(left=92, right=612, top=44, bottom=356)
-SMALLEST_PX, LARGEST_PX = 3.0, 17.0
+WIDTH, HEIGHT = 960, 460
+FRAME = Frame(left=100, right=830, top=44, bottom=396)
+SMALLEST_PX, LARGEST_PX = 3.5, 20.0
 _NUMBER_FITS_PX = 7.0
 
 

@@ -88,7 +88,7 @@ def _top(evidence: Evidence) -> dict[str, object]:
 
 def _facts(evidence: Evidence, verdict: Verdict) -> tuple[Fact, ...]:
     """Speed and storage, then the two figures a reader asks for next."""
-    found = [_factor_fact(verdict.speedup, "the speed of the strongest plain start")]
+    found = [_factor_fact(verdict.speedup, "the baseline's speed")]
     if evidence.ledger and evidence.ledger.storage.value:
         found.append(_factor_fact(evidence.ledger.storage, "smaller on disk"))
     need = evidence.analysis.need if evidence.analysis else None
@@ -116,7 +116,7 @@ def _outcome(evidence: Evidence) -> dict[str, object]:
     rows = verdict_rows(verdict) if verdict else []
     return {
         "verdict": verdict,
-        "limits": list(zip(rows, map(draw_bound, limits), strict=True)),
+        "limits": [(r, v.figure, draw_bound(v)) for r, v in zip(rows, limits, strict=True)],
         "stop": STOPS[verdict.stop] if verdict else "",
         "ships": verdict.candidate if verdict else None,
         "ships_rows": facts.ships_rows(evidence),

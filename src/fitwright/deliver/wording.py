@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 
 from fitwright import units
@@ -10,6 +11,7 @@ from fitwright.records.figure import Figure
 from fitwright.records.need import Limit
 
 LONGEST_NAME = 160
+_NOISE = 1e-9  # an end this much smaller than the other is the rounding of a difference
 _TITLES = {
     "latency_mean": "mean latency",
     "peak_memory": "peak memory",
@@ -70,14 +72,23 @@ def figure_text(figure: Figure) -> str:
     if figure.value is None:
         return f"unavailable: {plain(figure.source)}" if figure.source else "unavailable"
     mark = "≈ " if figure.label == "estimated" else ""
-    return mark + units.show(rounded(figure.value, _digits(figure)), figure.unit)
+    return mark + quantity(rounded(figure.value, _digits(figure)), figure.unit)
+
+
+def quantity(value: float, unit: str) -> str:
+    """As `units.show`, with a true minus sign and zero without a prefix."""
+    if value == 0:
+        return "0"
+    return re.sub(r"(?<![\de])-(?=\d)", "−", units.show(value, unit))
 
 
 def interval_text(figure: Figure) -> str:
     """``1.86 – 1.94 ms``; empty when the figure carries no interval."""
     if figure.low is None or figure.high is None or figure.low == figure.high:
         return ""
-    low, high = (units.show(rounded(v, 3), figure.unit) for v in (figure.low, figure.high))
+    widest = max(abs(figure.low), abs(figure.high))
+    ends = (0.0 if abs(v) < _NOISE * widest else v for v in (figure.low, figure.high))
+    low, high = (quantity(rounded(v, 3), figure.unit) for v in ends)
     if low == high:
         return ""
     return f"{_without_shared_unit(low, high)} – {high}"
@@ -86,6 +97,14 @@ def interval_text(figure: Figure) -> str:
 def _without_shared_unit(low: str, high: str) -> str:
     low_number, _, low_unit = low.partition(" ")
     return low_number if low_unit == high.partition(" ")[2] else low
+
+
+def share(value: float, digits: int = 1) -> str:
+    """``0.1234`` -> ``12.3 %``; a part too small to show is not called zero."""
+    smallest = 10.0**-digits
+    if 0 < value * 100 < smallest / 2:
+        return f"< {smallest:g} %"
+    return f"{100 * value:.{digits}f} %"
 
 
 def factor_text(figure: Figure) -> str:

@@ -282,7 +282,9 @@ def memory_plan(num_buffers: int | None = None) -> MemoryPlan:
         size = max(64, row.activation_bytes)
         offset = 0 if i % 2 == 0 else top
         buffers.append(
-            Buffer(name=f"{row.name}_output", bytes=size, offset=offset, first=i, last=i + 1)
+            Buffer(
+                name=f"{row.name}_output", bytes=size, offset=offset, first=i, last=min(i + 1, 12)
+            )
         )
     for i in range(num_buffers or 0):
         buffers.append(
@@ -290,7 +292,7 @@ def memory_plan(num_buffers: int | None = None) -> MemoryPlan:
         )
     return MemoryPlan(
         arena_bytes=max(b.offset + b.bytes for b in buffers),
-        lower_bound_bytes=max(b.bytes for b in buffers) + 4 * 32 * 784,
+        lower_bound_bytes=4 * 2 * 64 * 784 if rows else 64,
         method="greedy by size",
         alignment_bytes=64,
         buffers=tuple(buffers),
@@ -393,9 +395,9 @@ def full_figures(p50_s: float, memory: float, size: float, accuracy: float) -> d
         "latency_p99": measured(p50_s * 1.62, 0.028, "s", samples=4000),
         "throughput": measured(1 / (p50_s * 1.03), 0.012, "/s", samples=4000),
         "energy": Figure(
-            value=p50_s * 62,
-            low=p50_s * 48,
-            high=p50_s * 80,
+            value=p50_s * 31,
+            low=p50_s * 24,
+            high=p50_s * 40,
             unit="J",
             label="estimated",
             source="busy time times the data sheet's power",
