@@ -7,6 +7,7 @@ travels over the Unix socket of a `multiprocessing` pipe.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import pickle
@@ -70,7 +71,7 @@ def layout(
     """
     found: list[TensorLayout] = []
     for name, (shape, dtype) in shapes.items():
-        stride = aligned(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+        stride = aligned(math.prod(shape) * dtype.itemsize)
         offset = found[-1].end if found else 0
         found.append(
             TensorLayout(
@@ -101,11 +102,14 @@ def mapped(descriptor: int, tensors: Sequence[TensorLayout]) -> dict[str, Array]
         os.close(descriptor)
     views: dict[str, Array] = {}
     for t in tensors:
-        inner = np.empty((0, *t.shape), t.dtype).strides[1:]
-        views[t.name] = np.ndarray(
-            (t.num_queries, *t.shape), t.dtype, memory, t.offset, (t.stride, *inner)
-        )
+        strides = (t.stride, *_row_major(t.shape, np.dtype(t.dtype).itemsize))
+        views[t.name] = np.ndarray((t.num_queries, *t.shape), t.dtype, memory, t.offset, strides)
     return views
+
+
+def _row_major(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Bytes from one element to the next along each axis."""
+    return tuple(itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def check_numeric(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
