@@ -14,6 +14,7 @@ from fitwright.records.need import Need
 from fitwright.records.plan import BackendPlan, Settings
 
 MAX_SETTINGS = 8
+MANY_CORES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +60,17 @@ def _always(_: Situation) -> bool:
 
 
 def _fewer_threads(situation: Situation) -> Iterator[Settings]:
-    """Powers of two below the default, largest first: small operators scale badly."""
+    """Powers of two below the default, largest first; every other one on many cores."""
+    step = 2 if situation.cores <= MANY_CORES else 4
     count = 1 << (situation.cores - 1).bit_length()
-    while count > 1:
-        count //= 2
+    while count >= step:
+        count //= step
         if count < situation.cores:
             yield Settings(threads=count)
+
+
+def _threads_of_quota(situation: Situation) -> Iterator[Settings]:
+    yield Settings(threads=situation.cores)
 
 
 def _all_hardware_threads(situation: Situation) -> Iterator[Settings]:
@@ -90,15 +96,29 @@ def _several_cores(situation: Situation) -> bool:
     return situation.cores > 1
 
 
+def _more_than_two_cores(situation: Situation) -> bool:
+    return situation.cores > 2
+
+
+def _quota(situation: Situation) -> bool:
+    return situation.device.cpu_quota is not None
+
+
 def _has_bf16(situation: Situation) -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(situation.device.instruction_sets))
 
 
 _DEFAULTS = Row(why="the backend's own choice is the bar", applies=_always, settings=_one())
+_QUOTA = Row(
+    why="the container allows fewer cores than the backend sees, so its default oversubscribes",
+    applies=_quota,
+    settings=_threads_of_quota,
+)
 
 SETTINGS: Mapping[str, tuple[Row, ...]] = {
     "onnxruntime": (
         _DEFAULTS,
+        _QUOTA,
         Row(
             why="concurrent callers keep every core busy without waiting at barriers",
             applies=lambda s: s.wants_throughput and _several_cores(s),
@@ -132,14 +152,15 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
     ),
     "openvino": (
         _DEFAULTS,
+        _QUOTA,
         Row(
             why="parallel streams raise throughput where several queries are in flight",
             applies=lambda s: s.wants_throughput and _several_cores(s),
             settings=_one(mode="throughput"),
         ),
         Row(
-            why="one stream per core",
-            applies=lambda s: s.wants_throughput and _several_cores(s),
+            why="one stream per core, where the backend's own choice is fewer",
+            applies=lambda s: s.wants_throughput and _more_than_two_cores(s),
             settings=_streams,
         ),
         Row(

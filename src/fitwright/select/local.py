@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +20,6 @@ SCHEMA = 1  # a new number makes every stored probe out of date
 LOCAL = "local"
 
 
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where probes are kept: $FITWRIGHT_CACHE_DIR, else beneath the user's cache folder."""
-    if stated := environ.get("FITWRIGHT_CACHE_DIR"):
-        return Path(stated)
-    if xdg := environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "fitwright"
-    return Path.home() / ".cache" / "fitwright"
-
-
 def local_device(
     *,
     executor: Executor,
@@ -43,7 +33,7 @@ def local_device(
     Args:
         executor: where the probes run.
         runtimes: the backends to measure with; those not installed are left out.
-        cache: folder of stored probes, see `cache_folder`.
+        cache: folder of stored probes.
         force: measure again even when a stored probe fits.
         host: the machine as the operating system describes it; asked when absent.
     """
