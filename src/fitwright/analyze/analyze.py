@@ -11,7 +11,7 @@ import numpy as np
 
 from fitwright.analyze.complaints import did_you_mean
 from fitwright.analyze.contract import FLOOR_RANGE, resolved
-from fitwright.analyze.need import need_of
+from fitwright.analyze.need import check_metric, need_of
 from fitwright.analyze.samples import Split, load_samples, source_arrays
 from fitwright.analyze.signature import Signature, read_signature, symbols_from_arrays
 from fitwright.analyze.user_code import is_reference, load_function
@@ -80,6 +80,8 @@ def analyze(
         ContractError: the contract does not fit the model.
         DataError: the data does not fit the model.
     """
+    check_metric(contract, metrics)
+    metric = _loaded_metric(contract, folder)
     model = resolved(contract.model, folder)
     arrays = source_arrays(contract.data, folder) if contract.data else {}
     shapes = {name: a.shape for name, a in arrays.items()}
@@ -92,7 +94,6 @@ def analyze(
         index_bounds=signature.index_bounds,
         arrays=arrays or None,
     )
-    metric = _loaded_metric(contract, folder)
     reference = reference_outputs(
         model, split.evaluation, executor=executor, runtime=runtime, limits=limits
     )
@@ -141,7 +142,7 @@ def _read(
 ) -> tuple[ModelSummary, Signature]:
     short = replace(limits, wall_s=min(limits.wall_s, READING_S))
     try:
-        return executor.call(_summary_and_signature, short, model, contract, dict(arrays))
+        return executor.call(_read_and_count, short, model, contract, dict(arrays))
     except TrialFailed as error:
         raise ModelRefused(
             f"reading {model.name} was stopped: {error.rule}",
@@ -151,7 +152,7 @@ def _read(
         ) from error
 
 
-def _summary_and_signature(
+def _read_and_count(
     model: Path, contract: Contract, arrays: Mapping[str, tuple[int, ...]]
 ) -> tuple[ModelSummary, Signature]:
     """Runs in the child."""

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from fitwright.analyze.complaints import did_you_mean
 from fitwright.analyze.contract import FLOOR_RANGE
 from fitwright.analyze.samples import Split
+from fitwright.analyze.user_code import is_reference
 from fitwright.errors import ContractError
 from fitwright.records.contract import Agreement, Budget, Contract
 from fitwright.records.model import ModelSummary
@@ -50,7 +51,8 @@ def need_of(
         ContractError: an accuracy limit without labels, an unknown metric or output.
     """
     has_labels = split.evaluation.labels is not None
-    _check_names(contract, summary, metrics)
+    check_metric(contract, metrics)
+    _check_output(contract, summary)
     _check_labels(contract, has_labels=has_labels)
     metric = _metric(contract, summary, split)
     objective, percentile = _objective(contract)
@@ -141,16 +143,23 @@ def _metric(contract: Contract, summary: ModelSummary, split: Split) -> str:
     )
 
 
-def _check_names(contract: Contract, summary: ModelSummary, metrics: Collection[str]) -> None:
-    if contract.data is None:
-        return
-    metric, output = contract.data.metric, contract.data.output
-    if metric is not None and ":" not in metric and metric not in metrics:
+def check_metric(contract: Contract, metrics: Collection[str]) -> None:
+    """The stated metric is one of `metrics` or a function.
+
+    Raises:
+        ContractError: it is neither.
+    """
+    metric = contract.data.metric if contract.data else None
+    if metric is not None and not is_reference(metric) and metric not in metrics:
         raise ContractError(
             f"data.metric: unknown metric '{metric}'; {did_you_mean(metric, metrics)}",
             code="FW117",
             remedy="Use a known metric, or your own as package.module:function.",
         )
+
+
+def _check_output(contract: Contract, summary: ModelSummary) -> None:
+    output = contract.data.output if contract.data else None
     outputs = [o.name for o in summary.outputs]
     if output is not None and output not in outputs:
         raise ContractError(
