@@ -35,10 +35,6 @@ def test_no_explanation_is_an_orphan() -> None:
     assert sorted(EXPLANATIONS.keys() - raised_codes()) == []
 
 
-def test_explanations_stand_in_the_order_of_their_codes() -> None:
-    assert list(EXPLANATIONS) == sorted(EXPLANATIONS)
-
-
 @pytest.mark.parametrize("code", EXPLANATIONS)
 def test_an_explanation_says_what_why_and_what_to_do(code: str) -> None:
     explanation = EXPLANATIONS[code]

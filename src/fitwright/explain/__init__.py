@@ -10,7 +10,9 @@ from fitwright.explain.model import MODEL
 from fitwright.explain.running import RUNNING
 from fitwright.explain.usage import DATA, USAGE
 
-EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType({**USAGE, **DATA, **MODEL, **RUNNING})
+EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
+    dict(sorted({**USAGE, **DATA, **MODEL, **RUNNING}.items()))
+)
 """Code to text, in the order of the codes."""
 
 __all__ = ["EXPLANATIONS", "Explanation"]

@@ -156,6 +156,26 @@ MODEL: Mapping[str, Explanation] = {
         "counted by arithmetic and never by expanding.",
         fix="If the model is yours, export it without nested functions.",
     ),
+    "FW231": Explanation(
+        title="A size of the model is left open.",
+        why="Operators are counted and memory is planned at definite sizes. The first axis is "
+        "taken for the batch; every other free size must be bound.",
+        fix="Bind it in the contract, or give data: its arrays bind the sizes too.",
+        example="shapes: {sequence: 128}",
+    ),
+    "FW232": Explanation(
+        title="A size of the model is left open and has no name.",
+        why="Without a name nothing in the contract can refer to it.",
+        fix="Export the model with that size fixed or named.",
+        example="torch.onnx.export(..., dynamic_shapes={'x': {0: 'batch', 1: 'sequence'}})",
+    ),
+    "FW233": Explanation(
+        title="An input or output of the model is not a tensor.",
+        why="Sequences, maps and optionals can be neither fed nor compared here. Classifiers "
+        "exported from scikit-learn often end in a ZipMap, which makes maps.",
+        fix="Export the model with tensors only.",
+        example="to_onnx(model, x, options={'zipmap': False})",
+    ),
     "FW240": Explanation(
         title="An adaptation changed the model's inputs or outputs.",
         why="An adapted model must take the place of the original.",

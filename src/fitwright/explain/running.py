@@ -81,6 +81,13 @@ RUNNING: Mapping[str, Explanation] = {
         why=f"Lower precision can overflow where the original does not. {_GOES_ON}",
         fix="Nothing needs to be done; the candidate is dropped.",
     ),
+    "FW440": Explanation(
+        title="The best candidate so far died while another was compared with it.",
+        why="It was reopened and died again. This is never held against the other candidate.",
+        fix="Go on with the run; everything measured so far is kept. If it happens again, free "
+        "memory or close other programs.",
+        example="fitwright tune runs/digits-1",
+    ),
     "FW520": Explanation(
         title="The disk is full.",
         why="Records are written whole or not at all, so everything finished so far is kept.",

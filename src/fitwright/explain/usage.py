@@ -23,11 +23,46 @@ USAGE: Mapping[str, Explanation] = {
     ),
     "FW103": Explanation(
         title="A quantity on the command line cannot be read or is out of range.",
-        why="Times need a unit; the factors and quantities of the ledger must be finite and "
-        "above 0.",
+        why="Times need a unit; factors and quantities of the ledger must be finite and above 0.",
         fix="Write the unit; use the factor 1 for a technique that is not used.",
         example="fitwright fit contract.yaml --time 5m\n"
         "fitwright ledger --k 4 --m 2 --n 4 --c 2 --capacity 1TFLOPS",
+    ),
+    "FW104": Explanation(
+        title="The model has changed since this run began.",
+        why="Trials of another model say nothing about this one, so they are never mixed.",
+        fix="Start a new run.",
+        example="fitwright fit contract.yaml",
+    ),
+    "FW105": Explanation(
+        title="This run has nothing to ship yet.",
+        why="A bundle is written once a candidate was verified against the original.",
+        fix="Go on with the run.",
+        example="fitwright tune runs/digits-1",
+    ),
+    "FW106": Explanation(
+        title="No error has this code.",
+        why="Codes are FW and three digits, as printed in square brackets.",
+        fix="Copy the code from the message, or list all of them.",
+        example="fitwright explain",
+    ),
+    "FW107": Explanation(
+        title="The ledger's calculator cannot read a quantity.",
+        why="Capacity, storage and energy need their units.",
+        fix="Write them as in the example.",
+        example="fitwright ledger --k 4 --m 2 --n 4 --c 2 --capacity 1TFLOPS --storage 200GB "
+        "--energy 500W",
+    ),
+    "FW108": Explanation(
+        title="The folder for the bundle exists already.",
+        why="A bundle is written whole into a new folder, so that it never holds stray files.",
+        fix="Name a folder that does not exist yet.",
+    ),
+    "FW109": Explanation(
+        title="The bundle is not what its manifest says.",
+        why="The manifest holds a hash of every file; one is missing, changed or unknown.",
+        fix="Write the bundle again from its run.",
+        example="fitwright tune runs/digits-1",
     ),
     "FW110": Explanation(
         title="The contract file cannot be opened.",
@@ -235,5 +270,11 @@ DATA: Mapping[str, Explanation] = {
         why="Names, element types and shapes must be those of the model; nothing is converted "
         "or reused silently.",
         fix="Give one array for each input of the model, as the message lists them.",
+    ),
+    "FW151": Explanation(
+        title="There is no recipe of that name.",
+        why="Recipes are the adaptations that Fitwright knows; the message lists them.",
+        fix="Give one of the names listed.",
+        example="fitwright adapt contract.yaml --recipe int8_static",
     ),
 }
