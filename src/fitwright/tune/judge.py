@@ -117,5 +117,7 @@ def _what_would_decide(limit: Limit, figure: Figure) -> str:
     if distance == 0 or not figure.num_samples:
         return "the figure lies on the bound: too close to decide"
     half = max(figure.high - figure.value, figure.value - figure.low)
+    if not math.isfinite(half):
+        return "too few samples yet to bound it"
     needed = math.ceil(figure.num_samples * (half / distance) ** 2)
     return f"about {needed - figure.num_samples:,} more samples would decide"
