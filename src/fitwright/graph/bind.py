@@ -51,6 +51,19 @@ def bind_inputs(graph: onnx.GraphProto, *, shapes: Mapping[str, int], batch: int
     return BoundInputs(inputs=tuple(infos), bindings=bindings)
 
 
+def require_tensor_outputs(graph: onnx.GraphProto) -> None:
+    """Refuse outputs stated to be sequences, maps or optionals: nothing could compare them."""
+    for value in graph.output:
+        kind = value.type.WhichOneof("value") or "tensor_type"
+        if kind != "tensor_type":
+            raise refused(
+                "FW233",
+                f"Output '{shown(value.name)}' is a {kind.removesuffix('_type')}; Fitwright "
+                "compares tensors only.",
+                "Export the model with tensor outputs (for classifiers: without ZipMap).",
+            )
+
+
 def _bindings(
     given: Sequence[onnx.ValueInfoProto], *, shapes: Mapping[str, int], batch: int
 ) -> dict[str, int]:

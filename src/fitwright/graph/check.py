@@ -59,14 +59,15 @@ def _require_opsets(model: onnx.ModelProto) -> None:
     """Every domain in use has its version stated once, from 1 on."""
     local = {defined(f) for f in model.functions}
     for part, nodes in ((model, model.graph.node), *((f, f.node) for f in model.functions)):
-        stated = Counter(standard(o.domain) for o in part.opset_import if o.version >= 1)
+        stated = {(standard(o.domain), o.version) for o in part.opset_import if o.version >= 1}
         used = {standard(n.domain) for n in all_nodes(nodes) if called(n) not in local}
         for domain in sorted(used):
-            if stated[domain] != 1:
+            versions = sum(d == domain for d, _ in stated)
+            if versions != 1:
                 raise refused(
                     "FW223",
-                    f"The model uses operators of '{domain or 'ai.onnx'}' and states their "
-                    f"version {stated[domain]} times; it must do so once.",
+                    f"The model uses operators of '{domain or 'ai.onnx'}' and states {versions} "
+                    "versions of them; it must state one.",
                     _AGAIN,
                 )
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx
 
+from fitwright.graph.cost.operator import MALFORMED
 from fitwright.graph.known import Known, tensor_type
+from fitwright.graph.scope import attribute_values
 
 Types = list[onnx.TypeProto | None]
 Attributes = Mapping[str, object]
@@ -22,12 +24,10 @@ def contrib_types(node: onnx.NodeProto, inputs: Sequence[Known | None]) -> Types
     types: Types = [None] * len(node.output)
     if ruling is None:
         return types
-    attributes = {
-        a.name: onnx.helper.get_attribute_value(a) for a in node.attribute if not a.ref_attr_name
-    }
+    attributes = attribute_values(node)
     try:
         answers = ruling(inputs, attributes)
-    except (_Unknown, ValueError, IndexError, KeyError, TypeError, ZeroDivisionError):
+    except (_Unknown, *MALFORMED):
         return types
     for index, (element, shape) in enumerate(answers[: len(types)]):
         types[index] = tensor_type(element, shape)

@@ -213,7 +213,9 @@ def _trips(limit: Known | None, condition: Known | None, walked: _Walked) -> int
     goes_on = walked.outputs[0] if walked.outputs else None
     never_stops = goes_on is not None and goes_on.data is not None and bool(goes_on.data.all())
     starts = condition is None or condition.data is not None
-    if limit is None or limit.data is None or not (never_stops and starts):
+    if limit is None or limit.data is None or limit.data.size != 1:
+        return None
+    if not (never_stops and starts):
         return None
     return max(0, int(limit.data.reshape(-1)[0]))
 

@@ -83,7 +83,10 @@ def small_data(tensor: onnx.TensorProto) -> NDArray[Any] | None:
         return None
     if num_elements(tensor.dims) > MOST_DATA or NAMES.get(tensor.data_type) == "string":
         return None
-    return np.asarray(onnx.numpy_helper.to_array(tensor))
+    try:
+        return np.asarray(onnx.numpy_helper.to_array(tensor))
+    except (ValueError, TypeError, KeyError):  # an element type numpy cannot hold
+        return None
 
 
 def tensor_type(element: int, shape: tuple[int, ...] | None) -> onnx.TypeProto:

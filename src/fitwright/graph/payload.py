@@ -52,6 +52,15 @@ def require_payloads(tensors: Iterable[onnx.TensorProto]) -> None:
             )
 
 
+def require_sparse_sizes(tensors: Iterable[onnx.SparseTensorProto]) -> None:
+    """Refuse sparse constants whose dense form, which runtimes make, could not exist."""
+    for sparse in tensors:
+        dense = onnx.TensorProto(
+            name=sparse.values.name, dims=sparse.dims, data_type=sparse.values.data_type
+        )
+        tensor_bytes(dense)
+
+
 def _entries(tensor: onnx.TensorProto) -> tuple[int, int]:
     """Entries held and needed in the typed field."""
     dtype = NAMES[tensor.data_type]

@@ -51,28 +51,37 @@ def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every constant of the model: initializers and attributes, in functions too."""
-    graphs = list(all_graphs(model.graph))
-    bodies = [n for f in model.functions for n in all_nodes(f.node)]
-    graphs += [g for n in bodies for g in subgraphs(n)]
-    for graph in graphs:
+    for graph in _graphs(model):
         yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in (*all_nodes(model.graph.node), *bodies):
-        yield from _attribute_tensors(node.attribute)
-    for function in model.functions:
-        yield from _attribute_tensors(function.attribute_proto)
-
-
-def _attribute_tensors(
-    attributes: Iterable[onnx.AttributeProto],
-) -> Iterator[onnx.TensorProto]:
-    for attribute in attributes:
+    for attribute in _attributes(model):
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
-        sparse = list(attribute.sparse_tensors)
+    for sparse in all_sparse_tensors(model):
+        yield from (sparse.values, sparse.indices)
+
+
+def all_sparse_tensors(model: onnx.ModelProto) -> Iterator[onnx.SparseTensorProto]:
+    """Every sparse constant of the model."""
+    for graph in _graphs(model):
+        yield from graph.sparse_initializer
+    for attribute in _attributes(model):
         if attribute.HasField("sparse_tensor"):
-            sparse.append(attribute.sparse_tensor)
-        for one in sparse:
-            yield from (one.values, one.indices)
+            yield attribute.sparse_tensor
+        yield from attribute.sparse_tensors
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    yield from all_graphs(model.graph)
+    for function in model.functions:
+        for node in all_nodes(function.node):
+            yield from subgraphs(node)
+
+
+def _attributes(model: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
+    for node in all_nodes(model.graph.node):
+        yield from node.attribute
+    for function in model.functions:
+        yield from function.attribute_proto
+        for node in all_nodes(function.node):
+            yield from node.attribute

@@ -10,8 +10,8 @@ import onnx.serialization
 from fitwright.graph.check import require_sound
 from fitwright.graph.expansion import require_small_expansion
 from fitwright.graph.external import is_external, require_external_data
-from fitwright.graph.payload import require_payloads
-from fitwright.graph.protos import all_tensors, standard
+from fitwright.graph.payload import require_payloads, require_sparse_sizes
+from fitwright.graph.protos import all_sparse_tensors, all_tensors, standard
 from fitwright.graph.refusal import refused, shown
 from fitwright.graph.sniff import require_model_file
 
@@ -43,6 +43,7 @@ def read_model(path: Path, *, max_ir: int = MAX_IR, max_opset: int = MAX_OPSET) 
         require_sound(model)
         require_small_expansion(model)
         require_payloads(all_tensors(model))
+        require_sparse_sizes(all_sparse_tensors(model))
         require_external_data((t for t in all_tensors(model) if is_external(t)), path.parent)
     except UnicodeDecodeError:
         raise refused("FW207", f"'{shown(path)}' holds names that are not text.", _AGAIN) from None

@@ -105,12 +105,15 @@ def bound(node: onnx.NodeProto, attributes: Mapping[str, onnx.AttributeProto]) -
 def attribute_values(node: onnx.NodeProto) -> dict[str, Any]:
     """Attributes by name as Python values; bodies are left out."""
     graphs = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-    known = onnx.AttributeProto.AttributeType.values()
-    return {
-        a.name: onnx.helper.get_attribute_value(a)
-        for a in node.attribute
-        if a.type in known and a.type and a.type not in graphs
-    }
+    return {a.name: attribute_value(a) for a in node.attribute if a.type not in graphs}
+
+
+def attribute_value(attribute: onnx.AttributeProto) -> Any:
+    """As Python sees it; None when the file does not say of what type it is."""
+    try:
+        return onnx.helper.get_attribute_value(attribute)
+    except ValueError:
+        return None
 
 
 def body(node: onnx.NodeProto, name: str) -> onnx.GraphProto | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from fitwright.graph.bind import BoundInputs, bind_inputs
+from fitwright.graph.bind import BoundInputs, bind_inputs, require_tensor_outputs
 from fitwright.graph.dtypes import NOT_PARAMETERS, num_elements
 from fitwright.graph.external import is_external, map_beneath, region, tensor_bytes
 from fitwright.graph.known import MOST_DATA, Known, known, tensor_type
@@ -51,6 +51,7 @@ def summarize(
     model = read_model(path, max_ir=_max_ir, max_opset=_max_opset)
     digest, size = _digest(path, model)
     load_small_external(model, path.parent)
+    require_tensor_outputs(model.graph)
     bound = bind_inputs(model.graph, shapes=shapes, batch=batch)
     scope = _scope(model, bound)
     steps = walk_graph(model.graph, scope)
@@ -177,12 +178,18 @@ def _uncounted(steps: Sequence[Step]) -> tuple[Uncounted, ...]:
 
 def _info(name: str, value: Known | None) -> TensorInfo:
     if value is None:
-        return TensorInfo(name=name, dtype="unknown", shape=())
-    shape: tuple[int | None, ...] = value.shape if value.shape is not None else ()
-    if value.shape is None and value.type is not None and value.type.HasField("tensor_type"):
+        return TensorInfo(name=name, dtype="unknown", shape=("?",))
+    shape: tuple[int | str | None, ...] = value.shape if value.shape is not None else ("?",)
+    if value.shape is None and _states_rank(value):
+        assert value.type is not None
         dims = value.type.tensor_type.shape.dim
         shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
     return TensorInfo(name=name, dtype=value.dtype or "unknown", shape=shape)
+
+
+def _states_rank(value: Known) -> bool:
+    type_ = value.type
+    return type_ is not None and type_.tensor_type.HasField("shape")
 
 
 def _is_classifier(outputs: Sequence[Known | None]) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fitwright.graph.cost.operator import Operator
+from fitwright.graph.cost.operator import MALFORMED, Missing, Operator
 from fitwright.graph.dtypes import num_elements
 from fitwright.graph.known import MOST_DATA
 
@@ -21,6 +21,8 @@ Array = NDArray[Any]
 Evaluation = Callable[[Operator, list[Array]], Any]
 
 _NUMPY = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool"
+_SHAPED_BY_DATA = frozenset({"ConstantOfShape", "Expand", "Range", "Reshape", "Slice"})
+"""May be evaluated before their output's shape is known: they bound it themselves."""
 _FREE_OF_DATA = frozenset({"Shape", "Size"})
 
 
@@ -30,7 +32,9 @@ def value_of(op: Operator) -> Array | None:
     if evaluate is None or len([o for o in op.outputs if o]) != 1:
         return None
     out = op.outputs[0]
-    if out is None or (out.shape is not None and num_elements(out.shape) > MOST_DATA):
+    if out is None or (out.shape is None and op.kind not in _SHAPED_BY_DATA):
+        return None
+    if out.shape is not None and num_elements(out.shape) > MOST_DATA:
         return None
     arrays = [] if op.kind in _FREE_OF_DATA else _arrays(op)
     if arrays is None or out.dtype is None or out.dtype not in _NUMPY.split():
@@ -38,7 +42,7 @@ def value_of(op: Operator) -> Array | None:
     try:
         with np.errstate(all="ignore"):
             result = np.asarray(evaluate(op, arrays))
-    except (ValueError, TypeError, IndexError, KeyError, OverflowError, MemoryError):
+    except (Missing, *MALFORMED):
         return None
     fits = result.size <= MOST_DATA and (out.shape is None or result.shape == out.shape)
     return result.astype(out.dtype) if fits else None

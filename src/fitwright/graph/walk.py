@@ -13,15 +13,23 @@ import numpy as np
 import onnx
 
 from fitwright.graph.control import CONTROL
-from fitwright.graph.cost.operator import Cost, Missing, Operator
+from fitwright.graph.cost.operator import MALFORMED, Cost, Missing, Operator
 from fitwright.graph.cost.table import RULES
 from fitwright.graph.infer import output_types
 from fitwright.graph.known import Known, constant, known, tensor_type
 from fitwright.graph.protos import called, standard
-from fitwright.graph.scope import Gap, Scope, Step, attribute_values, bound, distinct
+from fitwright.graph.scope import (
+    Gap,
+    Scope,
+    Step,
+    attribute_value,
+    attribute_values,
+    bound,
+    distinct,
+)
 from fitwright.graph.values import value_of
 
-_MALFORMED = (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError, OverflowError)
+_DO_NOT_FIT = "inputs or attributes do not fit the operator"
 
 
 def walk_graph(graph: onnx.GraphProto, scope: Scope) -> list[Step]:
@@ -42,12 +50,30 @@ def walk_nodes(nodes: Iterable[onnx.NodeProto], scope: Scope) -> list[Step]:
         if called(node) in scope.library.functions:
             steps += _walk_call(node, name, scope)
         elif node.op_type in CONTROL and standard(node.domain) == "":
-            steps.append(CONTROL[node.op_type](node, name, scope, walk_graph))
+            steps.append(_walk_control(node, name, scope))
         elif node.op_type == "Constant" and standard(node.domain) == "":
             _keep_constant(node, scope)
         else:
             steps.append(_walk_operator(node, name, scope))
     return steps
+
+
+def _walk_control(node: onnx.NodeProto, name: str, scope: Scope) -> Step:
+    try:
+        return CONTROL[node.op_type](node, name, scope, walk_graph)
+    except MALFORMED:
+        outputs = [known(scope.prefix + out, None) for out in node.output if out]
+    scope.values.update(zip(filter(None, node.output), outputs, strict=True))
+    gap = Gap(kind=node.op_type, domain="", reason=_DO_NOT_FIT)
+    return Step(
+        name=name,
+        kind=node.op_type,
+        domain="",
+        reads=(),
+        writes=tuple(outputs),
+        cost=None,
+        gaps=(gap,),
+    )
 
 
 def _walk_operator(node: onnx.NodeProto, name: str, scope: Scope) -> Step:
@@ -97,8 +123,8 @@ def _cost(op: Operator) -> tuple[Cost | None, tuple[Gap, ...]]:
             return rule(op), ()
         except Missing as e:
             reason = str(e)
-        except _MALFORMED:
-            reason = "inputs or attributes do not fit the operator"
+        except MALFORMED:
+            reason = _DO_NOT_FIT
     return None, (Gap(kind=op.kind, domain=op.domain, reason=reason),)
 
 
@@ -143,21 +169,27 @@ def _walk_call(node: onnx.NodeProto, name: str, scope: Scope) -> list[Step]:
 
 def _keep_constant(node: onnx.NodeProto, scope: Scope) -> None:
     """A Constant node is stored data, not work: it becomes a value and no step."""
-    out = node.output[0]
-    name = scope.prefix + out
-    scope.values[out] = known(name, None, constant=True)
-    for attribute in node.attribute:
-        value = onnx.helper.get_attribute_value(attribute)
-        if attribute.name == "value":
-            scope.values[out] = constant(name, value)
-        elif attribute.name == "sparse_value":
-            type_ = tensor_type(value.values.data_type, tuple(value.dims))
-            scope.values[out] = known(name, type_, constant=True)
-        elif attribute.name in _CONSTANT_TYPES:
-            array = np.asarray(value)
-            type_ = tensor_type(_CONSTANT_TYPES[attribute.name], array.shape)
-            data = None if "string" in attribute.name else array
-            scope.values[out] = known(name, type_, data=data, constant=True)
+    for out in filter(None, node.output):
+        name = scope.prefix + out
+        scope.values[out] = known(name, None, constant=True)
+        for attribute in node.attribute:
+            scope.values[out] = _constant_of(name, attribute) or scope.values[out]
+
+
+def _constant_of(name: str, attribute: onnx.AttributeProto) -> Known | None:
+    """The value that one attribute of a Constant node states, if it is of the right kind."""
+    if attribute.HasField("t"):
+        return constant(name, attribute.t)
+    if attribute.HasField("sparse_tensor"):
+        sparse = attribute.sparse_tensor
+        type_ = tensor_type(sparse.values.data_type, tuple(sparse.dims))
+        return known(name, type_, constant=True)
+    if attribute.name not in _CONSTANT_TYPES:
+        return None
+    array = np.asarray(attribute_value(attribute))
+    type_ = tensor_type(_CONSTANT_TYPES[attribute.name], array.shape)
+    data = None if array.dtype.kind in "SO" else array
+    return known(name, type_, data=data, constant=True)
 
 
 _CONSTANT_TYPES = {

@@ -107,6 +107,16 @@ class Operator:
         return [int(v) for v in data.reshape(-1)]
 
 
+MALFORMED = (
+    ValueError,
+    IndexError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ZeroDivisionError,
+    OverflowError,
+)
+"""What a rule may meet in a node whose inputs or attributes break its schema."""
 Rule = Callable[[Operator], Cost]
 Key = tuple[str, str]
 """Domain and operator type."""
