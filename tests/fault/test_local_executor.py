@@ -154,6 +154,7 @@ print("started", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_children_end_when_the_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -170,3 +171,39 @@ def test_children_end_when_the_parent_is_killed() -> None:
     parent.wait()
     parent.stdout.close()
     assert gone(lambda: [p for p in below if p.is_running()])
+
+
+FORKING_PARENT = """
+import os, sys, threading, time
+from fitwright.executors.local import LocalExecutor
+from fitwright.ports import ChildLimits
+from fitwright.testing import faults
+threading.Thread(target=LocalExecutor().call, args=(faults.loop_forever, ChildLimits())).start()
+time.sleep(2)
+sleeper = os.fork()
+if sleeper == 0:
+    time.sleep(20)
+    os._exit(0)
+print(sleeper, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_of_the_killed_parent_does_not_keep_its_children_alive() -> None:
+    """It holds the parent's ends of the pipes, so their closing cannot be waited for."""
+    parent = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FORKING_PARENT], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    sleeper = int(parent.stdout.readline())
+    below = [p for p in psutil.Process(parent.pid).children(recursive=True) if p.pid != sleeper]
+    workers = [p for p in below if p.cpu_times().user > 0.3]  # the endless loop
+    assert len(workers) == 1
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    try:
+        assert gone(lambda: [p for p in workers if p.is_running()])
+        assert psutil.pid_exists(sleeper)
+    finally:
+        os.kill(sleeper, signal.SIGKILL)

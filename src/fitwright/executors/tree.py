@@ -67,6 +67,17 @@ def _resident_bytes_elsewhere(pid: int) -> int:
         return 0
 
 
+def runs(pid: int) -> bool:
+    """Whether a process of this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def kill(pid: int) -> None:
     """SIGKILL, if it still runs."""
     try:

@@ -108,6 +108,8 @@ def _until_it_ends(
         if printed.num_bytes > terms.output_bytes:
             return _killed(worker, "output", printed.num_bytes, printed)
         if (now := time.monotonic()) >= next_look:
+            if not tree.runs(terms.parent_pid):  # a fork of the parent may hold our pipe open
+                return _killed(worker, "parent_gone", 0, printed)
             used = sum(map(tree.resident_bytes, (worker, *tree.descendants(worker))))
             if used > terms.memory_bytes:
                 return _killed(worker, "memory", used, printed)

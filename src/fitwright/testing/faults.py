@@ -81,6 +81,11 @@ def allocate_at_once(num_bytes: int) -> int:
     return len(bytearray(num_bytes))
 
 
+def environment(name: str) -> str | None:
+    """What the child sees of its parent's environment."""
+    return os.environ.get(name)
+
+
 def loop_forever() -> None:
     """Python that never ends."""
     while True:

@@ -1,0 +1,122 @@
+"""Blocks of timed runs: what is run, and what a latency counts."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fitwright.executors import timing
+from fitwright.ports import Array, Tensors
+
+QUERIES = [{"x": np.array(i)} for i in range(5)]
+SERVICE_S = 2e-3
+
+
+class Recorder:
+    """A model that remembers which queries it saw."""
+
+    def __init__(self, service_s: float = 0.0) -> None:
+        self.seen: list[int] = []
+        self.service_s = service_s
+
+    def __call__(self, inputs: Tensors) -> dict[str, Array]:
+        time.sleep(self.service_s)
+        self.seen.append(int(inputs["x"]))
+        return {}
+
+
+def test_blocks_rotate_through_the_queries_and_go_on_where_they_stopped() -> None:
+    run = Recorder()
+    first, after = timing.block(run, QUERIES, first=0, seconds=0.0, min_runs=7)
+    _, last = timing.block(run, QUERIES, first=after, seconds=0.0, min_runs=4)
+    assert len(first) == 7
+    assert run.seen == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0]
+    assert last == 1
+
+
+def test_a_block_lasts_as_long_as_asked() -> None:
+    latencies_s, _ = timing.block(Recorder(SERVICE_S), QUERIES, first=0, seconds=0.05, min_runs=1)
+    # a sleep never ends early, so all but the last run lie within the 50 ms
+    assert min(latencies_s) >= SERVICE_S
+    assert sum(latencies_s[:-1]) <= 0.05
+
+
+def test_garbage_collection_rests_inside_and_comes_back() -> None:
+    states = []
+    timing.block(
+        lambda _: states.append(gc.isenabled()) or {}, QUERIES, first=0, seconds=0.0, min_runs=1
+    )
+    assert (states, gc.isenabled()) == ([False], True)
+
+
+def test_closed_loop_callers_run_at_once() -> None:
+    together = threading.Barrier(3)  # breaks unless three runs are in flight
+
+    def run(_: Tensors) -> dict[str, Array]:
+        together.wait(timeout=5)
+        return {}
+
+    interval_s = sys.getswitchinterval()
+    latencies_s, elapsed_s = timing.closed_loop(run, QUERIES, seconds=0.0, concurrency=3)
+    assert len(latencies_s) == 3
+    assert max(latencies_s) <= elapsed_s
+    assert sys.getswitchinterval() == interval_s
+
+
+def test_closed_loop_covers_every_query() -> None:
+    run = Recorder(1e-4)
+    timing.closed_loop(run, QUERIES, seconds=0.02, concurrency=2)
+    assert set(run.seen) == {0, 1, 2, 3, 4}
+
+
+def test_open_loop_serves_in_order_of_arrival() -> None:
+    run = Recorder()
+    timing.open_loop(run, QUERIES, [0.02, 0.0, 0.01, 0.03], concurrency=1)
+    assert run.seen == [0, 1, 2, 3]
+
+
+def test_open_loop_latency_counts_from_the_arrival() -> None:
+    run = Recorder(SERVICE_S)
+    latencies_s, elapsed_s = timing.open_loop(run, QUERIES, [0.0] * 10, concurrency=1)
+    # the i-th of ten waits for all before it
+    assert all(s >= (i + 1) * SERVICE_S for i, s in enumerate(latencies_s))
+    assert elapsed_s >= 10 * SERVICE_S
+
+
+def test_open_loop_never_begins_before_the_arrival() -> None:
+    begin = time.perf_counter()
+    moments: list[float] = []
+    timing.open_loop(
+        lambda _: moments.append(time.perf_counter() - begin) or {},
+        QUERIES,
+        [0.01, 0.03],
+        concurrency=2,
+    )
+    assert moments[0] >= 0.01
+    assert moments[1] >= 0.03
+
+
+def test_open_loop_with_a_free_caller_does_not_wait() -> None:
+    latencies_s, _ = timing.open_loop(Recorder(0.05), QUERIES, [0.0, 0.0], concurrency=2)
+    # one after the other would take 0.1 s; half of the difference is left for a busy machine
+    assert max(latencies_s) < 0.075
+
+
+@pytest.mark.parametrize("arrivals_s", [(), (0.0, 0.0, 0.0)])
+def test_an_error_of_one_caller_is_raised(arrivals_s: tuple[float, ...]) -> None:
+    class Foreign(Exception):
+        pass
+
+    def run(_: Tensors) -> dict[str, Array]:
+        raise Foreign("from native code")
+
+    with pytest.raises(Foreign):
+        if arrivals_s:
+            timing.open_loop(run, QUERIES, arrivals_s, concurrency=2)
+        else:
+            timing.closed_loop(run, QUERIES, seconds=0.0, concurrency=2)
