@@ -76,12 +76,14 @@ class Measurement:
     """What one trial saw.
 
     Attributes:
+        incumbent_figures: the incumbent's latencies in the same interleaved rounds.
         latencies_s: a sample of them, evenly spread over the run.
         seconds: wall-clock time of the whole trial.
         contender: the open worker, for flow to keep or to close; None when it was closed.
     """
 
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    incumbent_figures: Mapping[str, Figure] = field(default_factory=dict)
     comparison: Comparison | None = None
     failure: Failure | None = None
     latencies_s: tuple[float, ...] = ()

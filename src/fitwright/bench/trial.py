@@ -133,10 +133,18 @@ def _measured(
     contender.figures = figures
     return Measurement(
         figures=figures,
+        incumbent_figures=_same_rounds(setup, raced),
         comparison=raced.comparison if raced else None,
         latencies_s=thinned(blocks),
         contender=contender,
     )
+
+
+def _same_rounds(setup: Setup, raced: RaceResult | None) -> dict[str, Figure]:
+    """The incumbent's latencies of this very race; those of another minute do not compare."""
+    if raced is None or setup.need.objective == "throughput":
+        return {}
+    return latency_figures(raced.incumbent_blocks, seed=setup.seed)
 
 
 def objective_block(setup: Setup) -> Block:

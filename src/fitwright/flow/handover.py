@@ -48,6 +48,8 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
     Should the artefact not hold what the short trial promised, the candidate accepted before
     it takes its place, down to the baseline: never slower, never worse.
     """
+    if not search.has_best():
+        raise _nothing_runs(search)
     search.close()
     search.say_step("6 tune     the final run: artefact and baseline, interleaved")
     artefact, baseline = final_pair(search, budget_s=search.watch.final_left_s())
@@ -69,6 +71,15 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
     bundle(search, artefact)
     write_report(search.run)
     return verdict
+
+
+def _nothing_runs(search: Search) -> TrialFailed:
+    causes = "; ".join(f"{t.candidate.describe()}: {t.reason}" for t in search.trials[:3])
+    return TrialFailed(
+        f"no candidate runs and agrees with the original: {causes}",
+        code="FW410",
+        remedy=f"See {search.run.path / 'trials'}; `fitwright doctor` shows the backends.",
+    )
 
 
 def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:

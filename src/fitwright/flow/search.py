@@ -31,6 +31,7 @@ from fitwright.tune.propose import Make, Try, propose
 from fitwright.tune.standing import accepted_path, incumbent_of
 
 CALIBRATION = "calibration.npz"
+LEAST_PASS_S = 20.0  # a pass begun near the end of the budget still gets this long
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
 
@@ -81,10 +82,14 @@ class Search:
             device=self.walk.device,
             transforms=self.tools.transforms,
             executor=self.tools.executor,
-            limits=trial_limits(self.walk.device, wall_s=max(self.watch.search_left_s(), 1.0)),
+            limits=trial_limits(
+                self.walk.device, wall_s=max(self.watch.search_left_s(), LEAST_PASS_S)
+            ),
             calibration=self._calibration(),
             folder=self.run.variants,
         )
+        if isinstance(made, Skipped) and self.watch.search_left_s() <= 0:
+            return  # cut off by the budget, not refused: a resumed run tries again
         self._remember(chain, made)
 
     def bench(self, step: Try) -> Trial:
@@ -178,7 +183,7 @@ class Search:
         return decide(
             self.walk.analyzed.analysis.need,
             candidate=measured.figures,
-            incumbent=incumbent.figures,
+            incumbent={**incumbent.figures, **measured.incumbent_figures},
             comparison=measured.comparison,
         )
 

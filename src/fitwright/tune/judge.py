@@ -97,8 +97,10 @@ def _rounded_outwards(value: float, sense: str) -> float:
     """Two significant digits, away from the figure, so that the relaxed limit holds."""
     if value == 0:
         return 0.0
-    step = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
-    return (math.ceil if sense == "at_most" else math.floor)(value / step) * step
+    digits = 1 - math.floor(math.log10(abs(value)))
+    outwards = math.ceil if sense == "at_most" else math.floor
+    rounded = round(outwards(value * 10.0**digits) / 10.0**digits, digits)
+    return max(rounded, value) if sense == "at_most" else min(rounded, value)
 
 
 def _gap(limit: Limit, value: float) -> float | None:
