@@ -24,6 +24,7 @@ from fitwright.records.verdict import Verdict
 
 SELFTEST_QUERIES = 4
 SELFTEST_BYTES = 16 << 20
+_BUILDING = ".bundle."
 _REFUSED_BY_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -52,8 +53,9 @@ def write_bundle(
         UsageError: the run has not come far enough to have a verdict.
     """
     verdict, contract = run.read(Verdict), run.read(Contract)
-    run.path.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=run.path, prefix=".bundle."))
+    for abandoned in run.path.glob(f"{_BUILDING}*"):  # an earlier process was killed here
+        shutil.rmtree(abandoned, ignore_errors=True)
+    building = Path(tempfile.mkdtemp(dir=run.path, prefix=_BUILDING))
     try:
         _copy_model(variant, model_folder, building / "model")
         (building / "contract.json").write_text(contract.to_json(), encoding="utf-8")
@@ -150,7 +152,7 @@ def _swap(building: Path, place: Path) -> None:
     if not place.exists():
         building.rename(place)
         return
-    old = Path(tempfile.mkdtemp(dir=place.parent, prefix=".bundle.old."))
+    old = Path(tempfile.mkdtemp(dir=place.parent, prefix=_BUILDING))
     place.rename(old / "bundle")
     building.rename(place)
     shutil.rmtree(old, ignore_errors=True)

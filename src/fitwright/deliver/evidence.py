@@ -47,7 +47,8 @@ class Evidence:
         """The strongest plain start: the verdict's, else the first one measured."""
         if self.verdict and self.verdict.baseline:
             return _last_of(self.trials, self.verdict.baseline)
-        return next((t for t in self.trials if t.decision == "baseline"), None)
+        first = next((t for t in self.trials if t.decision == "baseline"), None)
+        return _last_of(self.trials, first.candidate) if first else None
 
     @property
     def artefact(self) -> Trial | None:

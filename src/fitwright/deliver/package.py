@@ -6,8 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from fitwright.deliver.manifest import Manifest, shipped_files
 from fitwright.errors import UsageError
 from fitwright.records.run import storage_error
@@ -47,7 +45,7 @@ def _check(bundle: Path) -> None:
     """Every file of the manifest, byte for byte, and no other."""
     try:
         manifest = Manifest.from_file(bundle / MANIFEST)
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # a record's own errors are ValueErrors
         raise UsageError(
             f"{bundle} has no readable {MANIFEST}",
             code="FW109",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
@@ -37,6 +40,21 @@ def sentence(words: str) -> str:
     return first + words[1:] + ("" if words[-1] in ".!?…" else ".")
 
 
+@dataclass(frozen=True)
+class Marked:
+    """Text that is HTML already, escaped by us."""
+
+    text: str
+
+    def __html__(self) -> str:
+        return self.text
+
+
+def code_marked(words: str) -> Marked:
+    """Escaped text in which what stands between backticks is code."""
+    return Marked(re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(words)))
+
+
 def how_known(row: BeforeAfterRow) -> str:
     """Source of the artefact's figure, else the baseline's; reasons already stand in the cell."""
     figure = row.after or row.before
@@ -45,7 +63,8 @@ def how_known(row: BeforeAfterRow) -> str:
     return wording.plain(figure.source, longest=240)
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., str | Marked]] = {
+    "code_marked": code_marked,
     "plain": wording.plain,
     "figure_text": wording.figure_text,
     "figure_title": wording.figure_title,

@@ -149,7 +149,7 @@ def verdict_rows(verdict: Verdict) -> list[LimitRow]:
             interval=interval_text(row.figure),
             label=row.figure.label,
             status=row.status,
-            note=plain(row.note, longest=400),
+            note=plain(row.note, longest=400) if row.note != row.figure.source else "",
         )
         for row in verdict.limits
     ]

@@ -31,7 +31,7 @@ STOPS = {
     "met": "The search ended because every limit is met.",
     "exhausted": "The search ended because nothing was left to try.",
     "out_of_time": "The search ended because its time budget was used up.",
-    "interrupted": "The search was interrupted; fitwright tune RUN goes on from the last trial.",
+    "interrupted": "The search was interrupted; `fitwright tune RUN` goes on from the last trial.",
     "nothing_runs": "The search ended because no candidate runs here.",
 }
 CONTENTS = (
@@ -79,7 +79,9 @@ def page(evidence: Evidence) -> dict[str, object]:
 def _top(evidence: Evidence) -> dict[str, object]:
     verdict = evidence.verdict
     if verdict is None:
-        words = f"{len(evidence.trials)} trials are on disk; fitwright tune RUN goes on from there"
+        count = len(evidence.trials)
+        on_disk = f"{count} trial{' is' if count == 1 else 's are'} on disk"
+        words = f"{on_disk}; `fitwright tune RUN` goes on from there"
         return {"heading": "No verdict yet", "lead": words, "status": "undecided", "facts": ()}
     heading, _, lead = headline(verdict).partition(": ")
     numbers = _facts(evidence, verdict)

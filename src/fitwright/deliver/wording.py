@@ -72,14 +72,19 @@ def figure_text(figure: Figure) -> str:
     if figure.value is None:
         return f"unavailable: {plain(figure.source)}" if figure.source else "unavailable"
     mark = "≈ " if figure.label == "estimated" else ""
-    return mark + quantity(rounded(figure.value, _digits(figure)), figure.unit)
+    return mark + quantity(figure.value, figure.unit, digits=_digits(figure))
 
 
-def quantity(value: float, unit: str) -> str:
-    """As `units.show`, with a true minus sign and zero without a prefix."""
+def quantity(value: float, unit: str, *, digits: int = 3) -> str:
+    """As `units.show`, with a true minus sign and zero without a prefix.
+
+    Bytes keep the three digits `units` gives them: it counts in powers of two, and rounding
+    twice would move the number.
+    """
     if value == 0:
         return "0"
-    return re.sub(r"(?<![\de])-(?=\d)", "−", units.show(value, unit))
+    shown = value if unit == "bytes" or (unit and digits >= 3) else rounded(value, digits)
+    return re.sub(r"(?<![\de])-(?=\d)", "−", units.show(shown, unit))
 
 
 def interval_text(figure: Figure) -> str:
@@ -88,7 +93,7 @@ def interval_text(figure: Figure) -> str:
         return ""
     widest = max(abs(figure.low), abs(figure.high))
     ends = (0.0 if abs(v) < _NOISE * widest else v for v in (figure.low, figure.high))
-    low, high = (quantity(rounded(v, 3), figure.unit) for v in ends)
+    low, high = (quantity(v, figure.unit) for v in ends)
     if low == high:
         return ""
     return f"{_without_shared_unit(low, high)} – {high}"

@@ -276,7 +276,7 @@ def selection() -> Selection:
 
 def memory_plan(num_buffers: int | None = None) -> MemoryPlan:
     """Two slots, used in turn: the best packing of a chain."""
-    rows = operators()[:num_buffers] if num_buffers is None else ()
+    rows = operators() if num_buffers is None else ()
     buffers, top = [], 4 * 64 * 784
     for i, row in enumerate(rows):
         size = max(64, row.activation_bytes)
@@ -693,3 +693,13 @@ def run(tmp_path: Path) -> RunFolder:
 @pytest.fixture
 def run_with(tmp_path: Path) -> Callable[[str], RunFolder]:
     return lambda hostile: finished_run(tmp_path / "digits-1", hostile)
+
+
+@pytest.fixture
+def many_buffers() -> Plan:
+    return plan().model_copy(update={"memory": memory_plan(1500)})
+
+
+@pytest.fixture
+def missed() -> Verdict:
+    return missed_verdict()
