@@ -41,7 +41,16 @@ _UNITS: Mapping[Quantity, Mapping[str, float]] = {
         "d": 86400.0,
     },
     "bytes": {f"{p}B": f for p, f in {**_DECIMAL, "K": 1e3, **_BINARY}.items()},
-    "joules": {"uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0, "kJ": 1e3, "Wh": 3600.0, "kWh": 3.6e6},
+    "joules": {
+        "nJ": 1e-9,
+        "uJ": 1e-6,
+        "µJ": 1e-6,
+        "mJ": 1e-3,
+        "J": 1.0,
+        "kJ": 1e3,
+        "Wh": 3600.0,
+        "kWh": 3.6e6,
+    },
     "watts": {"mW": 1e-3, "W": 1.0, "kW": 1e3},
     "per_second": {"/s": 1.0, "/sec": 1.0, "/min": 1 / 60, "/h": 1 / 3600, "k/s": 1e3},
     "usd_per_inference": {
@@ -118,11 +127,9 @@ def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
     """Three significant digits with the largest unit that keeps the number at 1 or more."""
     for factor, unit in steps:
         if abs(value) >= factor or factor == steps[-1][0]:
-            return (
-                f"{value / factor:.3g} {unit}"
-                if abs(value) < 1e3 * factor
-                else (f"{value / factor:,.0f} {unit}")
-            )
+            scaled = value / factor
+            plain = abs(scaled) < 999.5  # above, three digits would print as 1e+03
+            return f"{scaled:.3g} {unit}" if plain else f"{scaled:,.0f} {unit}"
     raise AssertionError("steps must not be empty")
 
 

@@ -11,19 +11,18 @@ import pytest
 from fitwright.explain import EXPLANATIONS
 
 PACKAGE = Path(__file__).parents[2] / "src" / "fitwright"
-CODE = re.compile(r"FW\d{3}")
+CODE = re.compile(r"\AFW\d{3}\Z|(?<=\[)FW\d{3}(?=\])")
 
 
 def raised_codes() -> set[str]:
-    """Every string literal in the sources that is nothing but a code."""
+    """Codes in the sources: string literals that are one, or print one in brackets."""
     return {
-        node.value
+        code
         for path in PACKAGE.rglob("*.py")
         if path.relative_to(PACKAGE).parts[0] != "explain"
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and CODE.fullmatch(node.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for code in CODE.findall(node.value)
     }
 
 

@@ -1,4 +1,4 @@
-"""FW300 to FW539: what is missing, what failed, what stopped. Exit codes 4, 1 and 5."""
+"""FW300 and up: what is missing, failed or stopped, and bugs. Exit codes 4, 1, 5 and 70."""
 
 from __future__ import annotations
 
@@ -99,5 +99,12 @@ RUNNING: Mapping[str, Explanation] = {
         why="Runs are kept under ./runs unless told otherwise.",
         fix="Choose another folder or change its permissions.",
         example="fitwright fit contract.yaml --runs ~/runs",
+    ),
+    "FW900": Explanation(
+        title="This is a bug in Fitwright.",
+        why="Something happened that no message was written for.",
+        fix="Run the same command with --debug and report what it prints, with the model or a "
+        "small one that shows the same.",
+        example="fitwright --debug fit contract.yaml",
     ),
 }
