@@ -14,6 +14,7 @@ from fitwright.graph.payload import require_payloads, require_sparse_sizes
 from fitwright.graph.protos import all_sparse_tensors, all_tensors, standard
 from fitwright.graph.refusal import refused, shown
 from fitwright.graph.sniff import require_model_file
+from fitwright.graph.text import require_text
 
 MAX_IR = 13
 MAX_OPSET = 26
@@ -38,15 +39,13 @@ def read_model(path: Path, *, max_ir: int = MAX_IR, max_opset: int = MAX_OPSET) 
     """
     require_model_file(path)
     model = _parsed(path)
-    try:
-        _require_versions(model, max_ir=max_ir, max_opset=max_opset)
-        require_sound(model)
-        require_small_expansion(model)
-        require_payloads(all_tensors(model))
-        require_sparse_sizes(all_sparse_tensors(model))
-        require_external_data((t for t in all_tensors(model) if is_external(t)), path.parent)
-    except UnicodeDecodeError:
-        raise refused("FW207", f"'{shown(path)}' holds names that are not text.", _AGAIN) from None
+    require_text(model)
+    _require_versions(model, max_ir=max_ir, max_opset=max_opset)
+    require_sound(model)
+    require_small_expansion(model)
+    require_payloads(all_tensors(model))
+    require_sparse_sizes(all_sparse_tensors(model))
+    require_external_data((t for t in all_tensors(model) if is_external(t)), path.parent)
     return model
 
 
