@@ -1,10 +1,15 @@
-"""The machine we are on, with its measured peaks; measured once and kept."""
+"""The machine we are on, with its measured peaks; measured once and kept.
+
+A probe made while other processes were at work is kept too, but made again some minutes
+later, and of both the higher figures stay.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,12 +17,27 @@ from fitwright.catalog.power import estimate_power
 from fitwright.errors import StorageError
 from fitwright.ports import Executor, Runtime
 from fitwright.records.device import Device
+from fitwright.records.figure import Figure
+from fitwright.records.record import Record
 from fitwright.records.run import write_atomically
 from fitwright.select.host import Host, read_host
-from fitwright.select.peaks import all_measured, copy_bandwidth, gemm_peaks
+from fitwright.select.peaks import Peaks, all_measured, copy_bandwidth, gemm_peaks
 
-SCHEMA = 1  # a new number makes every stored probe out of date
+SCHEMA = 2  # a new number makes every stored probe out of date
 LOCAL = "local"
+QUIET_CPU_SHARE = 0.9  # a probe that got less of the CPU was disturbed
+REPEAT_AFTER_S = 600.0
+
+
+class StoredProbe(Record):
+    """One file of the cache.
+
+    Attributes:
+        cpu_share: share of the CPU time asked for that the probes got.
+    """
+
+    device: Device
+    cpu_share: float
 
 
 def local_device(
@@ -42,11 +62,18 @@ def local_device(
         r.name: v for r in runtimes if not (a := r.availability()).missing and (v := a.version)
     }
     file = cache / f"device-{_fingerprint(host, versions)}.json"
-    if not force and (stored := _stored(file)) is not None:
-        return stored
+    stored = None if force else _stored(file)
+    if stored is not None and not _worth_repeating(stored, file):
+        return _told(stored)
     present = [r for r in runtimes if r.name in versions]
-    device, complete = _probed(executor, present, host, versions)
-    return _kept(device, file) if complete else device
+    peaks, bandwidth = _measured(executor, present, host)
+    probe = StoredProbe(
+        device=_device(host, versions, peaks.figures, bandwidth), cpu_share=peaks.cpu_share
+    )
+    if stored is not None:
+        probe = _better_of(stored, probe)
+    complete = all_measured(peaks.figures, host.instruction_sets) and bandwidth.value is not None
+    return _kept(probe, file) if complete else _told(probe)
 
 
 def _fingerprint(host: Host, versions: Mapping[str, str]) -> str:
@@ -62,29 +89,63 @@ def _fingerprint(host: Host, versions: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _stored(file: Path) -> Device | None:
+def _stored(file: Path) -> StoredProbe | None:
     """A stored probe; None when there is none or it cannot be read, so it is made anew."""
     try:
-        return Device.from_file(file)
+        return StoredProbe.from_file(file)
     except (OSError, ValueError):
         return None
 
 
-def _kept(device: Device, file: Path) -> Device:
+def _worth_repeating(stored: StoredProbe, file: Path) -> bool:
+    """A disturbed probe is made again, but not at every call on a machine always busy."""
+    age_s = time.time() - file.stat().st_mtime
+    return stored.cpu_share < QUIET_CPU_SHARE and age_s > REPEAT_AFTER_S
+
+
+def _better_of(old: StoredProbe, new: StoredProbe) -> StoredProbe:
+    """The new probe, with the old one's figures where those are higher and it was disturbed."""
+    if new.cpu_share >= QUIET_CPU_SHARE:
+        return new
+    before, after = old.device, new.device
+    peaks = {
+        dtype: _higher(before.peaks.get(dtype, figure), figure)
+        for dtype, figure in after.peaks.items()
+    }
+    bandwidth = _higher(before.bandwidth, after.bandwidth)
+    return StoredProbe(
+        device=after.model_copy(update={"peaks": peaks, "bandwidth": bandwidth}),
+        cpu_share=max(old.cpu_share, new.cpu_share),
+    )
+
+
+def _higher(one: Figure, other: Figure) -> Figure:
+    """The higher of two measured peaks; an unavailable one never wins."""
+    return max(one, other, key=lambda f: -1.0 if f.value is None else f.value)
+
+
+def _kept(probe: StoredProbe, file: Path) -> Device:
     """Store the probe; a cache that cannot be written costs time later, and is said."""
     try:
-        write_atomically(file, device.to_json().encode())
+        write_atomically(file, probe.to_json().encode())
     except (StorageError, OSError) as error:
-        return device.model_copy(
-            update={"notes": (*device.notes, f"probe not stored: {error.args[0]}")}
+        return _told(probe, f"probe not stored: {error}")
+    return _told(probe)
+
+
+def _told(probe: StoredProbe, *more: str) -> Device:
+    """The device, with what its figures lack in its notes."""
+    if probe.cpu_share < QUIET_CPU_SHARE:
+        more = (
+            f"the machine was busy: the probes got {probe.cpu_share:.0%} of the CPU time they "
+            "asked for, so its true peaks are higher; measured again later",
+            *more,
         )
-    return device
+    return probe.device.model_copy(update={"notes": (*probe.device.notes, *more)})
 
 
-def _probed(
-    executor: Executor, runtimes: Sequence[Runtime], host: Host, versions: Mapping[str, str]
-) -> tuple[Device, bool]:
-    """The device, and whether every probe that could work did."""
+def _measured(executor: Executor, runtimes: Sequence[Runtime], host: Host) -> tuple[Peaks, Figure]:
+    """GEMM peaks and copy bandwidth, each in children."""
     with tempfile.TemporaryDirectory(prefix="fitwright-probe-") as folder:
         peaks = gemm_peaks(
             executor,
@@ -99,6 +160,13 @@ def _probed(
         memory_bytes=host.memory_bytes,
         num_threads=host.num_cores,
     )
+    return peaks, bandwidth
+
+
+def _device(
+    host: Host, versions: Mapping[str, str], peaks: Mapping[str, Figure], bandwidth: Figure
+) -> Device:
+    """The record: what the system says, what was measured, what is published."""
     power = estimate_power(
         host.cpu,
         vendor=host.vendor,
@@ -106,7 +174,7 @@ def _probed(
         model=host.model,
         num_cores=host.num_cores,
     )
-    device = Device(
+    return Device(
         id=LOCAL,
         kind="cpu",
         name=host.cpu,
@@ -116,17 +184,15 @@ def _probed(
         num_threads=host.num_threads,
         caches=host.caches,
         memory_bytes=host.memory_bytes,
-        peaks=peaks,
+        peaks=dict(peaks),
         bandwidth=bandwidth,
         idle_power=power.idle,
         loaded_power=power.loaded,
         software=dict(versions),
-        backends=tuple(r.name for r in runtimes),
+        backends=tuple(versions),
         cpu_quota=host.cpu_quota,
         notes=tuple(_notes(host)),
     )
-    complete = all_measured(peaks, host.instruction_sets) and bandwidth.value is not None
-    return device, complete
 
 
 def _notes(host: Host) -> list[str]:

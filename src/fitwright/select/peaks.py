@@ -1,8 +1,9 @@
 """The peaks of this machine, measured through the backends that will run the model.
 
-The GEMM peak is the rate of the fastest tenth of the runs: a peak is what the machine can
-do, and slower runs tell of neighbours. The interval reaches from the median rate to the
-fastest.
+A peak is the rate of the fastest tenth of the runs: it is what the machine can do, and
+slower runs tell of neighbours. The interval reaches from the median rate to the fastest,
+divided by the share of the CPU time that the probe got: on a busy machine the true peak is
+higher than any run showed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from fitwright.graph.build import matmul_model
 from fitwright.ports import ChildLimits, Executor, Runtime
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
-from fitwright.select.bandwidth import array_bytes, best_copy_rates_bytes_per_s
+from fitwright.select.bandwidth import array_bytes, best_copy
 from fitwright.select.instructions import has_bfloat16
 
 LIMITS = ChildLimits(wall_s=60.0)
 WARM_S = 0.3
 TIMED_S = 1.0
 MIN_RUNS = 5
+SMALLEST_SHARE = 0.05  # below this the probe says nothing about a machine at rest
+NUM_LAYERS = 2  # short runs: more of them fall between the neighbours' turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,26 @@ PROBES: tuple[Probe, ...] = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Peaks:
+    """What the GEMM probes found.
+
+    Attributes:
+        figures: operations per second by dtype; unavailable with every reason.
+        cpu_share: smallest share of the CPU time asked for that a winning probe got;
+            below 1 other processes were at work, and the peak is too low.
+    """
+
+    figures: dict[str, Figure]
+    cpu_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    figure: Figure
+    cpu_share: float = 1.0
+
+
 def gemm_peaks(
     executor: Executor,
     runtimes: Sequence[Runtime],
@@ -65,8 +88,8 @@ def gemm_peaks(
     instruction_sets: Sequence[str],
     num_threads: int,
     folder: Path,
-) -> dict[str, Figure]:
-    """Operations per second by dtype, the best of the backends; unavailable with the reason.
+) -> Peaks:
+    """The fastest backend's rate for each dtype.
 
     Args:
         executor: where the children run.
@@ -78,7 +101,7 @@ def gemm_peaks(
     by_name = {r.name: r for r in runtimes}
     size = 1024 if num_threads <= 8 else 2048
     models = {kind: _write_model(folder, kind, size) for kind in ("float32", "int8")}
-    found: dict[str, list[Figure]] = {"float32": [], "bfloat16": [], "int8": []}
+    found: dict[str, list[_Outcome]] = {"float32": [], "bfloat16": [], "int8": []}
     for probe in PROBES:
         if probe.dtype == "bfloat16" and not has_bfloat16(instruction_sets):
             found[probe.dtype].append(_nothing("the CPU has no bfloat16 instructions"))
@@ -88,7 +111,11 @@ def gemm_peaks(
             runtime = by_name[probe.backend]
             model = models[probe.model]
             found[probe.dtype].append(_measure(executor, runtime, model, probe, num_threads))
-    return {dtype: _best(figures) for dtype, figures in found.items()}
+    best = {dtype: _best(outcomes) for dtype, outcomes in found.items()}
+    return Peaks(
+        figures={dtype: outcome.figure for dtype, outcome in best.items()},
+        cpu_share=min(outcome.cpu_share for outcome in best.values()),
+    )
 
 
 def copy_bandwidth(
@@ -97,13 +124,12 @@ def copy_bandwidth(
     """Bytes read plus written per second by a copy that no cache holds."""
     size = array_bytes(last_cache_bytes=last_cache_bytes, memory_bytes=memory_bytes)
     try:
-        threads, rates = executor.call(
-            best_copy_rates_bytes_per_s, LIMITS, size, num_threads=num_threads
-        )
+        copied = executor.call(best_copy, LIMITS, size, num_threads=num_threads)
     except TrialFailed as failure:
         return Figure.unavailable(f"copy probe: {one_line(failure.rule)}", unit="B/s")
-    source = f"numpy copy of {size >> 20} MiB on {threads} thread(s), read plus write"
-    return _peak(rates, unit="B/s", source=source)
+    source = f"numpy copy of {size >> 20} MiB on {copied.num_threads} thread(s), read plus write"
+    rates = copied.rates_bytes_per_s
+    return _peak(rates, unit="B/s", source=source, cpu_share=copied.cpu_share)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +144,7 @@ class _ProbeModel:
 
 def _write_model(folder: Path, kind: Literal["float32", "int8"], size: int) -> _ProbeModel:
     """A chain of square MatMuls."""
-    model = matmul_model(size, size, size, dtype=kind)
+    model = matmul_model(size, size, size, dtype=kind, num_layers=NUM_LAYERS)
     path = folder / f"{kind}.onnx"
     path.write_bytes(model.SerializeToString())
     num_matmuls = sum(node.op_type == "MatMul" for node in model.graph.node)
@@ -132,7 +158,7 @@ def _write_model(folder: Path, kind: Literal["float32", "int8"], size: int) -> _
 
 def _measure(
     executor: Executor, runtime: Runtime, model: _ProbeModel, probe: Probe, num_threads: int
-) -> Figure:
+) -> _Outcome:
     """The rate of one probe in its own child, or why it has none."""
     settings = probe.settings.merged(Settings(threads=num_threads))
     values = np.random.default_rng(0).random((1, *model.shape), dtype=np.float32)
@@ -141,7 +167,9 @@ def _measure(
         try:
             worker.feed({model.input_name: values})
             worker.time_block(seconds=WARM_S, min_runs=2)
+            busy_s = worker.busy_s()
             times_s = worker.time_block(seconds=TIMED_S, min_runs=MIN_RUNS)
+            busy_s = worker.busy_s() - busy_s
         finally:
             worker.close()
     except (TrialFailed, PlanError, BackendMissing) as failure:
@@ -149,32 +177,35 @@ def _measure(
     rates = [model.operations / t for t in times_s]
     size = model.shape[0]
     source = f"{size}x{size}x{size} GEMM chain on {probe.backend}, {num_threads} thread(s)"
-    return _peak(rates, unit="FLOP/s", source=source)
+    share = min(1.0, busy_s / (sum(times_s) * num_threads))
+    figure = _peak(rates, unit="FLOP/s", source=source, cpu_share=share)
+    return _Outcome(figure=figure, cpu_share=share)
 
 
-def _peak(rates: Sequence[float], *, unit: str, source: str) -> Figure:
-    """The 90th percentile of the rates, with the median and the fastest as interval."""
+def _peak(rates: Sequence[float], *, unit: str, source: str, cpu_share: float) -> Figure:
+    """The 90th percentile of the rates, from the median to the fastest at full CPU time."""
     median, peak, fastest = (float(np.percentile(rates, p)) for p in (50, 90, 100))
     return Figure.measured(
         peak,
         unit=unit,
         low=median,
-        high=fastest,
-        source=f"{source}; fastest tenth of the runs, interval from median to fastest",
+        high=fastest / max(cpu_share, SMALLEST_SHARE),
+        source=f"{source}; fastest tenth of the runs, with {cpu_share:.0%} of the CPU time "
+        "asked for; interval from the median to the fastest at all of it",
         num_samples=len(rates),
     )
 
 
-def _best(figures: Sequence[Figure]) -> Figure:
-    """The fastest backend's figure; where none measured, every reason."""
-    measured = [f for f in figures if f.value is not None]
+def _best(outcomes: Sequence[_Outcome]) -> _Outcome:
+    """The fastest backend's outcome; where none measured, every reason."""
+    measured = [o for o in outcomes if o.figure.value is not None]
     if measured:
-        return max(measured, key=lambda f: f.value or 0.0)
-    return _nothing("; ".join(dict.fromkeys(f.source for f in figures)))
+        return max(measured, key=lambda o: o.figure.value or 0.0)
+    return _nothing("; ".join(dict.fromkeys(o.figure.source for o in outcomes)))
 
 
-def _nothing(why: str) -> Figure:
-    return Figure.unavailable(why, unit="FLOP/s")
+def _nothing(why: str) -> _Outcome:
+    return _Outcome(figure=Figure.unavailable(why, unit="FLOP/s"))
 
 
 def all_measured(peaks: Mapping[str, Figure], instruction_sets: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from fitwright.errors import TrialFailed
 from fitwright.ports import Availability, ChildLimits
 from fitwright.records.plan import Settings
-from fitwright.select.bandwidth import array_bytes, copy_rates_bytes_per_s
+from fitwright.select.bandwidth import Copied, array_bytes, copy_rates
 from fitwright.select.host import Host
 from fitwright.select.local import local_device
 
@@ -35,6 +35,8 @@ HOST = Host(
     energy_readable=False,
 )
 
+COPIED = Copied(num_threads=1, rates_bytes_per_s=(10e9, 12e9, 11e9), cpu_share=1.0)
+
 
 @dataclass
 class FakeRuntime:
@@ -54,9 +56,11 @@ class FakeRuntime:
 
 @dataclass
 class FakeWorker:
-    """Answers with the times it was given; all but the timing is recorded."""
+    """Answers with the times it was given; two threads get `cpu_share` of their CPU time."""
 
     times_s: Sequence[float]
+    cpu_share: float = 1.0
+    used_s: float = 0.0
     fed: dict[str, tuple[int, ...]] = field(default_factory=dict)
     closed: bool = False
     load_s: float = 0.0
@@ -66,7 +70,11 @@ class FakeWorker:
         self.fed = {name: array.shape for name, array in inputs.items()}
 
     def time_block(self, *, seconds: float, min_runs: int = 1) -> Sequence[float]:
+        self.used_s += 2 * sum(self.times_s) * self.cpu_share
         return self.times_s
+
+    def busy_s(self) -> float:
+        return self.used_s
 
     def close(self) -> None:
         self.closed = True
@@ -77,7 +85,8 @@ class FakeExecutor:
     """Seconds per run by (backend, model, precision); an exception instead is raised."""
 
     times_s: dict[tuple[str, str, str | None], Any]
-    rates: Any = (1, [10e9, 12e9, 11e9])
+    copied: Any = COPIED
+    cpu_share: float = 1.0
     opened: list[tuple[str, str, Settings]] = field(default_factory=list)
     workers: list[FakeWorker] = field(default_factory=list)
 
@@ -88,13 +97,13 @@ class FakeExecutor:
         answer = self.times_s[runtime.name, model.stem, settings.precision]
         if isinstance(answer, Exception):
             raise answer
-        self.workers.append(FakeWorker(answer))
+        self.workers.append(FakeWorker(answer, cpu_share=self.cpu_share))
         return self.workers[-1]
 
     def call(self, function: Callable[..., Any], limits: ChildLimits, /, *_: Any, **__: Any) -> Any:
-        if isinstance(self.rates, Exception):
-            raise self.rates
-        return self.rates
+        if isinstance(self.copied, Exception):
+            raise self.copied
+        return self.copied
 
 
 RUNTIMES = (FakeRuntime("onnxruntime"), FakeRuntime("openvino"))
@@ -157,7 +166,7 @@ def test_a_peak_that_nobody_could_measure_is_unavailable_with_every_reason(
     tmp_path: Path,
 ) -> None:
     broken = dict.fromkeys(ALL, CRASH)
-    device = probe(FakeExecutor(broken, rates=CRASH), tmp_path)
+    device = probe(FakeExecutor(broken, copied=CRASH), tmp_path)
     assert device.peaks["int8"].value is None
     assert "onnxruntime: the child crashed" in device.peaks["int8"].source
     assert "openvino: the child crashed" in device.peaks["int8"].source
@@ -247,9 +256,52 @@ def test_the_copied_array_is_larger_than_any_cache_yet_fits_in_memory() -> None:
 
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_copy_rates_are_positive_and_as_many_as_asked(num_threads: int) -> None:
-    rates = copy_rates_bytes_per_s(1 << 20, num_threads=num_threads, repeats=3)
-    assert len(rates) == 3
-    assert min(rates) > 0
+    copied = copy_rates(1 << 20, num_threads=num_threads, repeats=3)
+    assert len(copied.rates_bytes_per_s) == 3
+    assert min(copied.rates_bytes_per_s) > 0
+    assert 0 < copied.cpu_share <= 1
+
+
+def made_long_ago(cache: Path) -> None:
+    (file,) = cache.iterdir()
+    os.utime(file, (0, 0))
+
+
+def test_on_a_busy_machine_the_interval_reaches_up_to_the_whole_cpu(tmp_path: Path) -> None:
+    quiet = probe(FakeExecutor(ALL), tmp_path / "a").peaks["float32"]
+    busy = probe(FakeExecutor(ALL, cpu_share=0.25), tmp_path / "b")
+    assert busy.peaks["float32"].value == quiet.value
+    assert busy.peaks["float32"].high == pytest.approx(4 * quiet.high)
+    assert any("busy" in n and "25%" in n for n in busy.notes)
+
+
+def test_a_disturbed_probe_is_kept_for_minutes_and_then_made_again(tmp_path: Path) -> None:
+    first = probe(FakeExecutor(ALL, cpu_share=0.5), tmp_path)
+    soon = FakeExecutor(ALL)
+    assert probe(soon, tmp_path) == first
+    assert soon.opened == []
+    made_long_ago(tmp_path)
+    later = FakeExecutor(ALL)
+    assert not any("busy" in n for n in probe(later, tmp_path).notes)
+    assert later.opened
+
+
+def test_an_undisturbed_probe_is_never_made_again(tmp_path: Path) -> None:
+    probe(FakeExecutor(ALL), tmp_path)
+    made_long_ago(tmp_path)
+    executor = FakeExecutor(ALL)
+    probe(executor, tmp_path)
+    assert executor.opened == []
+
+
+def test_of_two_disturbed_probes_the_higher_figures_stay(tmp_path: Path) -> None:
+    first = probe(FakeExecutor(ALL, cpu_share=0.5), tmp_path)
+    made_long_ago(tmp_path)
+    slower = {way: [10 * t for t in times] for way, times in ALL.items()}
+    slower[("openvino", "int8", None)] = [0.01]
+    second = probe(FakeExecutor(slower, cpu_share=0.4), tmp_path)
+    assert second.peaks["float32"] == first.peaks["float32"]
+    assert second.peaks["int8"].value == pytest.approx(2 * first.peaks["int8"].value)
 
 
 @pytest.mark.slow
