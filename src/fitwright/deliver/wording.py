@@ -93,7 +93,7 @@ def interval_text(figure: Figure) -> str:
         return ""
     widest = max(abs(figure.low), abs(figure.high))
     ends = (0.0 if abs(v) < _NOISE * widest else v for v in (figure.low, figure.high))
-    low, high = (quantity(v, figure.unit) for v in ends)
+    low, high = (quantity(v, figure.unit, digits=max(3, _digits(figure))) for v in ends)
     if low == high:
         return ""
     return f"{_without_shared_unit(low, high)} – {high}"
