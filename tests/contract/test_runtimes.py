@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import socket
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fitwright.backends import RUNTIMES
 from fitwright.backends.onnxruntime.runtime import OnnxRuntime
+from fitwright.backends.openvino.nncf_passes import quantised_static
 from fitwright.backends.openvino.runtime import OpenVino
+from fitwright.backends.support import num_cores
+from fitwright.errors import PlanError
 from fitwright.executors.local import LocalExecutor
 from fitwright.ports import ChildLimits, Runtime
 from fitwright.records.plan import Settings
-from fitwright.testing.models import write_two_layers
+from fitwright.testing.models import two_layers, write_two_layers
 from fitwright.testing.network import network_events
-from fitwright.testing.runtime_contract import RuntimeContract
+from fitwright.testing.runtime_contract import RuntimeContract, queries, relative_l2
 
 
 class TestOnnxRuntime(RuntimeContract):
     runtime = OnnxRuntime()
     refused = (Settings(instances=2), Settings(precision="float16"))
+
+    def test_settings_can_be_read_back(self, model: Path) -> None:
+        asked = Settings(graph_optimization="basic", memory_arena=False, spinning=False)
+        facts = self.runtime.load(model, asked).facts()
+        assert (facts["graph_optimization"], facts["memory_arena"]) == ("basic", "False")
+
+    def test_throughput_gives_each_core_a_caller(self, model: Path) -> None:
+        session = self.runtime.load(model, Settings(mode="throughput"))
+        assert session.concurrency == num_cores()
+        assert session.facts()["threads"] == "1"
 
 
 class TestOpenVino(RuntimeContract):
@@ -32,6 +47,40 @@ class TestOpenVino(RuntimeContract):
         Settings(memory_arena=False),
         Settings(graph_optimization="basic"),
     )
+
+    def test_its_own_format_keeps_the_names_of_the_model(self, model: Path) -> None:
+        openvino = pytest.importorskip("openvino")
+        converted = model.with_suffix(".xml")
+        openvino.save_model(openvino.Core().read_model(str(model)), str(converted))
+        x = queries(1, batch=2)[0]
+        found = self.runtime.load(converted, self.exact).run({"x": x})
+        assert found.keys() == two_layers(x).keys()
+        # weights stored as float16 by default: 11 bits
+        assert relative_l2(found["y"], two_layers(x)["y"]) < 1e-3
+
+    def test_bfloat16_is_used_where_the_cpu_has_it_and_refused_elsewhere(self, model: Path) -> None:
+        openvino = pytest.importorskip("openvino")
+        if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            session = self.runtime.load(model, Settings(precision="bfloat16"))
+            assert session.facts()["precision"] == "bfloat16"
+        else:
+            with pytest.raises(PlanError, match="precision=bfloat16"):
+                self.runtime.load(model, Settings(precision="bfloat16"))
+
+    def test_a_default_precision_below_float32_shows(self, model: Path) -> None:
+        """Answers coarser than float32 come with a fact that says so."""
+        session = self.runtime.load(model, Settings())
+        x = queries(1, batch=64)[0]
+        error = relative_l2(session.run({"x": x})["y"], two_layers(x)["y"])
+        # float32 stays below 1e-5, bfloat16 comes to about 3e-3
+        assert (error < 1e-4) == (session.facts()["precision"] == "float32")
+
+    def test_throughput_has_more_than_one_request_where_there_is_more_than_one_core(
+        self, model: Path
+    ) -> None:
+        session = self.runtime.load(model, Settings(mode="throughput"))
+        assert session.facts()["mode"] == "throughput"
+        assert session.concurrency > 1 or num_cores() == 1
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
@@ -47,3 +96,22 @@ def test_a_reach_for_the_network_is_seen() -> None:
     resolve = socket.getaddrinfo
     seen = LocalExecutor().call(network_events, ChildLimits(), resolve, "localhost", 80)
     assert len(seen) == 1
+
+
+@pytest.mark.slow
+def test_quantising_with_nncf_reaches_for_no_network(tmp_path: Path) -> None:
+    """NNCF reports its use by default, without asking; Fitwright never lets it."""
+    pytest.importorskip("openvino")
+    model = write_two_layers(tmp_path / "model.onnx")
+    calibration = tmp_path / "calibration.npz"
+    np.savez(calibration, x=queries(4, batch=1))
+    quantise = partial(
+        quantised_static,
+        model,
+        tmp_path / "model.xml",
+        calibration=calibration,
+        method="minmax",
+        transformer=False,
+    )
+    assert LocalExecutor().call(network_events, ChildLimits(), quantise) == []
+    assert (tmp_path / "model.xml").stat().st_size > 0

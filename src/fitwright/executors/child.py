@@ -10,6 +10,7 @@ import errno
 import os
 import pickle
 import resource
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -125,7 +126,8 @@ def peak_memory_bytes(held: Held) -> int:
     """Peak resident memory so far, without the queries and outputs in shared memory."""
     status = _status_bytes()
     if "VmHWM" not in status:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return max(held.peak_bytes, status["VmHWM"] - status.get("RssShmem", 0))
 
 

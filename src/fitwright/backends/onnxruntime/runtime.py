@@ -75,21 +75,27 @@ class OnnxRuntime:
             raise refused("onnxruntime", "provider", PROVIDER, why=why)
         after = num_tasks()
         started = None if before is None or after is None else after - before + 1
-        return OnnxRuntimeSession(
-            session,
-            errors=errors,
-            concurrency=callers,
-            facts={
-                "device": "CPU",
-                "provider": PROVIDER,
-                "precision": settings.precision or "as in the model",
-                "threads": str(started or threads or "default"),
-                "streams": str(callers),
-                "mode": settings.mode or "latency",
-                "concurrency": str(callers),
-                "version": onnxruntime.__version__,
-            },
-        )
+        facts = {
+            "device": "CPU",
+            "provider": PROVIDER,
+            "precision": settings.precision or "as in the model",
+            "threads": str(started or threads or "default"),
+            "streams": str(callers),
+            "mode": settings.mode or "latency",
+            "concurrency": str(callers),
+            "version": str(onnxruntime.__version__),
+            **_options_in_force(session.get_session_options()),
+        }
+        return OnnxRuntimeSession(session, errors=errors, concurrency=callers, facts=facts)
+
+
+def _options_in_force(options: Any) -> dict[str, str]:
+    """Read back from the session, not from what was asked."""
+    level = options.graph_optimization_level.name
+    return {
+        "graph_optimization": next((k for k, v in LEVELS.items() if v == level), level),
+        "memory_arena": str(options.enable_cpu_mem_arena),
+    }
 
 
 def _errors(native: Any) -> tuple[type[Exception], ...]:
