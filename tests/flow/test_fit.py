@@ -1,0 +1,211 @@
+"""The closed loop as a user runs it: whole processes, a real model, a run on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from fitwright.records.run import RunFolder
+from fitwright.records.verdict import Verdict
+from fitwright.testing.models import two_layers, write_two_layers
+
+pytestmark = pytest.mark.slow
+
+BACKENDS_AT_MOST = 2
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The machine's peaks are measured once for all tests of this file."""
+    cache = tmp_path_factory.mktemp("cache")
+    return {**os.environ, "FITWRIGHT_CACHE_DIR": str(cache)}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a small model, data with labels that it predicts, and no contract yet."""
+    write_two_layers(tmp_path / "m.onnx")
+    return tmp_path
+
+
+def contract(folder: Path, **limits: str) -> Path:
+    lines = [f"  {name}: {value}" for name, value in limits.items()]
+    path = folder / "contract.yaml"
+    path.write_text("\n".join(["model: m.onnx", "limits:", *lines, ""]))
+    return path
+
+
+def fitwright(
+    *arguments: str, cwd: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fitwright", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
+
+
+def test_a_model_alone_ends_in_a_verified_artefact_that_runs_without_fitwright(
+    project: Path, environment: dict[str, str]
+) -> None:
+    done = fitwright(
+        "fit", "m.onnx", "--time", "12s", "--json", cwd=project, environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["status"] == "met"
+    (agreement,) = (v for v in answer["verdict"]["limits"] if v["limit"]["name"] == "agreement")
+    assert agreement["figure"]["value"] <= 0.05
+    run = RunFolder(project / answer["run"])
+    assert run.report.stat().st_size < 2e6
+    full = [t for t in run.trials() if t.stage == "full"]
+    assert len(full) == 2
+    tested = subprocess.run(
+        [sys.executable, run.bundle / "run.py", "--self-test"], capture_output=True, text=True
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+    packed = fitwright(
+        "package", answer["run"], "--to", "packed", cwd=project, environment=environment
+    )
+    assert packed.returncode == 0
+    assert (project / "packed" / "manifest.json").is_file()
+    told = fitwright("report", answer["run"], cwd=project, environment=environment)
+    assert told.returncode == 0
+    assert "Verdict" in told.stdout
+
+
+def test_a_contract_out_of_reach_names_what_blocks_and_the_cheapest_relaxation(
+    project: Path, environment: dict[str, str]
+) -> None:
+    contract(project, size="16 B")
+    done = fitwright(
+        "fit", "contract.yaml", "--time", "12s", "--json", cwd=project, environment=environment
+    )
+    assert done.returncode == 1, done.stderr
+    verdict = Verdict.model_validate(json.loads(done.stdout)["verdict"])
+    assert verdict.status == "missed"
+    assert verdict.blocking == "size"
+    assert [r.limit for r in verdict.relaxations] == ["size"]
+    assert verdict.relaxations[0].bound > 16
+
+
+def test_a_contract_the_original_keeps_stops_before_anything_is_adapted(
+    project: Path, environment: dict[str, str]
+) -> None:
+    contract(project, latency_p50="1 s", size="10 MiB")
+    done = fitwright(
+        "fit", "contract.yaml", "--time", "150s", "--json", cwd=project, environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["verdict"]["stop"] == "met"
+    short = [t for t in RunFolder(project / answer["run"]).trials() if t.stage == "short"]
+    assert 1 <= len(short) <= BACKENDS_AT_MOST
+
+
+def test_labels_are_judged_with_the_metric(project: Path, environment: dict[str, str]) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    np.savez(project / "data.npz", x=x, labels=two_layers(x)["y"].astype(np.float32))
+    text = "model: m.onnx\ndata: {source: data.npz, metric: mse}\nlimits: {size: 10 MiB}\n"
+    (project / "contract.yaml").write_text(text)
+    done = fitwright(
+        "fit", "contract.yaml", "--time", "12s", "--json", cwd=project, environment=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    (full, *_) = (t for t in RunFolder(project / answer["run"]).trials() if t.stage == "full")
+    # the labels are the original's own answers in numpy: float32 rounding only
+    assert full.figures["accuracy"].value == pytest.approx(0.0, abs=1e-8)
+
+
+def started(project: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "fitwright", "fit", "m.onnx", "--time", "120s"]
+    return subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_for_trials(run: RunFolder, process: subprocess.Popen[bytes], *, number: int) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        if run.bundle.is_dir() and len(list((run.path / "trials").glob("[0-9]*.json"))) >= number:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run made no progress")
+
+
+@pytest.fixture
+def killed(project: Path, environment: dict[str, str]) -> Iterator[RunFolder]:
+    """A run whose driver was killed with SIGKILL after two trials."""
+    run = RunFolder(project / "runs" / "m-1")
+    process = started(project, environment)
+    try:
+        wait_for_trials(run, process, number=2)
+        children = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == [], "children outlived their driver"
+    yield run
+
+
+def test_a_killed_run_loses_no_trial_and_goes_on(
+    killed: RunFolder, environment: dict[str, str]
+) -> None:
+    before = killed.trials()
+    done = fitwright(
+        "tune",
+        str(killed.path),
+        "--time",
+        "10s",
+        "--json",
+        cwd=killed.path,
+        environment=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    after = killed.trials()
+    assert after[: len(before)] == before
+    assert [t.number for t in after] == list(range(1, len(after) + 1))
+    short = [t.candidate.key for t in after if t.stage == "short"]
+    assert len(short) == len(set(short)), "a finished trial was repeated"
+    assert not list(killed.variants.glob(".making-*"))
+
+
+def test_a_run_is_not_resumed_on_another_model(
+    killed: RunFolder, environment: dict[str, str]
+) -> None:
+    write_two_layers(killed.path.parents[1] / "m.onnx", batch=4)
+    done = fitwright("tune", str(killed.path), cwd=killed.path, environment=environment)
+    assert done.returncode == 2
+    assert "error[FW104]" in done.stderr
+
+
+def test_an_interrupt_leaves_the_best_artefact_and_says_how_to_go_on(
+    project: Path, environment: dict[str, str]
+) -> None:
+    run = RunFolder(project / "runs" / "m-1")
+    command = [sys.executable, "-m", "fitwright", "fit", "m.onnx", "--time", "120s"]
+    process = subprocess.Popen(
+        command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_trials(run, process, number=2)  # type: ignore[arg-type]
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "fitwright tune" in told
+    assert "Traceback" not in told
+    assert run.has(Verdict)
+    assert (run.bundle / "manifest.json").is_file()
