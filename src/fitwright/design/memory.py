@@ -3,14 +3,15 @@
 Packing is dynamic storage allocation, NP-hard. Several greedy packings are tried and the
 smallest kept: by size with best fit (Pisarchyk, Lee: "Efficient Memory Management for Deep
 Neural Net Inference", 2020, as in TensorFlow Lite), by start time with first fit (linear
-scan), by area and by duration. The bound is the liveness peak.
+scan), by size and duration, and by contention as in Maas et al., "TelaMalloc", 2022. The
+bound is the liveness peak.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 ALIGNMENT_BYTES = 64  # one cache line, and the widest vector register
 MAX_REPAIRED_BUFFERS = 600
-MAX_REPAIRS = 60
+MAX_REPAIRS = 30
 
 Fit = Literal["best", "lowest"]
 
@@ -51,13 +52,34 @@ class _Packing:
     arena_bytes: int
 
 
-# Most important key last, as numpy.lexsort reads them.
-_ORDERS: Mapping[str, tuple[Callable[[_Problem], Any], Fit]] = {
-    "by size, best fit": (lambda p: np.lexsort((p.firsts, -p.sizes)), "best"),
-    "by start, lowest fit": (lambda p: np.lexsort((-p.sizes, p.firsts)), "lowest"),
-    "by area, lowest fit": (lambda p: np.lexsort((-p.sizes, -p.sizes * p.durations())), "lowest"),
-    "by duration, lowest fit": (lambda p: np.lexsort((-p.sizes, -p.durations())), "lowest"),
-    "by size, lowest fit": (lambda p: np.lexsort((-p.durations(), -p.sizes)), "lowest"),
+def _by_size(problem: _Problem) -> Ints:
+    return np.lexsort((problem.firsts, -problem.sizes))
+
+
+def _by_start(problem: _Problem) -> Ints:
+    return np.lexsort((-problem.sizes, problem.firsts))
+
+
+def _by_size_and_duration(problem: _Problem) -> Ints:
+    """Large and long-lived first; the root keeps duration from drowning size."""
+    return np.argsort(-problem.sizes * np.sqrt(problem.durations()), kind="stable")
+
+
+def _by_contention(problem: _Problem) -> Ints:
+    """Those alive at the fullest moment first, then by start."""
+    moments, live_bytes = _liveness(problem)
+    begins = np.searchsorted(moments, problem.firsts)
+    ends = np.searchsorted(moments, problem.lasts, side="right")
+    fullest = [live_bytes[b:e].max() for b, e in zip(begins, ends, strict=True)]
+    return np.lexsort((problem.firsts, -np.array(fullest, np.int64)))
+
+
+_ORDERS: Mapping[str, tuple[Callable[[_Problem], Ints], Fit]] = {
+    "by size, best fit": (_by_size, "best"),
+    "by start, lowest fit": (_by_start, "lowest"),
+    "by size and duration, lowest fit": (_by_size_and_duration, "lowest"),
+    "by contention, lowest fit": (_by_contention, "lowest"),
+    "by size, lowest fit": (_by_size, "lowest"),
 }
 
 
@@ -106,15 +128,19 @@ def _aligned(num_bytes: int, alignment_bytes: int) -> int:
     return -(-num_bytes // alignment_bytes) * alignment_bytes
 
 
+def _liveness(problem: _Problem) -> tuple[Ints, Ints]:
+    """The moments at which the set of live buffers changes, and the bytes alive from each."""
+    changes = np.concatenate([problem.firsts, problem.lasts + 1])
+    moments, which = np.unique(changes, return_inverse=True)
+    deltas = np.zeros(len(moments), np.int64)
+    np.add.at(deltas, which, np.concatenate([problem.sizes, -problem.sizes]))
+    return moments, np.cumsum(deltas)
+
+
 def _liveness_peak(problem: _Problem) -> int:
     """Largest sum of live buffers at any moment; buffers end after their last moment."""
-    if not len(problem.sizes):
-        return 0
-    moments = np.concatenate([problem.firsts, problem.lasts + 1])
-    changes = np.concatenate([problem.sizes, -problem.sizes])
-    # At the same moment the ends come first, because `lasts` is inclusive.
-    order = np.lexsort((changes, moments))
-    return int(np.cumsum(changes[order]).max())
+    _, live_bytes = _liveness(problem)
+    return int(live_bytes.max(initial=0))
 
 
 def _smallest(packings: Iterator[_Packing], bound: int) -> _Packing:
@@ -130,14 +156,14 @@ def _smallest(packings: Iterator[_Packing], bound: int) -> _Packing:
 
 
 def _packings(problem: _Problem, bound: int) -> Iterator[_Packing]:
-    """Every greedy order, then repairs of the best of them."""
+    """Every greedy order, then repairs of the two best."""
     tried = []
     for method, (order_of, fit) in _ORDERS.items():
         tried.append(_pack(problem, order_of(problem), fit=fit, method=method))
         yield tried[-1]
     if len(problem.sizes) <= MAX_REPAIRED_BUFFERS:
-        best = min(tried, key=lambda p: p.arena_bytes)
-        yield from _repairs(problem, best, bound)
+        for start in sorted(tried, key=lambda p: p.arena_bytes)[:2]:
+            yield from _repairs(problem, start, bound)
 
 
 def _repairs(problem: _Problem, start: _Packing, bound: int) -> Iterator[_Packing]:

@@ -146,7 +146,7 @@ def _roofline_sentence(summary: ModelSummary, device: Device, dtype: str, floor:
         f"{dtype}: {units.count(summary.flops, 'FLOP')} at {units.count(peak, 'FLOP/s')} and "
         f"{units.count(bandwidth, 'B/s')} take {units.seconds(floor.graph_s)} at best as one "
         f"fused graph ({floor.binds} binds), {units.seconds(floor.operators_s)} operator by "
-        f"operator"
+        f"operator, bytes as stored"
     )
 
 

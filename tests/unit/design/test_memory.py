@@ -114,6 +114,7 @@ def test_five_thousand_buffers_are_planned_in_seconds() -> None:
     assert overlaps(plan) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not INSTANCES, reason="no minimalloc instances; set FITWRIGHT_DATA")
 @pytest.mark.parametrize("path", INSTANCES, ids=lambda p: p.stem)
 def test_hard_instances_are_packed_near_their_bound(path: Path) -> None:
@@ -129,5 +130,5 @@ def test_hard_instances_are_packed_near_their_bound(path: Path) -> None:
         ]
     plan = plan_memory(rows)
     assert overlaps(plan) == ()
-    # made to be hard for greedy packings (google/minimalloc); 1.16 to 1.36 seen
+    # made to be hard for greedy packings (google/minimalloc); 1.14 to 1.36 seen
     assert plan.lower_bound_bytes <= plan.arena_bytes < 1.4 * plan.lower_bound_bytes
