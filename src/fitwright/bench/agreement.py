@@ -244,7 +244,7 @@ def _quantiles(drawn: Array) -> Interval:
     defined = drawn[~np.isnan(drawn)]
     if 2 * len(defined) < len(drawn):
         return Interval(-math.inf, math.inf)
-    low, high = np.quantile(defined, [0.025, 0.975])
+    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
     return Interval(float(low), float(high))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from fitwright.bench.block import Block, Pace, interleaved, latency_block
 from fitwright.bench.statistics import (
     LEVEL,
+    MIN_BLOCKS_FOR_DESIGN_EFFECT,
     Interval,
     Looks,
     design_effect,
@@ -187,15 +188,17 @@ def too_few(num: int, percent: int, *, effect: float = 1.0) -> str:
 
 
 def mean_figure(blocks: Blocks, *, seed: int) -> Figure:
-    """Mean latency, with the bootstrap over runs."""
+    """Mean latency; its interval is over blocks when there are several, else over runs."""
     times = np.concatenate([np.asarray(b, np.float64) for b in blocks])
-    low, high = mean_interval(times, seed=seed)
+    value = float(times.mean())
+    enough = len(blocks) >= MIN_BLOCKS_FOR_DESIGN_EFFECT
+    low, high = mean_interval([float(np.mean(b)) for b in blocks] if enough else times, seed=seed)
     return Figure.measured(
-        float(times.mean()),
+        value,
         unit="s",
-        low=max(0.0, low),
-        high=high,
-        source=f"mean of {len(times)} runs",
+        low=max(0.0, min(low, value)),
+        high=max(high, value),
+        source=f"mean of {len(times)} runs in {len(blocks)} blocks",
         num_samples=len(times),
     )
 

@@ -15,7 +15,8 @@ from fitwright.ports import Worker
 from fitwright.records.trial import Comparison
 
 SAME = 0.01
-FIRST_LOOK = 6
+FIRST_DROP = 6
+FIRST_LOOK = 7
 FAST_RUN_S = 0.05
 CANDIDATE, INCUMBENT = "candidate", "incumbent"
 
@@ -46,10 +47,10 @@ def race(
     """Candidate against incumbent in interleaved blocks; both warm, both fed.
 
     A round is one block of each and gives one log-ratio of block medians. The race ends at
-    the first look (after 6, 7, 8, 10, 12, … rounds) whose interval decides. Looking often
+    the first look (after 7, 8, 10, 12, 15, … rounds) whose interval decides. Looking often
     makes false winners, so look k uses level 1 - 0.05 / (k (k + 1)) (`spent_alpha`): the
-    chance that any look errs stays below 5 %. A loser is dropped at the plain 95 % level:
-    that costs an opportunity at worst and claims nothing.
+    chance that any look errs stays below 5 %. A loser is dropped at the plain 95 % level,
+    from 6 rounds on: that costs an opportunity at worst and claims nothing.
 
     Raises:
         WorkerLost: a child died, named CANDIDATE or INCUMBENT.
@@ -60,7 +61,7 @@ def race(
     outcome: Outcome = "undecided"
     for times in _interleaved_pair(candidate, incumbent, pace=pace, block=block):
         rounds.append((tuple(times[CANDIDATE]), tuple(times[INCUMBENT])))
-        if looks.due(len(rounds)):
+        if looks.due(len(rounds)) or len(rounds) == FIRST_DROP:
             outcome = _look(_log_ratios(rounds), looks.number)
         if outcome != "undecided" or pace.clock() >= end:
             break
@@ -98,18 +99,19 @@ def classify(interval: Interval) -> Outcome:
 
 
 def _look(log_ratios: list[float], look: int) -> Outcome:
-    strict = classify(median_ratio_interval(log_ratios, level=1 - spent_alpha(look))[1])
-    if strict != "undecided":
-        return strict
+    """What this look says; look 0 may only drop a loser."""
     plain = classify(median_ratio_interval(log_ratios)[1])
-    return plain if plain == "slower" else "undecided"
+    if plain == "slower" or not look:
+        return plain if plain == "slower" else "undecided"
+    return classify(median_ratio_interval(log_ratios, level=1 - spent_alpha(look))[1])
 
 
 def _comparison(log_ratios: list[float], incumbent: str, look: int) -> Comparison:
-    ratio, strict = median_ratio_interval(log_ratios, level=1 - spent_alpha(look))
-    _, plain = median_ratio_interval(log_ratios, level=LEVEL)
-    dropped = classify(strict) == "undecided" and classify(plain) == "slower"
-    return compared(log_ratios, incumbent, plain if dropped else strict, ratio)
+    """With the interval that decided: the plain one where it drops a loser."""
+    ratio, interval = median_ratio_interval(log_ratios, level=LEVEL)
+    if classify(interval) != "slower":
+        _, interval = median_ratio_interval(log_ratios, level=1 - spent_alpha(look))
+    return compared(log_ratios, incumbent, interval, ratio)
 
 
 def compared(

@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 LEVEL = 0.95
 MIN_BLOCKS_FOR_DESIGN_EFFECT = 8
+MAX_BOOTSTRAP = 2000
+NUM_DRAWS = 1000
 
 
 class Interval(NamedTuple):
@@ -126,7 +128,7 @@ def bootstrap_interval(
     *,
     seed: int,
     level: float = LEVEL,
-    num_resamples: int = 1000,
+    num_resamples: int = NUM_DRAWS,
 ) -> Interval:
     """Percentile bootstrap of a statistic of resampled indices (0..num-1, with repeats).
 
@@ -138,16 +140,26 @@ def bootstrap_interval(
     defined = drawn[~np.isnan(drawn)]
     if 2 * len(defined) < num_resamples:
         return Interval(-math.inf, math.inf)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(defined, ends, method="inverted_cdf")
     return Interval(float(low), float(high))
 
 
 def mean_interval(values: Sequence[float] | Floats, *, seed: int, level: float = LEVEL) -> Interval:
-    """Bootstrap interval of the mean; infinite ends for fewer than two values."""
+    """Interval of the mean; infinite ends for fewer than two values.
+
+    Bootstrap up to 2000 values; beyond, the normal interval, which is the same there.
+    """
     array = np.asarray(values, np.float64)
     if len(array) < 2:
         return Interval(-math.inf, math.inf)
-    return bootstrap_interval(len(array), lambda i: float(array[i].mean()), seed=seed, level=level)
+    if len(array) > MAX_BOOTSTRAP:
+        half = _normal_quantile((1 + level) / 2) * float(array.std(ddof=1)) / len(array) ** 0.5
+        return Interval(float(array.mean()) - half, float(array.mean()) + half)
+    rng = np.random.default_rng(seed)
+    means = array[rng.integers(0, len(array), (NUM_DRAWS, len(array)))].mean(axis=1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
 
 
 def share_interval(num_true: int, num: int, *, level: float = LEVEL) -> Interval:
