@@ -55,48 +55,29 @@ def calculate(
     storage_factor: float | None = None,
     energy_factor: float | None = None,
 ) -> LedgerCase:
-    """What the multiplicative model predicts.
+    """What the multiplicative model predicts from the factors of `LedgerCase`.
 
     Args:
-        k: hardware acceleration.
-        m: heterogeneous computing.
-        n: distributed computing.
-        c: compression: work per inference before over after.
-        capacity_flop_per_s: C, before any technique.
-        storage_bytes: S, before memory optimisation.
-        energy_w: E, before energy efficiency, watts.
-        storage_factor: what S is divided by; c when absent, because a model compressed c
-            times needs c times less storage.
-        energy_factor: what E is divided by; c when absent, because energy follows work.
+        capacity_flop_per_s, storage_bytes, energy_w: C, S and E before any technique.
+        storage_factor: what S is divided by; c when absent: a model compressed c times
+            needs c times less storage.
+        energy_factor: what E is divided by; c when absent: energy follows work.
 
     Raises:
         UsageError: a factor or quantity is not a finite number above zero.
     """
     storage_factor = c if storage_factor is None else storage_factor
     energy_factor = c if energy_factor is None else energy_factor
-    _check_positive(
-        k=k,
-        m=m,
-        n=n,
-        c=c,
-        capacity=capacity_flop_per_s,
-        storage=storage_bytes,
-        energy=energy_w,
-        storage_factor=storage_factor,
-        energy_factor=energy_factor,
-    )
+    factors = {"k": k, "m": m, "n": n, "c": c}
+    factors |= {"storage_factor": storage_factor, "energy_factor": energy_factor}
+    _check_positive(capacity=capacity_flop_per_s, storage=storage_bytes, energy=energy_w, **factors)
     capacity = capacity_flop_per_s * k * m * n
     return LedgerCase(
-        k=k,
-        m=m,
-        n=n,
-        c=c,
+        **factors,
         capacity_flop_per_s=capacity,
         effective_flop_per_s=capacity * c,
         speedup=k * m * n * c,
-        storage_factor=storage_factor,
         storage_bytes=storage_bytes / storage_factor,
-        energy_factor=energy_factor,
         energy_w=energy_w / energy_factor,
     )
 

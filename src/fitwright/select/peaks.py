@@ -24,8 +24,8 @@ from fitwright.select.bandwidth import array_bytes, best_copy
 from fitwright.select.instructions import has_bfloat16
 
 LIMITS = ChildLimits(wall_s=60.0)
-WARM_S = 0.3
-TIMED_S = 1.0
+WARM_S = 0.2
+TIMED_S = 0.8
 MIN_RUNS = 5
 SMALLEST_SHARE = 0.05  # below this the probe says nothing about a machine at rest
 NUM_LAYERS = 2  # short runs: more of them fall between the neighbours' turns
