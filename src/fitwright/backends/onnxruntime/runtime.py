@@ -55,13 +55,7 @@ class OnnxRuntime:
             TrialFailed: ONNX Runtime cannot read or prepare the model.
             BackendMissing: ONNX Runtime is not installed.
         """
-        try:
-            import onnxruntime
-            from onnxruntime.capi import onnxruntime_pybind11_state as native
-        except ImportError as error:
-            raise missing("onnxruntime", extra="") from error
-        onnxruntime.set_default_logger_severity(ERRORS)
-        onnxruntime.disable_telemetry_events()
+        onnxruntime, native = _modules()
         callers, threads = _callers_and_threads(settings)
         options = _options(onnxruntime, settings, threads)
         before = num_tasks()
@@ -87,6 +81,18 @@ class OnnxRuntime:
             **_options_in_force(session.get_session_options()),
         }
         return OnnxRuntimeSession(session, errors=errors, concurrency=callers, facts=facts)
+
+
+def _modules() -> tuple[Any, Any]:
+    """ONNX Runtime and the module of its exceptions; quiet, and reporting to nobody."""
+    try:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as native
+    except ImportError as error:
+        raise missing("onnxruntime", extra="") from error
+    onnxruntime.set_default_logger_severity(ERRORS)
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime, native
 
 
 def _options_in_force(options: Any) -> dict[str, str]:
