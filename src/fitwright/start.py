@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 CONTRACT_SUFFIXES = {".yaml", ".yml"}
 
 
+class Silent:
+    """No progress at all."""
+
+    def step(self, text: str) -> None:
+        """Ignored."""
+
+    def say(self, text: str) -> None:
+        """Ignored."""
+
+    def budget(self, spent_s: float, total_s: float) -> None:
+        """Ignored."""
+
+
 def open_target(target: str, *, time: str | None = None) -> tuple[Contract, Path]:
     """The contract named by `target`, or the default one for a model, and its folder.
 
@@ -143,7 +156,6 @@ def fit(target: str | Path, *, runs: str | Path = "runs", time: str | None = Non
     Raises:
         FitwrightError: the contract, the data or the model cannot be used.
     """
-    from fitwright.cli.console import Silent
     from fitwright.flow import fit as closed_loop
     from fitwright.records.origin import Origin
 

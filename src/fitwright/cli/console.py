@@ -12,19 +12,6 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
-class Silent:
-    """No progress at all."""
-
-    def step(self, text: str) -> None:
-        """Ignored."""
-
-    def say(self, text: str) -> None:
-        """Ignored."""
-
-    def budget(self, spent_s: float, total_s: float) -> None:
-        """Ignored."""
-
-
 class PlainLines:
     """One line per event, with the time since the start."""
 

@@ -28,7 +28,8 @@ def answer(document: Mapping[str, Any]) -> None:
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Console]:
     """Where progress goes: nowhere, a live line on a terminal, plain lines elsewhere."""
-    from fitwright.cli.console import LiveLine, PlainLines, Silent
+    from fitwright.cli.console import LiveLine, PlainLines
+    from fitwright.start import Silent
 
     if quiet:
         yield Silent()

@@ -81,6 +81,13 @@ RUNNING: Mapping[str, Explanation] = {
         why=f"Lower precision can overflow where the original does not. {_GOES_ON}",
         fix="Nothing needs to be done; the candidate is dropped.",
     ),
+    "FW410": Explanation(
+        title="No candidate runs and agrees with the original.",
+        why="Every backend failed on the original model itself, or gave other outputs than the "
+        "reference run, so there is nothing to start from.",
+        fix="Read the causes in the message and in the run's `trials/`; check the backends with "
+        "`fitwright doctor`.",
+    ),
     "FW440": Explanation(
         title="The best candidate so far died while another was compared with it.",
         why="It was reopened and died again. This is never held against the other candidate.",
