@@ -10,7 +10,7 @@ from fitwright.errors import TrialFailed
 from fitwright.ports import Clock, Worker
 from fitwright.records.contract import Traffic
 
-MIN_BLOCK_S = 0.02
+MIN_BLOCK_S = 0.05  # a request to a child costs up to 15 ms beside the runs themselves
 RUNS_PER_BLOCK = 5
 ROUNDS_PER_BUDGET = 30
 

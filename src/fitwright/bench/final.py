@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import log
+from functools import partial
+from math import inf, log
 
-from fitwright.bench.block import Block, Pace, WorkerLost, latency_block_under
+from fitwright.bench.block import Pace, WorkerLost, latency_block_under
 from fitwright.bench.energy import energy_figure
 from fitwright.bench.latency import LatencyResult, percentile_run, thinned
 from fitwright.bench.load import (
-    overloaded,
-    server_block,
+    ServerBlock,
     server_block_s,
     throughput_figure,
     throughput_run,
@@ -25,6 +25,7 @@ from fitwright.bench.verify import verify
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import TrialFailed
 from fitwright.ports import Worker
+from fitwright.records.contract import Traffic
 from fitwright.records.figure import Figure
 from fitwright.records.trial import Comparison, Failure
 
@@ -130,7 +131,7 @@ def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Co
     results = _latencies(setup, workers, pace=pace)
     for name, result in results.items():
         sides[name].blocks = result.blocks
-        sides[name].figures |= _steady(setup, result)
+        sides[name].figures |= result.figures
     pace = replace(pace, budget_s=THROUGHPUT_SHARE * budget_s)
     times = throughput_run(workers, traffic=setup.need.traffic, pace=pace)
     for name, side in sides.items():
@@ -160,20 +161,22 @@ def _latencies(
     setup: Setup, workers: Mapping[str, Worker], *, pace: Pace
 ) -> dict[str, LatencyResult]:
     traffic = setup.need.traffic
-    if traffic.scenario == "server":
-        block: Block = server_block(traffic, seed=setup.seed)
-        length_s: float | None = server_block_s(traffic, budget_s=pace.budget_s)
-    else:
-        block, length_s = latency_block_under(traffic), None
-    return percentile_run(
+    run = partial(
+        percentile_run,
         workers,
         judged=ARTEFACT,
         percentile=setup.need.percentile,
         bounds=latency_bounds(setup),
         pace=pace,
-        block=block,
-        length_s=length_s,
     )
+    if traffic.scenario != "server":
+        return run(block=latency_block_under(traffic))
+    block = ServerBlock(traffic, seed=setup.seed)
+    results = run(block=block, length_s=server_block_s(traffic, budget_s=pace.budget_s))
+    return {
+        name: _unbounded(result, traffic) if block.overloaded(workers[name]) else result
+        for name, result in results.items()
+    }
 
 
 def latency_bounds(setup: Setup) -> dict[int, float]:
@@ -186,19 +189,16 @@ def latency_bounds(setup: Setup) -> dict[int, float]:
     }
 
 
-def _steady(setup: Setup, result: LatencyResult) -> dict[str, Figure]:
-    """The latencies, with an infinite upper end where the queue grows without end."""
-    if setup.need.traffic.scenario != "server" or not overloaded(result.blocks):
-        return result.figures
-    rate = setup.need.traffic.rate_per_s
-    why = f"overloaded: at {rate:g} queries/s the backlog grows, latency has no upper end"
-    return {name: _unbounded(figure, why) for name, figure in result.figures.items()}
-
-
-def _unbounded(figure: Figure, why: str) -> Figure:
-    if figure.value is None:
-        return Figure.unavailable(f"{why}; {figure.source}", unit=figure.unit)
-    return figure.model_copy(update={"high": float("inf"), "source": f"{why}; {figure.source}"})
+def _unbounded(result: LatencyResult, traffic: Traffic) -> LatencyResult:
+    """Latencies of a queue that grows as long as traffic lasts: no upper end."""
+    why = f"overloaded: at {traffic.rate_per_s:g} queries/s the backlog grows without end"
+    figures = {
+        name: Figure.unavailable(f"{why}; {figure.source}", unit=figure.unit)
+        if figure.value is None
+        else figure.model_copy(update={"high": inf, "source": f"{why}; {figure.source}"})
+        for name, figure in result.figures.items()
+    }
+    return replace(result, figures=figures)
 
 
 def _energy(setup: Setup, name: str, worker: Worker, *, seconds: float) -> Figure:

@@ -16,6 +16,7 @@ from fitwright.bench.statistics import (
     MIN_BLOCKS_FOR_DESIGN_EFFECT,
     Interval,
     Looks,
+    block_mean_interval,
     design_effect,
     mean_interval,
     num_samples_for,
@@ -191,8 +192,10 @@ def mean_figure(blocks: Blocks, *, seed: int) -> Figure:
     """Mean latency; its interval is over blocks when there are several, else over runs."""
     times = np.concatenate([np.asarray(b, np.float64) for b in blocks])
     value = float(times.mean())
-    enough = len(blocks) >= MIN_BLOCKS_FOR_DESIGN_EFFECT
-    low, high = mean_interval([float(np.mean(b)) for b in blocks] if enough else times, seed=seed)
+    if len(blocks) >= MIN_BLOCKS_FOR_DESIGN_EFFECT:
+        low, high = block_mean_interval(blocks, seed=seed)
+    else:
+        low, high = mean_interval(times, seed=seed)
     return Figure.measured(
         value,
         unit="s",

@@ -7,13 +7,14 @@ server sends at Poisson times, offline has everything at once.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
 
-from fitwright.bench.block import Block, Pace, interleaved, num_in_flight, rate_block
+from fitwright.bench.block import Pace, interleaved, num_in_flight, rate_block
 from fitwright.bench.statistics import percentile_interval
 from fitwright.ports import Worker
 from fitwright.records.contract import Traffic
@@ -24,8 +25,8 @@ MAX_BLOCKS = 40
 NARROW = 0.02
 MIN_BLOCK_S = 0.1
 MIN_QUERIES_PER_SERVER_BLOCK = 50
-MIN_QUERIES_FOR_TREND = 12
-GROWTH = 2.0
+DRAIN_SHARE = 0.05
+DRAIN_LATENCIES = 1.5
 
 
 def poisson_arrivals(rate_per_s: float, *, seconds: float, seed: int) -> tuple[float, ...]:
@@ -37,49 +38,52 @@ def poisson_arrivals(rate_per_s: float, *, seconds: float, seed: int) -> tuple[f
     return tuple(float(t) for t in (kept if len(kept) else times[:1]))
 
 
-def server_block(traffic: Traffic, *, seed: int) -> Block:
+class ServerBlock:
     """Latency of queries that arrive at Poisson times, counted from the arrival.
 
     Every call draws new arrivals, the same ones for the same seed and number of calls.
     """
-    rate_per_s = traffic.rate_per_s or 1.0
-    draws = iter(np.random.SeedSequence(seed).generate_state(1 << 16))
 
-    def block(worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG001
-        arrivals_s = poisson_arrivals(rate_per_s, seconds=seconds, seed=int(next(draws)))
-        return worker.load_block(
-            seconds=seconds, concurrency=num_in_flight(worker, traffic), arrivals_s=arrivals_s
-        )[0]
+    def __init__(self, traffic: Traffic, *, seed: int) -> None:
+        self._traffic = traffic
+        self._draws = itertools.count(seed)
+        self._backlogs: dict[int, list[bool]] = {}
 
-    return block
+    def __call__(self, worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG002
+        arrivals_s = poisson_arrivals(
+            self._traffic.rate_per_s or 1.0, seconds=seconds, seed=next(self._draws)
+        )
+        latencies_s, elapsed_s = worker.load_block(
+            seconds=seconds,
+            concurrency=num_in_flight(worker, self._traffic),
+            arrivals_s=arrivals_s,
+        )
+        grows = backlog_grows(latencies_s, span_s=arrivals_s[-1], elapsed_s=elapsed_s)
+        self._backlogs.setdefault(id(worker), []).append(grows)
+        return latencies_s
+
+    def overloaded(self, worker: Worker) -> bool:
+        """Whether queries came faster than they left in most of this worker's blocks."""
+        seen = self._backlogs.get(id(worker), [])
+        return 2 * sum(seen) > len(seen)
+
+
+def backlog_grows(latencies_s: Sequence[float], *, span_s: float, elapsed_s: float) -> bool:
+    """Whether the queue, empty at first, was still growing when the last query came.
+
+    A growing queue makes latency rise from nothing to what the last query waits: then the
+    time to drain it is about twice the median latency, and a share of the whole span. A
+    queue that empties now and then drains in about one usual latency. Single blocks can
+    err by chance; most of many do not.
+    """
+    drain_s = elapsed_s - span_s
+    return drain_s > DRAIN_SHARE * span_s and drain_s > DRAIN_LATENCIES * median(latencies_s)
 
 
 def server_block_s(traffic: Traffic, *, budget_s: float) -> float:
     """Long enough for a backlog to show, short enough for a dozen blocks of two workers."""
     wanted = max(1.0, MIN_QUERIES_PER_SERVER_BLOCK / (traffic.rate_per_s or 1.0))
     return min(wanted, max(MIN_BLOCK_S, budget_s / 24))
-
-
-def overloaded(blocks: Sequence[Sequence[float]]) -> bool:
-    """Whether queries arrive faster than they leave.
-
-    Each block starts with an empty queue. When latency at least doubles from the first to
-    the last third of a block in most blocks, the backlog grows as long as traffic lasts and
-    its latency has no steady value.
-    """
-    judged = [b for b in blocks if len(b) >= MIN_QUERIES_FOR_TREND]
-    growing = [b for b in judged if _grows(b)]
-    return bool(judged) and 2 * len(growing) > len(judged)
-
-
-def _grows(latencies_s: Sequence[float]) -> bool:
-    third = len(latencies_s) // 3
-    first, middle, last = (
-        median(latencies_s[:third]),
-        median(latencies_s[third:-third]),
-        median(latencies_s[-third:]),
-    )
-    return last > GROWTH * first and first < middle < last
 
 
 def busy_block(worker: Worker, *, traffic: Traffic, seconds: float, seed: int) -> tuple[int, float]:

@@ -162,6 +162,19 @@ def mean_interval(values: Sequence[float] | Floats, *, seed: int, level: float =
     return Interval(float(low), float(high))
 
 
+def block_mean_interval(blocks: Sequence[Sequence[float] | Floats], *, seed: int) -> Interval:
+    """95 % interval of the mean of all values, resampling whole blocks.
+
+    Sums over counts, so that a block of few slow values does not weigh like one of many.
+    """
+    sums = np.array([float(np.sum(b)) for b in blocks])
+    counts = np.array([len(b) for b in blocks], np.float64)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (NUM_DRAWS, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
+
+
 def share_interval(num_true: int, num: int, *, level: float = LEVEL) -> Interval:
     """Wilson's interval of a share."""
     if num == 0:

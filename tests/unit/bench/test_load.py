@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from bench_machine import FakeClock, FakeWorker, noisy
 from fitwright.bench.block import Pace, num_in_flight
 from fitwright.bench.load import (
+    ServerBlock,
+    backlog_grows,
     busy_block,
-    overloaded,
     poisson_arrivals,
-    server_block,
     throughput_figure,
     throughput_run,
 )
@@ -42,30 +42,40 @@ def test_arrivals_are_poisson_at_the_stated_rate() -> None:
     assert np.var(counts) == pytest.approx(100, abs=25)
 
 
-def serve(rate: float, service_s: float, *, num_blocks: int = 10) -> list[list[float]]:
+def serve(rate: float, service_s: float, *, num_blocks: int = 10) -> tuple[list[list[float]], bool]:
     worker = FakeWorker(FakeClock(), latency=noisy(service_s))
-    block = server_block(Traffic(scenario="server", rate_per_s=rate), seed=0)
-    return [list(block(worker, seconds=2.0, min_runs=1)) for _ in range(num_blocks)]
+    block = ServerBlock(Traffic(scenario="server", rate_per_s=rate), seed=0)
+    times = [list(block(worker, seconds=2.0, min_runs=1)) for _ in range(num_blocks)]
+    return times, block.overloaded(worker)
 
 
-def test_more_arrivals_than_the_worker_serves_is_overload() -> None:
-    assert overloaded(serve(200, 0.010))
+@pytest.mark.parametrize("utilisation", [1.2, 2.0, 10.0])
+def test_more_arrivals_than_the_worker_serves_is_overload(utilisation: float) -> None:
+    assert serve(200, utilisation / 200)[1]
 
 
 @pytest.mark.parametrize("utilisation", [0.1, 0.5, 0.8])
-def test_a_queue_that_empties_again_is_not_overload(utilisation: float) -> None:
-    assert not overloaded(serve(100, utilisation / 100))
+@pytest.mark.parametrize("rate", [3, 100])
+def test_a_queue_that_empties_again_is_not_overload(rate: float, utilisation: float) -> None:
+    assert not serve(rate, utilisation / rate)[1]
+
+
+def test_the_order_in_which_latencies_come_back_does_not_matter() -> None:
+    growing = [0.01 * i for i in range(100)]
+    for seen in (growing, growing[::-1], growing[::2] + growing[1::2]):
+        assert backlog_grows(seen, span_s=1.0, elapsed_s=2.0)
+        assert not backlog_grows(seen, span_s=1.0, elapsed_s=1.01)
 
 
 def test_latency_under_load_counts_the_wait() -> None:
-    times = np.concatenate(serve(100, 0.008, num_blocks=40))
+    times = np.concatenate(serve(100, 0.008, num_blocks=40)[0])
     # queue with Poisson arrivals and fixed service at 80 %: mean wait 2 services
     # (Pollaczek-Khinchine), so 24 ms in all; short blocks start empty, so somewhat less
     assert 0.014 < times.mean() < 0.028
 
 
 def test_each_server_block_draws_new_arrivals() -> None:
-    first, second = serve(100, 0.001, num_blocks=2)
+    (first, second), _ = serve(100, 0.001, num_blocks=2)
     assert first != second
 
 

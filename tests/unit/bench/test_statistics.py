@@ -143,6 +143,14 @@ def test_the_mean_interval_covers() -> None:
     assert hits / trials > 0.87
 
 
+def test_the_mean_over_blocks_weighs_values_and_not_blocks() -> None:
+    blocks = [[0.001] * 99, [0.1]] * 20
+    low, high = s.block_mean_interval(blocks, seed=0)
+    mean = (0.099 + 0.1) / 100
+    # the mean of the block means would be 50 ms
+    assert low < mean < high < 3 * mean
+
+
 def test_a_statistic_undefined_on_most_resamples_is_known_to_nothing() -> None:
     assert s.bootstrap_interval(5, lambda i: math.nan, seed=0) == (-math.inf, math.inf)
 
