@@ -125,6 +125,8 @@ def pattern(quantity: Quantity) -> str:
 
 def _scaled(value: float, steps: tuple[tuple[float, str], ...]) -> str:
     """Three significant digits with the largest unit that keeps the number at 1 or more."""
+    if not math.isfinite(value):
+        return "unbounded"
     for factor, unit in steps:
         if abs(value) >= factor or factor == steps[-1][0]:
             scaled = value / factor
@@ -162,6 +164,8 @@ def watts(value: float) -> str:
 
 def count(value: float, unit: str = "") -> str:
     """``2.2e9, "FLOP"`` -> ``2.2 GFLOP``; decimal prefixes."""
+    if not math.isfinite(value):
+        return "unbounded"
     number, prefix = _scaled(value, _SI).rsplit(" ", 1)
     return f"{number} {prefix}{unit}".rstrip()
 

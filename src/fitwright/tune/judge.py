@@ -83,7 +83,9 @@ def relaxations(limits: Sequence[LimitVerdict]) -> tuple[Relaxation, ...]:
 def _relaxation(verdict: LimitVerdict) -> Relaxation:
     limit, figure = verdict.limit, verdict.figure
     edge = figure.high if limit.sense == "at_most" else figure.low
-    bound = _rounded_outwards(edge if edge is not None else figure.value or 0.0, limit.sense)
+    if edge is None or not math.isfinite(edge):
+        edge = figure.value or 0.0
+    bound = _rounded_outwards(edge, limit.sense)
     sign = "≤" if limit.sense == "at_most" else "≥"
     return Relaxation(
         limit=limit.name,
