@@ -102,8 +102,9 @@ RUNNING: Mapping[str, Explanation] = {
         example="fitwright tune runs/digits-1",
     ),
     "FW521": Explanation(
-        title="The folder may not be written.",
-        why="Runs are kept under ./runs unless told otherwise.",
+        title="The folder cannot be written.",
+        why="A permission is missing, or a file stands where a folder should be. Runs are kept "
+        "under ./runs unless told otherwise.",
         fix="Choose another folder or change its permissions.",
         example="fitwright fit contract.yaml --runs ~/runs",
     ),

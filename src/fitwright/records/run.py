@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -36,17 +37,19 @@ FILES: dict[type[Record], str] = {
     Verdict: "6-verdict.json",
     Ledger: "ledger.json",
 }
-_FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """The file holds all of `content` or what it held before.
 
     Raises:
-        StorageError: the disk is full or may not be written; nothing half-written is left.
+        StorageError: the disk is full or may not be written; nothing half-written is left,
+            no empty folder either.
     """
     temporary: str | None = None
+    made: list[Path] = []
     try:
+        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
@@ -57,9 +60,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        if error.errno not in _FULL_OR_FORBIDDEN:
-            raise
+        _remove_empty(made)
         raise storage_error(error, path.parent, len(content)) from error
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Innermost first; what holds something by now stays."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def storage_error(error: OSError, folder: Path, num_bytes: int) -> StorageError:
