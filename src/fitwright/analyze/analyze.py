@@ -15,7 +15,7 @@ from fitwright.analyze.need import check_metric, need_of
 from fitwright.analyze.samples import Split, load_samples, source_arrays
 from fitwright.analyze.signature import Signature, read_signature, symbols_from_arrays
 from fitwright.analyze.user_code import is_reference, load_function
-from fitwright.errors import ContractError, ModelRefused, TrialFailed
+from fitwright.errors import ContractError, ModelRefused, PlanError, TrialFailed
 from fitwright.graph.summary import summarize
 from fitwright.ports import Array, ChildLimits, Executor, Runtime, Samples, Tensors
 from fitwright.records.contract import Contract
@@ -26,8 +26,11 @@ from fitwright.records.plan import Settings
 READING_S = 60.0
 """Reading and counting take seconds even for gigabytes; past this the file is refused."""
 
-REFERENCE_SETTINGS = Settings(precision="float32", graph_optimization="basic")
+PLAIN = Settings(precision="float32", graph_optimization="basic")
 """How the original is run for its reference outputs: full precision, little rewriting."""
+
+PLAIN_ELSEWHERE = Settings(precision="float32")
+"""The same for backends that offer no choice of how far they rewrite."""
 
 Metric = str | Callable[[Array, Array], float]
 
@@ -180,7 +183,10 @@ def reference_outputs(
         ModelRefused: it cannot be loaded or run within the limits, or gives NaN or infinity.
     """
     try:
-        worker = executor.open(runtime, model, REFERENCE_SETTINGS, limits=limits)
+        try:
+            worker = executor.open(runtime, model, PLAIN, limits=limits)
+        except PlanError:
+            worker = executor.open(runtime, model, PLAIN_ELSEWHERE, limits=limits)
         try:
             worker.feed(samples.inputs)
             outputs = worker.outputs()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwright.errors import TrialFailed
+from fitwright.errors import PlanError, TrialFailed
 from fitwright.records.model import ModelSummary, TensorInfo
 
 Tensor = tuple[str, str, tuple[int, ...]]
@@ -51,6 +51,7 @@ class InProcess:
         self.function = function
         self.fails: TrialFailed | None = None
         self.num_open = 0
+        self.refuses: set[str] = set()
 
     def call(self, function: Any, limits: Any, /, *args: Any, **kwargs: Any) -> Any:
         if self.fails:
@@ -60,6 +61,9 @@ class InProcess:
     def open(self, runtime: Any, model: Any, settings: Any, *, limits: Any) -> InProcess:
         if self.function is None:
             raise TrialFailed("child was killed by SIGSEGV", cause="crashed")
+        if settings.graph_optimization in self.refuses:
+            raise PlanError("it has one level only", code="FW330")
+        self.opened_with = settings
         self.num_open += 1
         return self
 

@@ -135,6 +135,14 @@ def test_an_original_that_gives_nan_is_refused_by_output_and_query(scaled, in_pr
     assert executor.num_open == 0
 
 
+def test_the_reference_is_float32_on_a_backend_without_levels_too(scaled, in_process) -> None:
+    executor = in_process(doubled)
+    executor.refuses = {"basic"}
+    run(Contract(model="m.onnx", shapes={"width": 2}), scaled.parent, executor)
+    assert executor.opened_with.precision == "float32"
+    assert executor.num_open == 0
+
+
 def test_the_users_metric_is_loaded_from_beside_the_contract(scaled: Path, in_process) -> None:
     (scaled.parent / "user_metric_of_test.py").write_text("def score(outputs, labels): return 1.0")
     np.savez(scaled.parent / "d.npz", x=np.ones((6, 3), np.float32), labels=np.zeros(6))
