@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fitwright.deliver.wording import figure_title, plain, share, times
+from fitwright.deliver.wording import figure_title, plain, positive, share, times
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
 from fitwright.records.selection import Choice
@@ -16,68 +17,88 @@ _CEILINGS = frozenset({"throughput"})
 
 @dataclass(frozen=True, kw_only=True)
 class FloorRow:
-    """One figure of the artefact beside the best that physics allows here."""
+    """One figure of the artefact beside the best that physics allows here.
+
+    Attributes:
+        ratio: measured over best; None without two numbers.
+        is_ceiling: the best is an upper limit (throughput), else a lower one.
+    """
 
     figure: str
     best: Figure
     measured: Figure
-    distance: str
+    ratio: float | None
+    is_ceiling: bool
+
+    @property
+    def distance(self) -> str:
+        """How far the artefact is from the best."""
+        if self.ratio is None:
+            return "–"
+        return f"{share(self.ratio)} of the ceiling" if self.is_ceiling else times(self.ratio)
+
+    @property
+    def is_beyond(self) -> bool:
+        """Better than the best possible: then the best is not known well."""
+        return self.ratio is not None and (self.ratio > 1) == self.is_ceiling and self.ratio != 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeakRow:
-    """One measured peak and which part of it the two runs reach."""
+    """One measured peak and which part of it the two runs reach; None where unknown."""
 
     peak: str
     value: Figure
-    before: str
-    after: str
+    before: float | None
+    after: float | None
+
+    @property
+    def shares(self) -> tuple[str, str]:
+        """Both parts as text."""
+        before, after = ("–" if s is None else share(s) for s in (self.before, self.after))
+        return before, after
+
+    @property
+    def is_beyond(self) -> bool:
+        """More than the whole peak."""
+        return any(s is not None and s > 1 for s in (self.before, self.after))
 
 
 def floor_rows(choice: Choice, artefact: Trial) -> list[FloorRow]:
     """Every floor (for throughput: ceiling) that has a figure of the artefact beside it."""
-    rows = []
-    for name in _FLOORS:
-        best, measured = choice.floors.get(name), artefact.figures.get(name)
-        if best and measured:
-            distance = _distance(name, best, measured)
-            row = FloorRow(
-                figure=figure_title(name), best=best, measured=measured, distance=distance
-            )
-            rows.append(row)
-    return rows
-
-
-def _distance(name: str, best: Figure, measured: Figure) -> str:
-    if not best.value or not measured.value:
-        return "–"
-    if name in _CEILINGS:
-        return f"{share(measured.value / best.value)} of the ceiling"
-    return f"{times(measured.value / best.value)} the floor"
+    return [
+        FloorRow(
+            figure=figure_title(name),
+            best=choice.floors[name],
+            measured=artefact.figures[name],
+            ratio=_ratio(artefact.figures[name], choice.floors[name]),
+            is_ceiling=name in _CEILINGS,
+        )
+        for name in _FLOORS
+        if name in choice.floors and name in artefact.figures
+    ]
 
 
 def peak_rows(device: Device, baseline: Trial | None, artefact: Trial | None) -> list[PeakRow]:
     """GEMM peaks by dtype and the copy bandwidth."""
-    rows = [
+    peaks = {f"GEMM {plain(dtype)}": ("achieved_flops", f) for dtype, f in device.peaks.items()}
+    peaks["copy bandwidth"] = ("achieved_bandwidth", device.bandwidth)
+    return [
         PeakRow(
-            peak=f"GEMM {plain(dtype)}",
+            peak=name,
             value=peak,
-            before=_share(baseline, "achieved_flops", peak),
-            after=_share(artefact, "achieved_flops", peak),
+            before=_ratio(baseline.figures.get(achieved) if baseline else None, peak),
+            after=_ratio(artefact.figures.get(achieved) if artefact else None, peak),
         )
-        for dtype, peak in device.peaks.items()
+        for name, (achieved, peak) in peaks.items()
     ]
-    copy = PeakRow(
-        peak="copy bandwidth",
-        value=device.bandwidth,
-        before=_share(baseline, "achieved_bandwidth", device.bandwidth),
-        after=_share(artefact, "achieved_bandwidth", device.bandwidth),
-    )
-    return [*rows, copy]
 
 
-def _share(trial: Trial | None, name: str, peak: Figure) -> str:
-    achieved = trial.figures.get(name) if trial else None
-    if achieved is None or achieved.value is None or not peak.value:
-        return "–"
-    return share(achieved.value / peak.value)
+def any_beyond(floors: Sequence[FloorRow], peaks: Sequence[PeakRow]) -> bool:
+    """Whether the page has to explain a run that beats a peak."""
+    return any(row.is_beyond for row in floors) or any(row.is_beyond for row in peaks)
+
+
+def _ratio(reached: Figure | None, limit: Figure) -> float | None:
+    top, bottom = positive(reached), positive(limit)
+    return None if top is None or bottom is None else top / bottom

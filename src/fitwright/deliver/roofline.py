@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fitwright.deliver.wording import positive
 from fitwright.perf.roofline import (
     OperatorFloor,
     Resource,
@@ -13,7 +14,6 @@ from fitwright.perf.roofline import (
     operator_floor,
 )
 from fitwright.records.device import Device
-from fitwright.records.figure import Figure
 from fitwright.records.model import ModelSummary, OperatorCost
 from fitwright.records.trial import Trial
 
@@ -87,16 +87,17 @@ def roofline_of(
         runs: (name, style class, trial) of the runs to draw as measured points.
         top: how many operators the table names.
     """
-    peaks = {dtype: f.value for dtype, f in device.peaks.items() if f.value}
-    if not peaks or not device.bandwidth.value:
+    peaks = {dtype: peak for dtype, f in device.peaks.items() if (peak := positive(f))}
+    bandwidth = positive(device.bandwidth)
+    if not peaks or bandwidth is None:
         return f"No roof to draw: {_why_not(device)}"
     dtype = REFERENCE_DTYPE if REFERENCE_DTYPE in peaks else next(iter(peaks))
-    roof = Roof(flop_per_s=peaks[dtype], bandwidth_bytes_per_s=device.bandwidth.value)
+    roof = Roof(flop_per_s=peaks[dtype], bandwidth_bytes_per_s=bandwidth)
     floors = [operator_floor(o, index=i, roof=roof) for i, o in enumerate(summary.operators)]
     leading = _top(summary, floors, top)
     return Roofline(
         peaks=peaks,
-        bandwidth_bytes_per_s=device.bandwidth.value,
+        bandwidth_bytes_per_s=bandwidth,
         dtype=dtype,
         points=_points(summary, floors, roof, {id(t.cost): t.rank for t in leading}),
         measured=_measured(summary, runs),
@@ -114,7 +115,8 @@ def _why_not(device: Device) -> str:
 def _top(summary: ModelSummary, floors: list[OperatorFloor], count: int) -> tuple[TopOperator, ...]:
     """The operators with the largest floors, slowest first."""
     total = sum(f.floor_s for f in floors) or 1.0
-    order = sorted(floors, key=lambda f: (-f.floor_s, f.index))[:count]
+    at_work = [f for f in floors if f.floor_s > 0]
+    order = sorted(at_work, key=lambda f: (-f.floor_s, f.index))[:count]
     return tuple(
         TopOperator(
             rank=rank,
@@ -170,13 +172,7 @@ def _measured(
     if not moved or not flops:
         return ()
     return tuple(
-        MeasuredPoint(
-            name=name, kind=kind, intensity=flops / moved, achieved_flop_per_s=achieved.value
-        )
+        MeasuredPoint(name=name, kind=kind, intensity=flops / moved, achieved_flop_per_s=achieved)
         for name, kind, trial in runs
-        if (achieved := _achieved(trial)) and achieved.value
+        if (achieved := positive(trial.figures.get("achieved_flops")))
     )
-
-
-def _achieved(trial: Trial) -> Figure | None:
-    return trial.figures.get("achieved_flops")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,9 @@ from fitwright.deliver.wording import (
     figure_text,
     figure_title,
     interval_text,
+    overlap,
     plain,
+    positive,
     times,
 )
 from fitwright.records.figure import Figure
@@ -73,6 +76,7 @@ class BeforeAfterRow:
     Attributes:
         change: ``2.31× better``, ``1.2× worse``, or the difference for accuracy.
         gain: the same as a number, None where there is no ratio.
+        proven: False when the two intervals overlap, so that there may be no change at all.
     """
 
     figure: str
@@ -80,12 +84,14 @@ class BeforeAfterRow:
     after: Figure | None
     change: str
     gain: float | None
+    proven: bool
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The row in the order of its headers."""
         before, after = (figure_text(f) if f else "–" for f in (self.before, self.after))
-        return (self.figure, before, after, self.change)
+        doubt = "" if self.proven or not self.change else ", unproven"
+        return (self.figure, before, after, self.change + doubt)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,16 +175,21 @@ def _before_after(name: str, before: Figure | None, after: Figure | None) -> Bef
     gain = None if name in _NO_RATIO else _gain(name, before, after)
     change = _better_or_worse(gain) if gain is not None else _difference(name, before, after)
     return BeforeAfterRow(
-        figure=figure_title(name), before=before, after=after, change=change, gain=gain
+        figure=figure_title(name),
+        before=before,
+        after=after,
+        change=change,
+        gain=gain,
+        proven=not (before and after and overlap(before, after)),
     )
 
 
 def _gain(name: str, before: Figure | None, after: Figure | None) -> float | None:
-    """How many times better the artefact is; None without two numbers above zero."""
-    if before is None or after is None or not before.value or not after.value:
+    """How many times better the artefact is; None without two finite numbers above zero."""
+    old, new = positive(before), positive(after)
+    if old is None or new is None:
         return None
-    ratio = after.value / before.value
-    return ratio if name in _GAIN_WHEN_LARGER else 1 / ratio
+    return new / old if name in _GAIN_WHEN_LARGER else old / new
 
 
 def _better_or_worse(gain: float) -> str:
@@ -192,6 +203,8 @@ def _difference(name: str, before: Figure | None, after: Figure | None) -> str:
     if name not in ("accuracy", "top1_agreement") or before is None or after is None:
         return ""
     if before.value is None or after.value is None:
+        return ""
+    if not math.isfinite(after.value - before.value):
         return ""
     return f"{after.value - before.value:+.2g}".replace("-", "−")
 

@@ -10,11 +10,14 @@ from fitwright import units
 from fitwright.deliver.scales import LinearScale, LogScale
 from fitwright.deliver.svg import Drawing, Svg, apart
 from fitwright.deliver.svg_axes import Axis, Frame, draw_axes
+from fitwright.deliver.wording import figure_text, positive
 from fitwright.records.figure import Figure
 
 WIDTH, HEIGHT = 960, 420
 FRAME = Frame(left=76, right=860, top=44, bottom=356)
 MOST_POINTS = 240
+_LONGEST_S = 1e9  # beyond, an interval end is as good as open
+_DODGE_PX, _LABEL_GAP_PX, _LIMIT_HALF_PX = 3, 15, 50
 _PERCENTS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
 
@@ -53,13 +56,12 @@ def draw_latencies(lines: Sequence[LatencyLine], *, limits_s: dict[int, float]) 
         Axis(scale=x, ticks=x.ticks(), tick_text=lambda p: f"{p:g} %", title="percentile"),
         Axis(scale=y, ticks=ticks, tick_text=_tick_text, title="latency"),
     )
-    for percent, bound_s in limits_s.items():
-        if x.reaches(percent):
-            _draw_limit(
-                drawing, x(percent), y(bound_s), f"p{percent} limit {units.seconds(bound_s)}"
-            )
     for line in lines:
-        _draw_line(drawing, line, x, y)
+        points = [(x(p), y(s)) for p, s in percentile_points(line.latencies_s)]
+        drawing.path(points, kind=f"curve {line.kind}")
+    percents = {p for line in lines for p in line.marks} | limits_s.keys()
+    for percent in sorted(p for p in percents if x.reaches(p)):
+        _draw_percentile(drawing, lines, percent, limits_s.get(percent), x, y)
     ends = apart([y(max(line.latencies_s)) for line in lines], 18)
     for line, end in zip(lines, ends, strict=True):
         drawing.text(FRAME.right + 10, end + 4, line.name, kind=f"series {line.kind}")
@@ -101,29 +103,50 @@ def percentile_points(latencies_s: Sequence[float]) -> list[tuple[float, float]]
     return [(100 * (i + 0.5) / count, ordered[i]) for i in ranks]
 
 
-def _draw_line(
-    drawing: Drawing, line: LatencyLine, x: NinesScale, y: LinearScale | LogScale
+def _draw_percentile(
+    drawing: Drawing,
+    lines: Sequence[LatencyLine],
+    percent: int,
+    limit_s: float | None,
+    x: NinesScale,
+    y: LinearScale | LogScale,
 ) -> None:
-    points = [(x(p), y(s)) for p, s in percentile_points(line.latencies_s)]
-    drawing.path(points, kind=f"curve {line.kind}")
-    for percent, figure in line.marks.items():
-        if figure.value is None or not x.reaches(percent):
-            continue
-        at = x(percent)
-        if figure.low is not None and figure.high is not None:
-            drawing.line(at, y(figure.low), at, y(figure.high), kind=f"whisker {line.kind}")
-        hint = f"{line.name} p{percent}: {units.seconds(figure.value)}"
-        drawing.circle(at, y(figure.value), 4.5, kind=f"mark {line.kind}", hint=hint)
-        drawing.text(at - 8, y(figure.value) - 9, units.seconds(figure.value), anchor="end")
+    """The runs' marks at one percentile and its limit, their labels kept apart."""
+    at = x(percent)
+    marked = [(line, v) for line in lines if (v := positive(line.marks.get(percent)))]
+    for side, (line, value) in enumerate(marked):
+        dodge = _DODGE_PX * (2 * side - len(marked) + 1)
+        _draw_mark(drawing, line, percent, (at + dodge, y(value)), y)
+    shown = limit_s is not None and y.low <= limit_s <= y.high
+    heights = [y(value) for _, value in marked] + ([y(limit_s or 0)] if shown else [])
+    places = apart(heights, _LABEL_GAP_PX)
+    for (_, value), place in zip(marked, places, strict=False):
+        drawing.text(at - 12, place - 6, units.seconds(value), anchor="end")
+    if limit_s is not None and shown:
+        left, right = at - _LIMIT_HALF_PX, min(FRAME.right, at + _LIMIT_HALF_PX)
+        drawing.line(left, heights[-1], right, heights[-1], kind="limit")
+        words = f"p{percent} limit {units.seconds(limit_s)}"
+        drawing.text(left - 8, places[-1] + 4, words, kind="limit-text", anchor="end")
+
+
+def _draw_mark(
+    drawing: Drawing,
+    line: LatencyLine,
+    percent: int,
+    place: tuple[float, float],
+    y: LinearScale | LogScale,
+) -> None:
+    """A dot with its interval; an open end stops at the edge of the plot."""
+    figure = line.marks[percent]
+    if figure.low is not None and figure.high is not None:
+        low, high = max(figure.low, y.low), min(figure.high, y.high)
+        drawing.line(place[0], y(low), place[0], y(high), kind=f"whisker {line.kind}")
+    hint = f"{line.name} p{percent}: {figure_text(figure)}"
+    drawing.circle(*place, 4.5, kind=f"mark {line.kind}", hint=hint)
 
 
 def _tick_text(tick: float) -> str:
     return units.seconds(tick) if tick else "0"
-
-
-def _draw_limit(drawing: Drawing, x: float, y: float, words: str) -> None:
-    drawing.line(max(FRAME.left, x - 56), y, min(FRAME.right, x + 56), y, kind="limit")
-    drawing.text(x, y - 7, words, kind="limit-text", anchor="middle")
 
 
 def _latency_scale(
@@ -131,13 +154,14 @@ def _latency_scale(
 ) -> LinearScale | LogScale:
     """From zero when everything fits in one decade and a half, else logarithmic."""
     times = [s for line in lines for s in line.latencies_s if s > 0]
-    marks = [f.high for line in lines for f in line.marks.values() if f.high]
+    ends = [v for line in lines for f in line.marks.values() for v in (f.value, f.high)]
+    marks = [v for v in ends if v is not None and 0 < v < _LONGEST_S]
     typical = sorted(times)[len(times) // 2]
-    near = [b for b in limits_s.values() if b <= 30 * typical]
-    high = max([*times, *marks, *near]) * 1.05
-    if high <= 60 * min(times):
+    near = [b for b in limits_s.values() if typical / 30 <= b <= 30 * typical]
+    low, high = min([*times, *marks, *near]), max([*times, *marks, *near]) * 1.05
+    if high <= 60 * low:
         return LinearScale(low=0, high=high, start=FRAME.bottom, end=FRAME.top)
-    return LogScale(low=min(times) / 1.1, high=high, start=FRAME.bottom, end=FRAME.top)
+    return LogScale(low=low / 1.1, high=high, start=FRAME.bottom, end=FRAME.top)
 
 
 def _told(line: LatencyLine) -> str:

@@ -15,7 +15,7 @@ _WIDEST = 64.0
 def ratio_range(comparisons: list[Comparison]) -> tuple[float, float]:
     """A range that holds every interval and 1, symmetric, so that 1 stands in the middle."""
     ends = [max(c.high, 1 / max(c.low, 1e-9)) for c in comparisons]
-    reach = min(max([*ends, 1.25]), _WIDEST) * 1.05
+    reach = min(max([*ends, 1.25]), _WIDEST) * 1.05  # an open interval ends at the border
     return 1 / reach, reach
 
 
@@ -40,13 +40,14 @@ def draw_bound(row: LimitVerdict) -> Svg | None:
     if value is None or bound <= 0 or value < 0:
         return None
     low = value if row.figure.low is None else max(row.figure.low, 0)
-    high = value if row.figure.high is None else row.figure.high
+    high = value if row.figure.high is None else row.figure.high  # infinite when open
     x = LinearScale(low=0, high=_far_end(row.limit, value, high), start=1, end=WIDTH - 1)
     drawing = Drawing(WIDTH, HEIGHT, kind="mark-plot")
     drawing.rectangle(1, 5, WIDTH - 2, 6, kind="track")
-    drawing.rectangle(1, 5, x(min(value, x.high)) - 1, 6, kind=f"fill status-{row.status}")
+    low, value, high = (min(v, x.high) for v in (low, value, high))
+    drawing.rectangle(1, 5, x(value) - 1, 6, kind=f"fill status-{row.status}")
     if high > low:
-        drawing.line(x(low), HEIGHT / 2, x(min(high, x.high)), HEIGHT / 2, kind="whisker")
+        drawing.line(x(low), HEIGHT / 2, x(high), HEIGHT / 2, kind="whisker")
     drawing.line(x(bound), 1, x(bound), HEIGHT - 1, kind="bound-tick")
     return drawing.finished()
 

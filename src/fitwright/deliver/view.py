@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fitwright.deliver import facts
 from fitwright.deliver.evidence import Evidence
-from fitwright.deliver.machine import floor_rows, peak_rows
+from fitwright.deliver.machine import any_beyond, floor_rows, peak_rows
 from fitwright.deliver.plots import latency_plot, memory_plot, roofline_and_plot, trial_marks
 from fitwright.deliver.summary import (
     before_after_rows,
@@ -23,6 +23,7 @@ from fitwright.deliver.wording import (
     figure_text,
     figure_title,
     interval_text,
+    positive,
 )
 from fitwright.records.figure import Figure
 from fitwright.records.verdict import Verdict
@@ -91,7 +92,7 @@ def _top(evidence: Evidence) -> dict[str, object]:
 def _facts(evidence: Evidence, verdict: Verdict) -> tuple[Fact, ...]:
     """Speed and storage, then the two figures a reader asks for next."""
     found = [_factor_fact(verdict.speedup, "the baseline's speed")]
-    if evidence.ledger and evidence.ledger.storage.value:
+    if evidence.ledger and positive(evidence.ledger.storage):
         found.append(_factor_fact(evidence.ledger.storage, "smaller on disk"))
     need = evidence.analysis.need if evidence.analysis else None
     names = (
@@ -99,7 +100,10 @@ def _facts(evidence: Evidence, verdict: Verdict) -> tuple[Fact, ...]:
         "accuracy" if need and need.has_labels else "relative_l2",
     )
     own = evidence.artefact.figures if evidence.artefact else {}
-    return (*found, *(_figure_fact(n, own[n]) for n in names if n in own and own[n].value))
+    return (
+        *found,
+        *(_figure_fact(n, own[n]) for n in names if n in own and own[n].value is not None),
+    )
 
 
 def _factor_fact(figure: Figure, name: str) -> Fact:
@@ -159,10 +163,13 @@ def _machine(evidence: Evidence) -> dict[str, object]:
     choices = evidence.selection.choices if evidence.selection else ()
     choice = choices[0] if choices else None
     artefact = evidence.artefact
+    floors = floor_rows(choice, artefact) if choice and artefact else []
+    peaks = peak_rows(choice.device, evidence.baseline, artefact) if choice else []
     return {
         "choice": choice,
-        "floors": floor_rows(choice, artefact) if choice and artefact else [],
-        "peaks": peak_rows(choice.device, evidence.baseline, artefact) if choice else [],
+        "floors": floors,
+        "peaks": peaks,
+        "any_beyond": any_beyond(floors, peaks),
         "refused": evidence.selection.refused if evidence.selection else (),
     }
 

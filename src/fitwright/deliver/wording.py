@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 
 from fitwright import units
 from fitwright.records.figure import Figure
 from fitwright.records.need import Limit
 
 LONGEST_NAME = 160
+_SMALLEST, _LARGEST = 1e-30, 1e30  # no machine measures beyond, and ratios stay finite
 _NOISE = 1e-9  # an end this much smaller than the other is the rounding of a difference
 _TITLES = {
     "latency_mean": "mean latency",
@@ -50,6 +52,20 @@ def plain(text: str, *, longest: int = LONGEST_NAME) -> str:
     return kept if len(kept) <= longest else kept[: longest - 1] + "…"
 
 
+def positive(figure: Figure | None) -> float | None:
+    """The value where a ratio or a logarithm of it means something, else None."""
+    value = figure.value if figure else None
+    return value if value is not None and _SMALLEST < value < _LARGEST else None
+
+
+def overlap(one: Figure, other: Figure) -> bool:
+    """Whether both may have the same true value, as far as their intervals say."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    exact = one.low == one.high and other.low == other.high
+    return not exact and max(one.low, other.low) <= min(one.high, other.high)
+
+
 def rounded(value: float, digits: int) -> float:
     """`value` to that many significant digits."""
     if value == 0 or not math.isfinite(value):
@@ -62,6 +78,8 @@ def _digits(figure: Figure) -> int:
     if figure.value is None or figure.low is None or figure.high is None:
         return 3
     half_width = (figure.high - figure.low) / 2
+    if not math.isfinite(half_width):
+        return 3
     if figure.unit == "" and half_width <= 0.005 * abs(figure.value):
         return 4
     return 2 if half_width > 0.05 * abs(figure.value) else 3
@@ -83,20 +101,31 @@ def quantity(value: float, unit: str, *, digits: int = 3) -> str:
     """
     if value == 0:
         return "0"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     shown = value if unit == "bytes" or (unit and digits >= 3) else rounded(value, digits)
     return re.sub(r"(?<![\de])-(?=\d)", "−", units.show(shown, unit))
 
 
 def interval_text(figure: Figure) -> str:
-    """``1.86 – 1.94 ms``; empty when the figure carries no interval."""
+    """``1.86 – 1.94 ms``, ``≥ 1.86 ms`` when open above; empty without an interval."""
     if figure.low is None or figure.high is None or figure.low == figure.high:
         return ""
+    if math.isinf(figure.low) or math.isinf(figure.high):
+        return _open_interval(figure.low, figure.high, lambda v: quantity(v, figure.unit))
     widest = max(abs(figure.low), abs(figure.high))
     ends = (0.0 if abs(v) < _NOISE * widest else v for v in (figure.low, figure.high))
     low, high = (quantity(v, figure.unit, digits=max(3, _digits(figure))) for v in ends)
     if low == high:
         return ""
     return f"{_without_shared_unit(low, high)} – {high}"
+
+
+def _open_interval(low: float, high: float, text: Callable[[float], str]) -> str:
+    """One end is as far as too few samples leave it: nowhere."""
+    if math.isinf(low) and math.isinf(high):
+        return "no bound yet"
+    return f"≤ {text(high)}" if math.isinf(low) else f"≥ {text(low)}"
 
 
 def _without_shared_unit(low: str, high: str) -> str:
@@ -117,19 +146,23 @@ def factor_text(figure: Figure) -> str:
     if figure.value is None:
         return figure_text(figure)
     mark = "≈ " if figure.label == "estimated" else ""
-    return f"{mark}{times(figure.value)}"
+    return f"{mark}{times(rounded(figure.value, min(3, _digits(figure))))}"
 
 
 def factor_interval(figure: Figure) -> str:
     """``2.2 – 2.4×``; empty when the factor carries no interval."""
     if figure.low is None or figure.high is None or figure.low == figure.high:
         return ""
+    if math.isinf(figure.low) or math.isinf(figure.high):
+        return _open_interval(figure.low, figure.high, times)
     low, high = times(figure.low), times(figure.high)
     return "" if low == high else f"{low.removesuffix('×')} – {high}"
 
 
 def times(ratio: float) -> str:
     """``2.3142`` -> ``2.31×``."""
+    if math.isinf(ratio):
+        return "∞×"
     return f"{ratio:.3g}×" if abs(ratio) < 1000 else f"{ratio:,.0f}×"
 
 

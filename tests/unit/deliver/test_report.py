@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -233,6 +234,40 @@ def test_a_machine_without_measured_peaks_says_why_there_is_no_roofline(run: Run
     choice = selection.choices[0].model_copy(update={"device": device})
     run.write(selection.model_copy(update={"choices": (choice,)}))
     assert "No roof to draw: the peak benchmark was skipped" in Page(written(run)).text
+
+
+ODD = {
+    "open above": Figure.measured(0.002, low=0.001, high=math.inf, unit="s"),
+    "open below": Figure.measured(0.002, low=-math.inf, high=0.003, unit="s"),
+    "open": Figure.measured(0.002, low=-math.inf, high=math.inf),
+    "infinite": Figure.measured(math.inf, unit="s"),
+    "zero": Figure.measured(0.0, unit="bytes"),
+    "below zero": Figure.measured(-3.0, low=-4.0, high=-2.0),
+    "tiny": Figure.measured(5e-324, unit="J"),
+    "huge": Figure.measured(1e308, unit="FLOP/s"),
+    "unknown": Figure.unavailable(""),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+def test_no_figure_is_too_odd_to_report(run: RunFolder, odd: Figure) -> None:
+    for trial in run.trials():
+        run.record_trial(trial.model_copy(update={"figures": dict.fromkeys(trial.figures, odd)}))
+    verdict = run.read(Verdict)
+    rows = tuple(row.model_copy(update={"figure": odd}) for row in verdict.limits)
+    run.write(verdict.model_copy(update={"limits": rows, "speedup": odd}))
+    totals = dict.fromkeys(("product", "total", "interaction", "storage", "energy"), odd)
+    run.write(run.read(Ledger).model_copy(update=totals))
+    html = written(run)
+    assert Page(html)
+    assert not re.search(r"\bnan\b|=\"-?inf\"", html)
+
+
+def test_an_interval_that_is_open_says_so(run: RunFolder) -> None:
+    verdict = run.read(Verdict)
+    row = verdict.limits[0].model_copy(update={"figure": ODD["open above"]})
+    run.write(verdict.model_copy(update={"limits": (row,)}))
+    assert "2 ms ≥ 1 ms · measured" in Page(written(run)).text
 
 
 def test_a_thousand_buffers_keep_the_file_small(run: RunFolder, many_buffers: Plan) -> None:
