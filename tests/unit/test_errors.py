@@ -7,7 +7,7 @@ import pickle
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitwright import errors
@@ -89,6 +89,7 @@ def test_json_holds_everything_a_program_needs() -> None:
 anything = st.one_of(st.text(max_size=400), st.text(alphabet="a\n\x1b\u202e \ud800", max_size=900))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(rule=anything, remedy=anything, width=st.integers(40, 120))
 def test_whatever_an_error_holds_it_prints_short_and_clean(rule, remedy, width) -> None:
     printed = render(FitwrightError(rule, code="FW113", remedy=remedy), width=width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,6 @@ def read_arrays(path: Path) -> dict[str, Array]:
     with _opened(path) as archive:
         members = _members(path, archive)
         return {name: _array(archive, member) for name, member in members.items()}
-
-
-def check_memory(path: Path, headers: Mapping[str, Header]) -> None:
-    """Refuse arrays that declare more bytes than the file holds."""
-    _check_size(path, sum(_num_bytes(h) for h in headers.values()))
 
 
 def _num_bytes(header: Header) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitwright.analyze.samples import Split, load_samples
@@ -58,6 +58,7 @@ def test_whole_queries_are_taken_as_they_are(load) -> None:
     assert split.evaluation.labels.shape == (15,)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     num=st.integers(2, 60),
     share=st.floats(0.01, 0.99),
