@@ -6,7 +6,7 @@ from collections import Counter
 
 from fitwright import units
 from fitwright.deliver.evidence import Evidence
-from fitwright.deliver.wording import bound_text, figure_title, plain
+from fitwright.deliver.wording import bound_text, figure_title, plain, share
 from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
 from fitwright.records.need import Need
@@ -70,8 +70,8 @@ def _data(contract: Contract) -> str:
     if contract.data is None:
         return "none given: synthetic inputs, agreement with the original"
     metric = f", metric {plain(contract.data.metric)}" if contract.data.metric else ""
-    share = f", {contract.data.calibration_share:.0%} for calibration"
-    return plain(contract.data.source) + metric + share
+    kept = f", {share(contract.data.calibration_share, 0)} for calibration"
+    return plain(contract.data.source) + metric + kept
 
 
 def _stop(contract: Contract) -> str:

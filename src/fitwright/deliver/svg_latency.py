@@ -16,7 +16,7 @@ from fitwright.records.figure import Figure
 WIDTH, HEIGHT = 960, 420
 FRAME = Frame(left=76, right=860, top=44, bottom=356)
 MOST_POINTS = 240
-_LONGEST_S = 1e9  # beyond, an interval end is as good as open
+_SHORTEST_S, _LONGEST_S = 1e-12, 1e9  # beyond, an interval end is as good as open
 _DODGE_PX, _LABEL_GAP_PX, _LIMIT_HALF_PX = 3, 15, 50
 _PERCENTS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
@@ -155,10 +155,9 @@ def _latency_scale(
     """From zero when everything fits in one decade and a half, else logarithmic."""
     times = [s for line in lines for s in line.latencies_s if s > 0]
     ends = [v for line in lines for f in line.marks.values() for v in (f.value, f.high)]
-    marks = [v for v in ends if v is not None and 0 < v < _LONGEST_S]
-    typical = sorted(times)[len(times) // 2]
-    near = [b for b in limits_s.values() if typical / 30 <= b <= 30 * typical]
-    low, high = min([*times, *marks, *near]), max([*times, *marks, *near]) * 1.05
+    seen = times + [v for v in ends if v is not None and _SHORTEST_S < v < _LONGEST_S]
+    near = [b for b in limits_s.values() if min(seen) / 3 <= b <= 3 * max(seen)]
+    low, high = min([*seen, *near]), max([*seen, *near]) * 1.05
     if high <= 60 * low:
         return LinearScale(low=0, high=high, start=FRAME.bottom, end=FRAME.top)
     return LogScale(low=low / 1.1, high=high, start=FRAME.bottom, end=FRAME.top)
