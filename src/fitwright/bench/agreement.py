@@ -21,8 +21,8 @@ from fitwright.ports import Array, Tensors
 from fitwright.records.figure import Figure
 
 MAX_MEDIAN_ENTROPY = 0.5
-NUM_RESAMPLES_BUILT_IN = 1000
-NUM_RESAMPLES_USER = 200
+MOST_RESAMPLES, FEWEST_RESAMPLES = 1000, 100
+RESAMPLED_VALUES = 20_000_000  # outputs read by all resamples together: a few seconds
 
 
 def not_finite(outputs: Tensors, reference: Tensors) -> str | None:
@@ -89,12 +89,16 @@ def relative_l2(outputs: Tensors, reference: Tensors, *, seed: int) -> Distance 
 
 def _squares(ours: Array, theirs: Array) -> tuple[Array, Array]:
     """Per query: squared error and squared size of the original."""
-    y, y0 = ours.astype(np.float64), theirs.astype(np.float64)
+    pairs = [_squares_of(y, y0) for y, y0 in zip(ours, theirs, strict=True)]
+    return np.array([error for error, _ in pairs]), np.array([size for _, size in pairs])
+
+
+def _squares_of(ours: Array, theirs: Array) -> tuple[float, float]:
+    """One query at a time, so that large outputs are not all widened at once."""
+    y, y0 = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     kept = np.isfinite(y0)
-    error = np.where(kept, y - np.where(kept, y0, 0.0), 0.0)
-    size = np.where(kept, y0, 0.0)
-    axes = tuple(range(1, y.ndim))
-    return np.sum(error**2, axis=axes), np.sum(size**2, axis=axes)
+    error, size = y[kept] - y0[kept], y0[kept]
+    return float(np.sum(error * error)), float(np.sum(size * size))
 
 
 def _ratio(error: float, size: float) -> float:
@@ -231,7 +235,9 @@ def _share_intervals(ours: Array, theirs: Array, labels: Array) -> tuple[Interva
 def _resampled_intervals(
     ours: Array, theirs: Array, labels: Array, *, metric: Metric, sign: float, seed: int
 ) -> tuple[Interval, Interval]:
-    num_resamples = NUM_RESAMPLES_BUILT_IN if metric.built_in else NUM_RESAMPLES_USER
+    """Bootstrap with the whole metric, for metrics that are no mean over samples."""
+    wanted = min(MOST_RESAMPLES, RESAMPLED_VALUES // max(1, ours.size))
+    num_resamples = max(FEWEST_RESAMPLES, wanted)
     rng = np.random.default_rng(seed)
     rows = [rng.integers(0, len(labels), len(labels)) for _ in range(num_resamples)]
     now = np.array([metric.value_or_nan(ours[i], labels[i]) for i in rows])

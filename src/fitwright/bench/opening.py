@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fitwright.bench.load import busy_block
 from fitwright.bench.setup import Setup, Target
+from fitwright.errors import BackendMissing, ModelRefused, PlanError, TrialFailed
 from fitwright.ports import Samples, Tensors, Worker
 from fitwright.records.figure import Figure
 
@@ -16,10 +17,18 @@ MIN_LOAD_S = 0.2
 
 
 def open_worker(setup: Setup, target: Target) -> Worker:
-    """Start a child for the candidate and compile in it. Raises TrialFailed."""
-    return setup.executor.open(
-        target.runtime, target.model, target.candidate.settings, limits=setup.limits
-    )
+    """Start a child for the candidate and compile in it.
+
+    Raises:
+        TrialFailed: it dies, or the backend refuses the file or the settings; a refusal ends
+            this candidate and not the run.
+    """
+    try:
+        return setup.executor.open(
+            target.runtime, target.model, target.candidate.settings, limits=setup.limits
+        )
+    except (PlanError, BackendMissing, ModelRefused) as error:
+        raise TrialFailed(error.rule, remedy=error.remedy, detail=error.rule) from error
 
 
 def first_queries(setup: Setup, worker: Worker) -> tuple[dict[str, Figure], float]:

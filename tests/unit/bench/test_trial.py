@@ -16,7 +16,14 @@ from bench_machine import (
     target,
 )
 from fitwright.bench.trial import Contender, open_contender, try_candidate
-from fitwright.errors import TrialFailed
+from fitwright.errors import (
+    BackendMissing,
+    FitwrightError,
+    ModelRefused,
+    PlanError,
+    StorageError,
+    TrialFailed,
+)
 
 
 def workers(clock: FakeClock, *, candidate_s: float, incumbent_s: float) -> FakeExecutor:
@@ -201,3 +208,26 @@ def test_the_accuracy_limit_decides_over_distance_to_the_original() -> None:
     refused = try_candidate(setup(executor, clock), target(), incumbent=None, budget_s=10)
     assert refused.failure is not None
     assert "relative L2" in refused.failure.detail
+
+
+@pytest.mark.parametrize("refusal", [PlanError, ModelRefused, BackendMissing])
+def test_a_backend_that_refuses_ends_the_candidate_and_not_the_run(
+    refusal: type[FitwrightError],
+) -> None:
+    def refusing() -> FakeWorker:
+        raise refusal("bfloat16 needs a CPU that has it", code="FW320")
+
+    executor = FakeExecutor({"candidate.onnx": [refusing]})
+    measured = try_candidate(setup(executor, FakeClock()), target(), incumbent=None, budget_s=10)
+    assert measured.failure is not None
+    assert measured.failure.cause == "raised"
+    assert "bfloat16" in measured.failure.detail
+
+
+def test_a_full_disk_is_no_candidates_fault() -> None:
+    def full() -> FakeWorker:
+        raise StorageError("no space left", code="FW520")
+
+    executor = FakeExecutor({"candidate.onnx": [full]})
+    with pytest.raises(StorageError):
+        try_candidate(setup(executor, FakeClock()), target(), incumbent=None, budget_s=10)
