@@ -34,6 +34,9 @@ def contrib_types(node: onnx.NodeProto, inputs: Sequence[Known | None]) -> Types
     return types
 
 
+FLOAT = onnx.TensorProto.FLOAT
+
+
 class _Unknown(Exception):
     """An input is absent or has no shape."""
 
@@ -102,7 +105,7 @@ def _fused_matmul(i: Sequence[Known | None], at: Attributes) -> Sequence[tuple[i
 
 
 def _gemm(i: Sequence[Known | None], at: Attributes) -> Sequence[tuple[int, Shape]]:
-    quantized = len(i) > 6
+    quantized = len(i) > 3
     a, b = _shape(i, 0), _shape(i, 3 if quantized else 1)
     rows = a[1] if _int(at, "transA", 0) else a[0]
     columns = b[0] if _int(at, "transB", 0) else b[1]
@@ -118,7 +121,8 @@ def _attention(i: Sequence[Known | None], at: Attributes) -> Sequence[tuple[int,
     batch, sequence, _ = _shape(i, 0)
     sizes = at.get("qkv_hidden_sizes")
     width = sizes[2] if isinstance(sizes, list) else _shape(i, 1)[1] // 3
-    return [(_element(i, 0), (batch, sequence, int(width)))]
+    scale = 3 if _element(i, 0) in (onnx.TensorProto.UINT8, onnx.TensorProto.INT8) else 0
+    return [(_element(i, scale), (batch, sequence, int(width)))]
 
 
 def _multi_head_attention(i: Sequence[Known | None], _: Attributes) -> Sequence[tuple[int, Shape]]:
@@ -177,6 +181,31 @@ def _conv(i: Sequence[Known | None], at: Attributes) -> Sequence[tuple[int, Shap
     return [(_element(i, 0), (x[0], w[0], *out))]
 
 
+def _window_pool(i: Sequence[Known | None], at: Attributes) -> Sequence[tuple[int, Shape]]:
+    x = _shape(i, 0)
+    last = bool(_int(at, "channels_last", int(not _given(i, 1))))
+    space = x[1:-1] if last else x[2:]
+    kernel = _ints(at, "kernel_shape", [])
+    strides = _ints(at, "strides", [1] * len(space))
+    dilations = _ints(at, "dilations", [1] * len(space))
+    pads = _ints(at, "pads", [0] * 2 * len(space))
+    same = at.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER")
+    up = _int(at, "ceil_mode", 0)
+    out = []
+    for d, size in enumerate(space):
+        room = size + pads[d] + pads[len(space) + d] - dilations[d] * (kernel[d] - 1) - 1
+        whole = -(-room // strides[d]) if up else room // strides[d]
+        out.append(-(-size // strides[d]) if same else whole + 1)
+    return [(_element(i, 0), (x[0], *out, x[-1]) if last else (*x[:2], *out))]
+
+
+def _quantized_lstm(i: Sequence[Known | None], _: Attributes) -> Sequence[tuple[int, Shape]]:
+    steps, batch = _shape(i, 0)[:2]
+    directions, hidden = _shape(i, 2)[:2]
+    last = (FLOAT, (directions, batch, hidden))
+    return [(FLOAT, (steps, directions, batch, hidden)), last, last]
+
+
 def _global_pool(i: Sequence[Known | None], at: Attributes) -> Sequence[tuple[int, Shape]]:
     x = _shape(i, 0)
     last = bool(_int(at, "channels_last", 0))
@@ -212,7 +241,6 @@ def _ints(attributes: Attributes, name: str, default: list[int]) -> list[int]:
     return [int(v) for v in value] if isinstance(value, list) else default
 
 
-FLOAT = onnx.TensorProto.FLOAT
 _SAME = (
     "Gelu FastGelu BiasGelu QuickGelu BiasSoftmax GroupNorm SkipGroupNorm Inverse BiasAdd "
     "QLinearSigmoid QLinearLeakyRelu QLinearSoftmax RotaryEmbedding GemmaRotaryEmbedding Trilu "
@@ -245,6 +273,9 @@ CONTRIB: Mapping[str, Ruling] = {
     "SkipSimplifiedLayerNormalization": _skip_norm,
     "EmbedLayerNormalization": _embed_norm,
     "QLinearGlobalAveragePool": _global_pool,
+    "QLinearAveragePool": _window_pool,
+    "NhwcMaxPool": _window_pool,
+    "DynamicQuantizeLSTM": _quantized_lstm,
     "QLinearConcat": _qlinear_concat,
     "QuantizeLinear": _quantize,
     "DequantizeLinear": _dequantize,

@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import onnx
+from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError, infer_node_outputs, infer_shapes
 
 from fitwright.graph.contrib_shapes import contrib_types
 from fitwright.graph.known import Known
 
-_REFUSALS = (InferenceError, onnx.defs.SchemaError, RuntimeError, ValueError, KeyError, TypeError)
+_REFUSALS = (
+    InferenceError,
+    ValidationError,
+    onnx.defs.SchemaError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+)
 """What onnx raises for a node it cannot infer."""
 
 

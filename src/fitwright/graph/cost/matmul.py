@@ -137,6 +137,12 @@ def det(op: Operator) -> Cost:
     return Cost(flops=num_elements(batch) * (2 * n**3) // 3)
 
 
+def inverse(op: Operator) -> Cost:
+    """By LU and substitution: 2 n^3 per matrix."""
+    *batch, n, _ = op.dims(0)
+    return Cost(flops=num_elements(batch) * 2 * n**3)
+
+
 RULES: Mapping[Key, Rule] = {
     ("", "MatMul"): matmul,
     ("", "Gemm"): gemm,
@@ -144,6 +150,7 @@ RULES: Mapping[Key, Rule] = {
     ("", "MatMulInteger"): matmul_integer,
     ("", "QLinearMatMul"): qlinear_matmul,
     ("", "Det"): det,
+    ("com.microsoft", "Inverse"): inverse,
     ("com.microsoft", "MatMulInteger16"): matmul,
     ("com.microsoft", "MatMulIntegerToFloat"): integer_to_float,
     ("com.microsoft", "DynamicQuantizeMatMul"): dynamic_matmul,

@@ -10,7 +10,7 @@ from fitwright.graph.dtypes import num_elements
 
 def window_pool(op: Operator) -> Cost:
     """MaxPool, AveragePool: window elements per output element."""
-    per = num_elements(op.numbers("kernel_shape")) + (op.kind != "MaxPool")
+    per = num_elements(op.numbers("kernel_shape")) + ("Max" not in op.kind)
     return Cost(elementwise_flops=per * op.out_size())
 
 
@@ -60,6 +60,7 @@ RULES: Mapping[Key, Rule] = {
     ("", "MaxUnpool"): max_unpool,
     ("", "RoiAlign"): roi_align,
     ("", "MaxRoiPool"): max_roi_pool,
+    ("com.microsoft", "NhwcMaxPool"): window_pool,
     ("com.microsoft", "QLinearAveragePool"): qlinear_pool,
     ("com.microsoft", "QLinearGlobalAveragePool"): qlinear_pool,
 }
