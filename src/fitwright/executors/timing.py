@@ -29,7 +29,11 @@ def prompt_switches() -> Iterator[None]:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Python's garbage collector rests; what is alive already is never looked at again."""
+    """Python's garbage collector rests.
+
+    What survives the collection before is frozen for good, so the collection before the next
+    block has next to nothing to look at.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -37,7 +41,6 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
 
 
 def block(
