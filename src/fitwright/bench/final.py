@@ -91,6 +91,7 @@ def _measurement(side: _Side, *, seconds: float) -> Measurement:
     return Measurement(
         figures=side.figures,
         failure=side.failure,
+        facts=dict(side.worker.facts) if side.worker is not None else {},
         latencies_s=thinned(side.blocks),
         seconds=seconds,
     )

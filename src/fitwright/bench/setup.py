@@ -86,6 +86,7 @@ class Measurement:
     incumbent_figures: Mapping[str, Figure] = field(default_factory=dict)
     comparison: Comparison | None = None
     failure: Failure | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
     latencies_s: tuple[float, ...] = ()
     seconds: float = 0.0
     contender: Contender | None = None

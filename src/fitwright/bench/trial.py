@@ -118,7 +118,7 @@ def _measured(
         seed=setup.seed,
     )
     if isinstance(verified, Failure):
-        return Measurement(failure=verified)
+        return Measurement(failure=verified, facts=dict(worker.facts))
     worker.feed(setup.samples.inputs)
     warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)
     figures = {**verified, **footprint, **static_figures(target, worker)}
@@ -135,6 +135,7 @@ def _measured(
         figures=figures,
         incumbent_figures=_same_rounds(setup, raced),
         comparison=raced.comparison if raced else None,
+        facts=dict(worker.facts),
         latencies_s=thinned(blocks),
         contender=contender,
     )

@@ -137,6 +137,7 @@ def _full(search: Search, short: Trial, measured: Measurement, reason: str, word
             "figures": dict(measured.figures),
             "comparison": measured.comparison,
             "failure": measured.failure,
+            "facts": dict(measured.facts),
             "latencies_s": tuple(measured.latencies_s),
             "seconds": measured.seconds,
         }

@@ -198,6 +198,7 @@ class Search:
             figures=dict(measured.figures),
             comparison=measured.comparison,
             failure=measured.failure,
+            facts=dict(measured.facts),
             latencies_s=tuple(measured.latencies_s),
             seconds=measured.seconds,
         )
@@ -268,4 +269,7 @@ def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
 def _line(trial: Trial) -> str:
     latency = trial.figures.get("latency_p50")
     shown = f" {units.seconds(latency.value)}" if latency and latency.value else ""
-    return f"{trial.decision:8s}{shown:>9s}  {trial.candidate.describe()}: {trial.reason}"
+    name = trial.candidate.describe()
+    if trial.silent_precision:
+        name += f", computing in {trial.silent_precision}"
+    return f"{trial.decision:8s}{shown:>9s}  {name}: {trial.reason}"

@@ -81,6 +81,7 @@ class Trial(Record):
         decision: baseline, accepted (became the incumbent), rejected or failed; `reason`
             says why in one sentence.
         stage: ``short`` (raced) or ``full`` (percentile run and full accuracy set).
+        facts: what the backend said it really did: device, precision, threads, versions.
         latencies_s: a sample of the measured latencies, for the distribution plot.
     """
 
@@ -93,5 +94,13 @@ class Trial(Record):
     figures: dict[str, Figure] = Field(default_factory=dict)
     comparison: Comparison | None = None
     failure: Failure | None = None
+    facts: dict[str, str] = Field(default_factory=dict)
     latencies_s: tuple[float, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def silent_precision(self) -> str:
+        """The precision the backend chose by itself when it is below float32; else empty."""
+        used = self.facts.get("precision", "float32")
+        chosen = self.candidate.settings.precision is None
+        return used if chosen and used != "float32" else ""
