@@ -56,7 +56,7 @@ def fit(name: str, model: Path, *, folder: Path, budget: str) -> Contestant:
     )
     seconds = time.monotonic() - start
     if done.returncode not in (0, 1):
-        raise SystemExit(f"fitwright fit {contract} ended with exit code {done.returncode}")
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
     return artefact(Path(json.loads(done.stdout)["run"]), made_s=seconds)
 
 

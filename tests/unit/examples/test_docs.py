@@ -92,7 +92,14 @@ def test_the_reference_explains_every_key_of_the_contract() -> None:
 def test_the_reference_lists_every_unit_that_a_contract_can_use() -> None:
     table = (ROOT / "docs" / "contract.md").read_text().split("## Quantities")[1]
     written = set(re.findall(r"`([^`]+)`", table.split("\n## ")[0]))
-    for quantity in ("seconds", "joules", "per_second", "usd_per_inference", "usd_per_second"):
+    for quantity in (
+        "seconds",
+        "bytes",
+        "joules",
+        "per_second",
+        "usd_per_inference",
+        "usd_per_second",
+    ):
         accepted = {u for u in written if _parses(f"1 {u}", quantity)}
         rejected = _known(quantity) - accepted
         assert rejected == set(), quantity
