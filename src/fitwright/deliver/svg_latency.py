@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 960, 420
 FRAME = Frame(left=76, right=860, top=44, bottom=356)
 MOST_POINTS = 240
 _SHORTEST_S, _LONGEST_S = 1e-12, 1e9  # beyond, an interval end is as good as open
-_DODGE_PX, _LABEL_GAP_PX, _LIMIT_HALF_PX = 3, 15, 50
+_DODGE_PX, _LABEL_GAP_PX, _LIMIT_PX = 3, 15, 110
 _PERCENTS = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99)
 
 
@@ -117,16 +117,22 @@ def _draw_percentile(
     for side, (line, value) in enumerate(marked):
         dodge = _DODGE_PX * (2 * side - len(marked) + 1)
         _draw_mark(drawing, line, percent, (at + dodge, y(value)), y)
-    shown = limit_s is not None and y.low <= limit_s <= y.high
-    heights = [y(value) for _, value in marked] + ([y(limit_s or 0)] if shown else [])
-    places = apart(heights, _LABEL_GAP_PX)
-    for (_, value), place in zip(marked, places, strict=False):
+    places = apart([y(value) for _, value in marked], _LABEL_GAP_PX)
+    for (_, value), place in zip(marked, places, strict=True):
         drawing.text(at - 12, place - 6, units.seconds(value), anchor="end")
-    if limit_s is not None and shown:
-        left, right = at - _LIMIT_HALF_PX, min(FRAME.right, at + _LIMIT_HALF_PX)
-        drawing.line(left, heights[-1], right, heights[-1], kind="limit")
-        words = f"p{percent} limit {units.seconds(limit_s)}"
-        drawing.text(left - 8, places[-1] + 4, words, kind="limit-text", anchor="end")
+    if limit_s is not None and y.low <= limit_s <= y.high:
+        _draw_limit(drawing, at, y(limit_s), f"p{percent} limit {units.seconds(limit_s)}")
+
+
+def _draw_limit(drawing: Drawing, at: float, height: float, words: str) -> None:
+    """A bar from the percentile to the right, away from the labels; to the left at the edge."""
+    right = min(at + _LIMIT_PX, FRAME.right)
+    if right - at >= _LIMIT_PX / 2:
+        drawing.line(at, height, right, height, kind="limit")
+        drawing.text(right, height - 7, words, kind="limit-text", anchor="end")
+        return
+    drawing.line(at - _LIMIT_PX, height, at, height, kind="limit")
+    drawing.text(at - _LIMIT_PX, height - 7, words, kind="limit-text")
 
 
 def _draw_mark(

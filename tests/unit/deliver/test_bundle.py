@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from fitwright.deliver.bundle import write_bundle
 from fitwright.deliver.environment import describe_environment
 from fitwright.deliver.manifest import Manifest
+from fitwright.deliver.package import copy_bundle
 from fitwright.errors import StorageError, UsageError
 from fitwright.ports import Tensors
 from fitwright.records.plan import Settings
@@ -365,3 +366,32 @@ def test_bfloat16_outputs_are_stored_as_float32(deliver: Deliver) -> None:
     bundle = deliver(expected={"/head/y": right.astype(ml_dtypes.bfloat16)})
     with np.load(bundle / "selftest.npz", allow_pickle=False) as file:
         assert file["output_0"].dtype == np.float32
+
+
+def test_a_carried_bundle_still_passes_its_test(deliver: Deliver, tmp_path: Path) -> None:
+    copied = copy_bundle(deliver(), tmp_path / "elsewhere")
+    assert copied["model/model.onnx"] > 0
+    done = run_it(tmp_path / "elsewhere", "--self-test")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_bundle_is_never_mixed_into_a_folder_that_exists(
+    deliver: Deliver, tmp_path: Path
+) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(UsageError) as caught:
+        copy_bundle(deliver(), tmp_path / "taken")
+    assert caught.value.code == "FW108"
+    assert list((tmp_path / "taken").iterdir()) == []
+
+
+@pytest.mark.parametrize("broken", ["model/model.onnx", "manifest.json", "stranger"])
+def test_a_bundle_that_was_changed_is_not_carried_anywhere(
+    deliver: Deliver, tmp_path: Path, broken: str
+) -> None:
+    bundle = deliver()
+    (bundle / broken).write_bytes(b"{}")
+    with pytest.raises(UsageError) as caught:
+        copy_bundle(bundle, tmp_path / "elsewhere")
+    assert caught.value.code == "FW109"
+    assert not (tmp_path / "elsewhere").exists()
