@@ -179,6 +179,15 @@ def _entropy(probabilities: Array) -> Array:
     return np.asarray(-np.sum(probabilities * logs, axis=1))
 
 
+def score(outputs: Tensors, labels: Array, *, metric: Metric) -> float:
+    """The metric of one model's outputs, shape (queries, *output shape).
+
+    Raises:
+        DataError: the metric raises, or gives NaN or something that is no number.
+    """
+    return metric(merged(metric.select(outputs), labels), labels)
+
+
 def accuracy_figures(
     outputs: Tensors, reference: Tensors, labels: Array, *, metric: Metric, seed: int
 ) -> dict[str, Figure]:

@@ -9,7 +9,6 @@ from fitwright import units
 from fitwright.adapt.adapt import adapt
 from fitwright.adapt.calibration import num_calibration_queries, write_calibration
 from fitwright.adapt.variants import original_variant, variant_path
-from fitwright.bench.metrics import metric_from
 from fitwright.bench.trial import (
     Contender,
     Measurement,
@@ -19,7 +18,7 @@ from fitwright.bench.trial import (
     try_candidate,
 )
 from fitwright.errors import TrialFailed
-from fitwright.flow.steps import Walk, trial_limits
+from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import ChildLimits, Tools
 from fitwright.records.recipe import Adapted, Recipe, Skipped, Variant, title
@@ -251,14 +250,13 @@ class Search:
 
 
 def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
-    analyzed, data = walk.analyzed, walk.contract.data
-    output = data.output if data else None
+    analyzed = walk.analyzed
     return Setup(
         need=analyzed.analysis.need,
         device=walk.device,
         samples=analyzed.split.evaluation,
         reference=analyzed.reference,
-        metric=metric_from(analyzed.metric, name=analyzed.analysis.need.metric, output=output),
+        metric=metric_of(analyzed, walk.contract),
         executor=tools.executor,
         limits=trial_limits(walk.device, wall_s=wall_s),
         meter=tools.meter,

@@ -8,7 +8,8 @@ from pathlib import Path
 from fitwright import units
 from fitwright.adapt.propose import chains as worthwhile_chains
 from fitwright.analyze.analyze import Analyzed, analyze
-from fitwright.bench.agreement import is_trained_classifier
+from fitwright.bench.agreement import is_trained_classifier, score
+from fitwright.bench.metrics import Metric, metric_from
 from fitwright.design.plan import design
 from fitwright.ports import ChildLimits, Tools
 from fitwright.records.contract import Contract, Limits
@@ -70,7 +71,17 @@ def analyze_step(contract: Contract, *, folder: Path, tools: Tools) -> Analyzed:
         classifier_check=is_trained_classifier,
     )
     tools.console.say(model_line(analyzed.analysis.summary))
+    metric, labels = metric_of(analyzed, contract), analyzed.split.evaluation.labels
+    if metric is not None and labels is not None:
+        reached = score(analyzed.reference, labels, metric=metric)
+        tools.console.say(f"{metric.name} of the original: {reached:.4g} on {len(labels)} samples")
     return analyzed
+
+
+def metric_of(analyzed: Analyzed, contract: Contract) -> Metric | None:
+    """What accuracy means in this run; None without labels."""
+    output = contract.data.output if contract.data else None
+    return metric_from(analyzed.metric, name=analyzed.analysis.need.metric, output=output)
 
 
 def select_step(
