@@ -53,10 +53,9 @@ def write_bundle(
         UsageError: the run has not come far enough to have a verdict.
     """
     verdict, contract = run.read(Verdict), run.read(Contract)
-    for abandoned in run.path.glob(f"{_BUILDING}*"):  # an earlier process was killed here
-        shutil.rmtree(abandoned, ignore_errors=True)
-    building = Path(tempfile.mkdtemp(dir=run.path, prefix=_BUILDING))
+    building: Path | None = None
     try:
+        building = _cleared_workplace(run)
         _copy_model(variant, model_folder, building / "model")
         (building / "contract.json").write_text(contract.to_json(), encoding="utf-8")
         (building / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
@@ -69,8 +68,16 @@ def write_bundle(
             raise
         raise storage_error(error, run.path, variant.size_bytes) from error
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)
     return run.bundle
+
+
+def _cleared_workplace(run: RunFolder) -> Path:
+    """An empty folder beside the bundle's place; what a killed process left there is gone."""
+    for abandoned in run.path.glob(f"{_BUILDING}*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=run.path, prefix=_BUILDING))
 
 
 def _copy_model(variant: Variant, model_folder: Path, target: Path) -> None:
@@ -105,7 +112,7 @@ def _write_selftest(path: Path, inputs: Tensors, expected: Tensors) -> None:
     arrays = {f"input_{i}": a for i, a in enumerate(inputs.values())}
     arrays |= {f"output_{i}": a for i, a in enumerate(expected.values())}
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
 
 
 def _finish(
