@@ -34,7 +34,8 @@ def weights_to_fp16(model: Path, out: Path) -> tuple[str, ...]:
     common.LiftConstantsToInitializersPass()(graph_model)
     common.LiftSubgraphInitializersToMainGraphPass()(graph_model)
     candidates = [v for v in graph_model.graph.initializers.values() if _is_candidate(v)]
-    beyond = [value for value in candidates if not _narrow(graph_model.graph, value)]
+    taken = _names(graph_model.graph)
+    beyond = [v for v in candidates if not _narrow(graph_model.graph, v, taken=taken)]
     write_model(graph_model, out)
     notes = [f"{len(candidates) - len(beyond)} of {len(candidates)} float32 weights narrowed"]
     if beyond:
@@ -55,13 +56,16 @@ def _is_candidate(value: ir.Value) -> bool:
     )
 
 
-def _narrow(graph: ir.Graph, value: ir.Value) -> bool:
+def _narrow(graph: ir.Graph, value: ir.Value, *, taken: set[str]) -> bool:
     """Put float16 and a Cast in the value's place; False where float16 would overflow."""
     assert value.const_value is not None and value.name is not None
     wide = value.const_value.numpy()
     if not np.isfinite(wide).all() or np.abs(wide).max(initial=0.0) > _LARGEST_FLOAT16:
         return False
-    name = _free_name(graph, f"{value.name}_fp16")
+    name = f"{value.name}_fp16"
+    while name in taken:
+        name += "_"
+    taken.add(name)
     narrow = ir.Value(
         name=name,
         type=ir.TensorType(ir.DataType.FLOAT16),
@@ -78,10 +82,8 @@ def _narrow(graph: ir.Graph, value: ir.Value) -> bool:
     return True
 
 
-def _free_name(graph: ir.Graph, wanted: str) -> str:
-    """A name no value of the graph has."""
-    taken = set(graph.initializers) | {i.name for i in graph.inputs}
-    taken |= {o.name for n in graph for o in n.outputs}
-    while wanted in taken:
-        wanted += "_"
-    return wanted
+def _names(graph: ir.Graph) -> set[str]:
+    """Every name of the graph and its bodies."""
+    nodes = ir.traversal.RecursiveGraphIterator(graph)
+    made = {o.name for n in nodes for o in n.outputs if o.name}
+    return made | set(graph.initializers) | {i.name for i in graph.inputs if i.name}

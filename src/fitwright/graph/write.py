@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from fitwright.errors import StorageError
+from fitwright.errors import ModelRefused, StorageError
 from fitwright.graph.read import MAX_IR, MAX_OPSET, read_model
 from fitwright.graph.refusal import refused, shown
 
@@ -18,7 +18,10 @@ LARGEST_SINGLE_FILE_BYTES = 1_500_000_000
 def open_for_edit(path: Path) -> ir.Model:
     """The checked model on onnx-ir; external data is mapped when it is needed."""
     proto = read_model(path)
-    model = ir.serde.deserialize_model(proto)
+    try:
+        model = ir.serde.deserialize_model(proto)
+    except ir.serde.SerdeError:
+        raise _not_editable(path) from None
     ir.external_data.set_base_dir(model.graph, path.parent)
     return model
 
@@ -38,10 +41,10 @@ def write_model(model: ir.Model, out: Path) -> tuple[Path, ...]:
             ir.save(model, out, external_data=data.name)
         else:
             ir.save(ir.external_data.load_to_model(model), out)
-    except OSError as e:
+    except (OSError, ir.serde.SerdeError) as e:
         for file in files:
             file.unlink(missing_ok=True)
-        raise _not_written(out, e) from None
+        raise (_not_written(out, e) if isinstance(e, OSError) else _not_editable(out)) from None
     return files
 
 
@@ -64,6 +67,14 @@ def _require_writable_versions(model: ir.Model) -> None:
             f"to {MAX_IR} and {MAX_OPSET}.",
             "This is a fault of the edit; report it.",
         )
+
+
+def _not_editable(path: Path) -> ModelRefused:
+    return refused(
+        "FW234",
+        f"A node of '{shown(path.name)}' has an attribute or type that ONNX does not define.",
+        "Export the model again with a current exporter.",
+    )
 
 
 def _not_written(out: Path, error: OSError) -> StorageError:

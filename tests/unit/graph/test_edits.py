@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from fitwright.errors import StorageError
+from fitwright.errors import ModelRefused, StorageError
 from fitwright.graph import write
 from fitwright.graph.build import matmul_model
 from fitwright.graph.fix_shapes import fix_shapes
@@ -181,6 +181,16 @@ def test_a_write_that_fails_leaves_nothing_and_says_so(build, tmp_path) -> None:
         weights_to_fp16(network(build), tmp_path / "no" / "folder.onnx")
     assert caught.value.code == "FW521"
     assert not (tmp_path / "no").exists()
+
+
+def test_a_model_that_cannot_be_carried_over_is_refused_and_leaves_nothing(build, tmp_path) -> None:
+    odd = node("Relu", ["x"], ["y"])
+    odd.attribute.add(name="strange", type=onnx.AttributeProto.UNDEFINED)
+    path, out = build.save(build.model([odd], {"x": [4]}, ["y"])), tmp_path / "out.onnx"
+    with pytest.raises(ModelRefused) as caught:
+        weights_to_fp16(path, out)
+    assert caught.value.code == "FW234"
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
