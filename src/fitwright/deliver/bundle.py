@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,13 +53,11 @@ def write_bundle(
         StorageError: the disk is full or may not be written; nothing half-written is left.
         UsageError: the run has not come far enough to have a verdict.
     """
-    verdict, contract = run.read(Verdict), run.read(Contract)
     building: Path | None = None
     try:
         building = _cleared_workplace(run)
+        _write_promises(run, building)
         _copy_model(variant, model_folder, building / "model")
-        (building / "contract.json").write_text(contract.to_json(), encoding="utf-8")
-        (building / "verdict.json").write_text(verdict.to_json(), encoding="utf-8")
         chosen = _few(inputs, expected)
         _write_selftest(building / "selftest.npz", *chosen)
         _finish(run, building, candidate, variant, chosen, tolerance)
@@ -78,6 +77,12 @@ def _cleared_workplace(run: RunFolder) -> Path:
     for abandoned in run.path.glob(f"{_BUILDING}*"):
         shutil.rmtree(abandoned, ignore_errors=True)
     return Path(tempfile.mkdtemp(dir=run.path, prefix=_BUILDING))
+
+
+def _write_promises(run: RunFolder, building: Path) -> None:
+    """What was promised and how it was judged."""
+    (building / "verdict.json").write_text(run.read(Verdict).to_json(), encoding="utf-8")
+    (building / "contract.json").write_text(run.read(Contract).to_json(), encoding="utf-8")
 
 
 def _copy_model(variant: Variant, model_folder: Path, target: Path) -> None:
@@ -109,7 +114,7 @@ def _storable(array: Array) -> Array:
 
 def _write_selftest(path: Path, inputs: Tensors, expected: Tensors) -> None:
     """Arrays by position, so that no tensor name becomes a file name."""
-    arrays = {f"input_{i}": a for i, a in enumerate(inputs.values())}
+    arrays: dict[str, Any] = {f"input_{i}": a for i, a in enumerate(inputs.values())}
     arrays |= {f"output_{i}": a for i, a in enumerate(expected.values())}
     with path.open("wb") as file:
         np.savez(file, **arrays)
