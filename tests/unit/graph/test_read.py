@@ -91,6 +91,13 @@ def test_a_named_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     assert refusal(path).code == "FW205"
 
 
+def test_a_file_beyond_the_limit_of_protobuf_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x08\x0a")
+    os.truncate(path, 1 << 31)  # sparse: takes no room on the disk
+    assert refusal(path).code == "FW209"
+
+
 def test_a_file_without_permission_is_refused(build) -> None:
     path = build.save(build.model([relu()], {"x": [1]}, ["y"]))
     path.chmod(0)
