@@ -42,8 +42,7 @@ def write_bundle(
     """Build ``bundle/`` beside its place and rename it there: whole, or as it was before.
 
     Args:
-        candidate: what ships; its settings go into the manifest.
-        variant: the model file of that candidate.
+        candidate, variant: what ships, its settings and its model file.
         model_folder: what the variant's files are relative to; absolute ones stand alone.
         inputs, expected: queries and the artefact's own outputs, shape (queries, *shape);
             the first few become the self-test.
