@@ -24,6 +24,10 @@ fmt: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py
 
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/mkdocs build --strict --quiet
+
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[openvino,dev]"

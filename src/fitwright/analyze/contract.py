@@ -44,9 +44,9 @@ def read_contract(path: Path) -> tuple[Contract, Path]:
 def contract_for_model(path: Path) -> Contract:
     """What ``fitwright fit model.onnx`` means: the fastest artefact that agrees with it.
 
-    Its folder is the folder of `path`.
+    Its folder is the folder of `path`; the budget leaves a run well inside ten minutes.
     """
-    return Contract(model=path.name, budget=Budget(stop="exhausted"))
+    return Contract(model=path.name, budget=Budget(time_s=480.0, stop="exhausted"))
 
 
 def resolved(path: str, folder: Path) -> Path:
