@@ -11,21 +11,21 @@ from fitwright.ports import Samples
 from fitwright.records.model import ModelSummary
 from fitwright.records.run import write_atomically
 
-FEWEST, MOST = 32, 128
-# Calibration runs the float model without graph optimisation; 20 GFLOP/s is a slow core's
-# rate there, and 20 s is what calibration may take of a fit of some minutes.
+FEWEST, MOST = 16, 128
+# Calibration runs the float model without graph optimisation; 20 GFLOP/s is the rate of two
+# slow cores there, and 20 s is what calibration may take of a fit of some minutes.
 _FLOP_BUDGET = 20e9 * 20.0
 _MAX_BYTES = 256 << 20
 
 
 def num_calibration_queries(summary: ModelSummary) -> int:
-    """How many queries to calibrate on: 32 for a heavy model, up to 128 for a light one."""
+    """How many queries to calibrate on: 16 for a heavy model, up to 128 for a light one."""
     flops_per_query = summary.flops + summary.elementwise_flops
     affordable = int(_FLOP_BUDGET / max(flops_per_query, 1))
     return min(max(affordable, FEWEST), MOST)
 
 
-def write_calibration(samples: Samples, out: Path, *, num_queries: int = FEWEST) -> str:
+def write_calibration(samples: Samples, out: Path, *, num_queries: int = 32) -> str:
     """Write the calibration ``.npz`` and, beside it, a sentence on its origin.
 
     The queries are spread evenly over the samples, because data is often sorted by class.

@@ -69,9 +69,9 @@ Recipe = Annotated[
 
 
 def title(recipe: Recipe) -> str:
-    """``int8_static/nncf``: kind and toolkit, for people."""
-    toolkit = getattr(recipe, "toolkit", None)
-    return f"{recipe.kind}/{toolkit}" if toolkit else recipe.kind
+    """``int8_static/nncf/entropy``: kind, toolkit, and a method other than minmax, for people."""
+    toolkit, method = getattr(recipe, "toolkit", ""), getattr(recipe, "method", "minmax")
+    return "/".join(filter(None, (recipe.kind, toolkit, "" if method == "minmax" else method)))
 
 
 class Variant(Record):

@@ -6,8 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from fitwright.backends.onnxruntime.onnx_file import has_int8_dot, is_arm
+from fitwright.backends.onnxruntime.fold import fold_constants
+from fitwright.backends.onnxruntime.onnx_file import nodes
 from fitwright.backends.quiet import quiet
+from fitwright.backends.suitability import has_int8_dot, is_arm
 from fitwright.records.device import Device
 
 Method = Literal["minmax", "entropy", "percentile"]
@@ -72,7 +74,7 @@ def quantise_static(
     calibration: Path,
     method: Method,
     device: Device | None,
-    kinds: set[str],
+    convolutional: bool,
 ) -> tuple[str, ...]:
     """Write the model with int8 weights and activations as QDQ pairs; notes on what and why.
 
@@ -87,14 +89,12 @@ def quantise_static(
         "entropy": CalibrationMethod.Entropy,
         "percentile": CalibrationMethod.Percentile,
     }
-    convolutional = "Conv" in kinds
     activations = QuantType.QInt8 if is_arm(device) else QuantType.QUInt8
     options: dict[str, Any] = {"CalibStridedMinMax": 1, "WeightSymmetric": True}
     if not convolutional:
         options["OpTypesToExcludeOutputQuantization"] = list(TRANSFORMER)
     with quiet(), tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        notes = prepare(model, prepared)
+        prepared, notes = prepare(model, Path(folder))
         quantize_static(
             str(prepared),
             str(out),
@@ -118,8 +118,7 @@ def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet(), tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        notes = prepare(model, prepared)
+        prepared, notes = prepare(model, Path(folder))
         quantize_dynamic(
             str(prepared),
             str(out),
@@ -131,29 +130,30 @@ def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[
     return notes
 
 
-def prepare(model: Path, out: Path) -> tuple[str, ...]:
-    """Write the model as the quantiser wants it: opset 13 or newer, shapes known, folded."""
-    import onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+def prepare(model: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """The model as the quantiser wants it, opset 13 or newer and folded; and notes.
 
-    loaded = onnx.load(model)
-    opset = next((o.version for o in loaded.opset_import if o.domain in ("", "ai.onnx")), 0)
+    Stands in for ONNX Runtime's ``quant_pre_process``, whose symbolic shape inference is
+    not needed once shapes are fixed, and whose other passes write the file three times.
+    """
+    import onnx
+
+    proto = onnx.load(model, load_external_data=False)
+    opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
     notes: tuple[str, ...] = ()
     if opset < _QDQ_OPSET:
-        loaded = onnx.version_converter.convert_version(loaded, _QDQ_OPSET)
+        upgraded = onnx.version_converter.convert_version(onnx.load(model), _QDQ_OPSET)
+        model = folder / "upgraded.onnx"
+        onnx.save(upgraded, model)
         notes = (f"opset raised from {opset} to {_QDQ_OPSET}, for one scale per channel",)
-    upgraded = out.with_name("upgraded.onnx")
-    onnx.save(loaded, upgraded)
-    # Shapes are fixed by then, so ONNX's own inference knows what the symbolic one would.
-    quant_pre_process(str(upgraded), str(out), skip_symbolic_shape=True)
-    return notes
+    del proto
+    prepared = folder / "prepared.onnx"
+    return (model if fold_constants(model, prepared) else prepared), notes
 
 
 def count_kinds(model: Path, wanted: tuple[str, ...]) -> int:
     """How many operators of these kinds the graph holds, subgraphs included."""
     import onnx
-
-    from fitwright.backends.onnxruntime.onnx_file import nodes
 
     graph = onnx.load(model, load_external_data=False).graph
     return sum(node.op_type in wanted for node in nodes(graph))

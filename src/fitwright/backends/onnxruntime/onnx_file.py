@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from fitwright.errors import ModelRefused
-from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 
-MAX_IR, MAX_OPSET = 13, 26  # the newest that ONNX Runtime and OpenVINO both read
+MAX_IR, MAX_OPSET = 13, 26  # as `graph.read` accepts them, so that a result can be read back
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-# A protobuf holds at most 2 GiB; the quantisers build the whole model in one.
-MAX_QUANTISED_BYTES = 1_800_000_000
-
-FLOAT_MATMULS = frozenset({"MatMul", "Gemm"})
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 
 
-def settled(original: Path, out: Path) -> tuple[str, ...]:
+def settled(summary: ModelSummary, out: Path) -> tuple[str, ...]:
     """Check a written model and drop what it does not need; which backends may run it.
 
-    Names, types and ranks of inputs and outputs must be those of the original; IR and
-    opset stay within what both backends read; operator sets without an operator go.
+    Names and types of inputs and outputs must be those of the original; IR and opset stay
+    within what both backends read; operator sets without an operator go.
+
+    Args:
+        summary: of the original.
+        out: what the pass wrote; rewritten when there is something to drop.
 
     Raises:
         ModelRefused: the pass wrote something that may not ship.
@@ -31,14 +29,7 @@ def settled(original: Path, out: Path) -> tuple[str, ...]:
     import onnx
 
     model = onnx.load(out, load_external_data=False)
-    before = onnx.load(original, load_external_data=False)
-    if interface(before.graph) != interface(model.graph):
-        raise ModelRefused(
-            f"the pass changed inputs or outputs: {interface(before.graph)} became "
-            f"{interface(model.graph)}",
-            code="FW240",
-            remedy="This is a fault of the pass; the original model stays in use.",
-        )
+    _require_interface(summary, model.graph)
     used = set(domains(model))
     kept = [o for o in model.opset_import if o.domain in used or o.domain in ("", "ai.onnx")]
     newest = max((o.version for o in kept if o.domain in ("", "ai.onnx")), default=0)
@@ -56,13 +47,19 @@ def settled(original: Path, out: Path) -> tuple[str, ...]:
     return ("onnxruntime", "openvino") if used <= STANDARD_DOMAINS else ("onnxruntime",)
 
 
-def interface(graph: Any) -> list[tuple[str, int, int]]:
-    """Name, element type and rank of every input that is no weight, then of every output."""
+def _require_interface(summary: ModelSummary, graph: Any) -> None:
+    from fitwright.graph.dtypes import NAMES
+
     weights = {weight.name for weight in graph.initializer}
     ports = [*(i for i in graph.input if i.name not in weights), *graph.output]
-    return [
-        (p.name, p.type.tensor_type.elem_type, len(p.type.tensor_type.shape.dim)) for p in ports
-    ]
+    now = [(p.name, NAMES.get(p.type.tensor_type.elem_type)) for p in ports]
+    before = [(t.name, t.dtype) for t in (*summary.inputs, *summary.outputs)]
+    if now != before:
+        raise ModelRefused(
+            f"the pass changed inputs or outputs: {before} became {now}",
+            code="FW240",
+            remedy="This is a fault of the pass; the original model stays in use.",
+        )
 
 
 def nodes(graph: Any) -> Iterator[Any]:
@@ -79,40 +76,3 @@ def domains(model: Any) -> Iterator[str]:
     yield from (node.domain for node in nodes(model.graph))
     for function in model.functions:
         yield from (node.domain for node in function.node)
-
-
-def too_large(summary: ModelSummary) -> str | None:
-    """Why a quantiser that builds one protobuf cannot take the model, or None."""
-    if summary.size_bytes <= MAX_QUANTISED_BYTES:
-        return None
-    return (
-        f"the model has {summary.size_bytes / 1e9:.1f} GB and this pass reads up to "
-        f"{MAX_QUANTISED_BYTES / 1e9:.1f} GB"
-    )
-
-
-def kinds(summary: ModelSummary) -> set[str]:
-    """Which operator kinds the model holds."""
-    return {operator.kind for operator in summary.operators}
-
-
-def weighted_kinds(summary: ModelSummary) -> set[str]:
-    """Which operator kinds read constants of their own."""
-    return {operator.kind for operator in summary.operators if operator.weight_bytes > 0}
-
-
-def has_int8_dot(device: Device | None) -> bool:
-    """Whether the CPU multiplies unsigned by signed int8 without saturating in 16 bits.
-
-    x86 without VNNI adds pairs of products in 16 bits (``vpmaddubsw``), which overflows
-    with 8-bit weights; there weights are kept to 7 bits. Arm has no such step.
-    """
-    if device is None:
-        return False
-    sets = {name.lower() for name in device.instruction_sets}
-    return is_arm(device) or bool(sets & {"avx512_vnni", "avx_vnni", "amx_int8"})
-
-
-def is_arm(device: Device | None) -> bool:
-    """Whether the device is an Arm CPU, whose kernels take signed activations."""
-    return device is not None and device.architecture.lower() in ("aarch64", "arm64")

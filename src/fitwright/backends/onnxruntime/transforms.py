@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitwright.backends.onnxruntime.onnx_file import (
+from fitwright.backends.onnxruntime.onnx_file import settled
+from fitwright.backends.suitability import (
     CONVOLUTIONS,
-    FLOAT_MATMULS,
+    MATRICES,
+    convolutions_lead,
     kinds,
-    settled,
+    lacks,
+    lacks_weights,
     too_large,
-    weighted_kinds,
 )
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
@@ -28,8 +31,8 @@ from fitwright.records.recipe import (
 )
 from fitwright.records.record import Record
 
-_DYNAMIC = FLOAT_MATMULS | {"LSTM", "Attention"}
-_STATIC = FLOAT_MATMULS | CONVOLUTIONS
+_DYNAMIC = MATRICES | {"LSTM", "Attention"}
+_STATIC = MATRICES | CONVOLUTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +49,18 @@ class FixShapesPass:
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Fix, then fold where folding pays and the result stays readable for all."""
-        from fitwright.backends.onnxruntime.fold import fold_constants, same_operators
+        from fitwright.backends.onnxruntime.fold import NOTHING_LEFT, fold_constants
         from fitwright.graph.fix_shapes import fix_shapes
 
-        fixed, out = request.folder / "model.onnx", request.folder / "folded.onnx"
-        changed = fix_shapes(
-            request.model, fixed, bindings=request.summary.bindings, inputs=request.summary.inputs
-        )
-        start = fixed if fixed.exists() else request.model
-        why = fold_constants(start, out)
-        if why is None and not same_operators(start, out):
-            out, changed = _renamed(out, fixed), True
-        else:
-            _remove(out)
-            out = start
-        if not changed:
-            return _unchanged(request, why or "shapes are static and no constant is left to fold")
-        backends = settled(request.model, out)
-        return TransformResult(file=out, backends=backends, notes=(why,) if why else ())
+        summary = request.summary
+        fixed, folded = (_empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
+        changed = fix_shapes(request.model, fixed, bindings=summary.bindings, inputs=summary.inputs)
+        why = fold_constants(fixed, folded)
+        if why and not changed:
+            return _unchanged(request, f"shapes are static; {why}")
+        out = _kept(request.folder, fixed.parent if why else folded.parent)
+        notes = (why,) if why and why != NOTHING_LEFT else ()
+        return TransformResult(file=out, backends=settled(summary, out), notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +77,14 @@ class Fp16WeightsPass:
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Write the narrow weights."""
-        from fitwright.backends.onnxruntime.fold import model_bytes
+        from fitwright.backends.onnxruntime.fold import outline
         from fitwright.graph.weights import weights_to_fp16
 
         out = request.folder / "model.onnx"
         notes = weights_to_fp16(request.model, out)
-        if not out.exists() or model_bytes(out) >= model_bytes(request.model):
+        if outline(out).size_bytes >= outline(request.model).size_bytes:
             return _unchanged(request, *notes, "no weight became smaller")
-        return TransformResult(file=out, backends=settled(request.model, out), notes=notes)
+        return TransformResult(file=out, backends=settled(request.summary, out), notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +97,7 @@ class Int8StaticPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Without a multiplying operator int8 gains nothing."""
         del recipe, device
-        if not kinds(summary) & _STATIC:
-            return f"the model has none of {', '.join(sorted(_STATIC))}"
-        return too_large(summary)
+        return lacks(summary, _STATIC) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Calibrate and write."""
@@ -117,11 +112,11 @@ class Int8StaticPass:
             calibration=request.calibration,
             method=request.recipe.method,
             device=request.device,
-            kinds=kinds(request.summary),
+            convolutional=bool(kinds(request.summary) & CONVOLUTIONS),
         )
         if not count_kinds(out, ("QuantizeLinear",)):
             return _unchanged(request, *notes, "no operator could be quantised")
-        return TransformResult(file=out, backends=settled(request.model, out), notes=notes)
+        return TransformResult(file=out, backends=settled(request.summary, out), notes=notes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +129,7 @@ class Int8DynamicPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Convolutions do not count: their dynamic form is slower than float."""
         del recipe, device
-        if not weighted_kinds(summary) & _DYNAMIC:
-            return f"the model has none of {', '.join(sorted(_DYNAMIC))} with constant weights"
-        return too_large(summary)
+        return lacks_weights(summary, _DYNAMIC) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Write the int8 weights."""
@@ -148,7 +141,7 @@ class Int8DynamicPass:
             notes += ("convolutions stay float: ConvInteger is slower than a float convolution",)
         if not count_kinds(out, ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "QAttention")):
             return _unchanged(request, *notes, "no operator could be quantised")
-        settled(request.model, out)
+        settled(request.summary, out)
         return TransformResult(file=out, backends=("onnxruntime",), notes=notes)
 
 
@@ -162,17 +155,15 @@ class WeightsPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """int4 has no form for convolutions."""
         del device
-        fits = FLOAT_MATMULS if isinstance(recipe, Int4Weights) else FLOAT_MATMULS | CONVOLUTIONS
-        if not weighted_kinds(summary) & fits:
-            return f"the model has none of {', '.join(sorted(fits))} with constant weights"
-        return too_large(summary)
+        fits = MATRICES if isinstance(recipe, Int4Weights) else MATRICES | CONVOLUTIONS
+        return lacks_weights(summary, fits) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """int4 in blocks; int8 in blocks for matrices, per channel where convolutions lead."""
         from fitwright.backends.onnxruntime.weights import block_quantised, channel_quantised
 
         out, recipe = request.folder / "model.onnx", request.recipe
-        per_channel = isinstance(recipe, Int8Weights) and _convolutions_lead(request.summary)
+        per_channel = isinstance(recipe, Int8Weights) and convolutions_lead(request.summary)
         if per_channel:
             found = channel_quantised(request.model, out, kinds=_STATIC)
             notes: tuple[str, ...] = (f"{found} weights in int8 with one scale per channel",)
@@ -185,16 +176,7 @@ class WeightsPass:
             )
         if not found:
             return _unchanged(request, "no constant weight is large enough")
-        return TransformResult(file=out, backends=settled(request.model, out), notes=notes)
-
-
-def _convolutions_lead(summary: ModelSummary) -> bool:
-    """Whether convolutions hold more weight bytes than matrices."""
-    held = {True: 0, False: 0}
-    for operator in summary.operators:
-        if operator.kind in _STATIC:
-            held[operator.kind in CONVOLUTIONS] += operator.weight_bytes
-    return held[True] > held[False]
+        return TransformResult(file=out, backends=settled(request.summary, out), notes=notes)
 
 
 def _unchanged(request: TransformRequest, *notes: str) -> TransformResult:
@@ -203,15 +185,18 @@ def _unchanged(request: TransformRequest, *notes: str) -> TransformResult:
     )
 
 
-def _renamed(source: Path, target: Path) -> Path:
-    """Put `source` in the place of `target`, its external data file as well."""
-    target.unlink(missing_ok=True)
-    return source.rename(target)
+def _empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
-def _remove(file: Path) -> None:
-    file.unlink(missing_ok=True)
-    file.with_name(f"{file.name}.data").unlink(missing_ok=True)
+def _kept(folder: Path, chosen: Path) -> Path:
+    """Move the files of the chosen subfolder up, drop the others; the main file."""
+    for file in list(chosen.iterdir()):
+        file.rename(folder / file.name)
+    for left in (path for path in folder.iterdir() if path.is_dir()):
+        shutil.rmtree(left)
+    return folder / "model.onnx"
 
 
 TRANSFORMS: Mapping[tuple[type[Record], str], Transform] = {

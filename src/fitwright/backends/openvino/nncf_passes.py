@@ -54,11 +54,12 @@ def quantised_static(
             fast_bias_correction=True,
             advanced_parameters=_ranges(nncf, method),
         )
-    return _write(openvino, quantised, out, names=names, counted=("FakeQuantize",))
+    _write(openvino, quantised, out, names=names)
+    return sum(1 for node in quantised.get_ops() if node.get_type_name() == "FakeQuantize")
 
 
-def compressed_weights(model: Path, out: Path, *, bits: int, group_size: int) -> int:
-    """Write OpenVINO's format with int8 or int4 weights; how many constants are narrow."""
+def compressed_weights(model: Path, out: Path, *, bits: int, group_size: int) -> dict[str, int]:
+    """Write OpenVINO's format with int8 or int4 weights; how many there are of each type."""
     openvino, nncf = toolkits()
     graph, names = _read(openvino, model)
     modes = nncf.CompressWeightsMode
@@ -74,7 +75,8 @@ def compressed_weights(model: Path, out: Path, *, bits: int, group_size: int) ->
         }
     with quiet():
         compressed = nncf.compress_weights(graph, **options)
-    return _write(openvino, compressed, out, names=names, counted=())
+    _write(openvino, compressed, out, names=names)
+    return _narrow_constants(compressed)
 
 
 def _ranges(nncf: Any, method: str) -> Any:
@@ -95,18 +97,19 @@ def _read(openvino: Any, model: Path) -> tuple[Any, list[tuple[str, ...]]]:
     return graph, [tuple(sorted(port.get_names())) for port in graph.outputs]
 
 
-def _write(
-    openvino: Any, graph: Any, out: Path, *, names: list[tuple[str, ...]], counted: tuple[str, ...]
-) -> int:
+def _write(openvino: Any, graph: Any, out: Path, *, names: list[tuple[str, ...]]) -> None:
     for port, wanted in zip(graph.outputs, names, strict=True):
         port.get_tensor().set_names(set(wanted))
     openvino.save_model(graph, str(out), compress_to_fp16=False)
-    if counted:
-        return sum(node.get_type_name() in counted for node in graph.get_ops())
-    narrow = ("i8", "u8", "i4", "u4")
-    return sum(
-        node.get_type_name() == "Constant"
-        and node.get_element_type().get_type_name() in narrow
-        and len(node.get_output_shape(0)) >= 2
-        for node in graph.get_ops()
-    )
+
+
+def _narrow_constants(graph: Any) -> dict[str, int]:
+    """How many weights are stored in which narrow type; zero points are not counted."""
+    found = {"i4": 0, "u4": 0, "i8": 0, "u8": 0}
+    for node in graph.get_ops():
+        if node.get_type_name() != "Constant" or node.output(0).get_partial_shape().rank == 0:
+            continue
+        dtype = node.get_element_type().get_type_name()
+        if dtype in found and "zero_point" not in node.get_friendly_name():
+            found[dtype] += 1
+    return {f"{'u' if t[0] == 'u' else ''}int{t[1:]}": n for t, n in found.items() if n}

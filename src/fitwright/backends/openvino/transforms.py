@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from fitwright.backends.suitability import (
+    CONVOLUTIONS,
+    MATRICES,
+    RECURRENT,
+    is_transformer,
+    lacks,
+    lacks_weights,
+)
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
@@ -14,10 +22,6 @@ from fitwright.records.recipe import Bf16, Int4Weights, Int8Static, Int8Weights,
 from fitwright.records.record import Record
 
 _BF16_SETS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # the last is Arm's name
-_MATRICES = frozenset({"MatMul", "Gemm"})
-_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
-_TRANSFORMER = frozenset({"LayerNormalization", "Attention", "MultiHeadAttention", "Softmax"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class Int8StaticNncfPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Needs the packages and an operator that computes in int8."""
         del recipe, device
-        return _missing() or _lacks(summary, _MATRICES | _CONVOLUTIONS | _RECURRENT)
+        return _missing() or lacks(summary, MATRICES | CONVOLUTIONS | RECURRENT)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Calibrate and write."""
@@ -62,8 +66,7 @@ class Int8StaticNncfPass:
 
         assert isinstance(request.recipe, Int8Static)
         assert request.calibration is not None, "adapt hands over calibration data"
-        kinds = {operator.kind for operator in request.summary.operators}
-        transformer = bool(kinds & _TRANSFORMER) and not kinds & _CONVOLUTIONS
+        transformer = is_transformer(request.summary)
         out = request.folder / "model.xml"
         found = quantised_static(
             request.model,
@@ -86,8 +89,8 @@ class WeightsNncfPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """NNCF compresses convolutions in 8 bits and matrices in both."""
         del device
-        fits = _MATRICES if isinstance(recipe, Int4Weights) else _MATRICES | _CONVOLUTIONS
-        return _missing() or _lacks(summary, fits)
+        fits = MATRICES if isinstance(recipe, Int4Weights) else MATRICES | CONVOLUTIONS
+        return _missing() or lacks_weights(summary, fits)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Compress and write."""
@@ -97,7 +100,8 @@ class WeightsNncfPass:
         bits, block = (4, recipe.block_size) if isinstance(recipe, Int4Weights) else (8, -1)
         out = request.folder / "model.xml"
         found = compressed_weights(request.model, out, bits=bits, group_size=block)
-        return _result(request, found, notes=(f"{found} weights in int{bits}",))
+        count = ", ".join(f"{number} weights in {dtype}" for dtype, number in found.items())
+        return _result(request, sum(found.values()), notes=(count,))
 
 
 def _result(request: TransformRequest, found: int, *, notes: tuple[str, ...]) -> TransformResult:
@@ -122,12 +126,6 @@ def _missing() -> str | None:
     if not absent:
         return None
     return f"{' and '.join(absent)} not installed; pip install 'fitwright[openvino]'"
-
-
-def _lacks(summary: ModelSummary, wanted: frozenset[str]) -> str | None:
-    if wanted & {operator.kind for operator in summary.operators}:
-        return None
-    return f"the model has none of {', '.join(sorted(wanted))}"
 
 
 TRANSFORMS: Mapping[tuple[type[Record], str], Transform] = {
