@@ -98,10 +98,18 @@ def _quality_limits(contract: Contract, metric: str, check_top1: bool) -> list[L
 
 def _agreement_limits(agreement: Agreement, check_top1: bool) -> list[Limit]:
     close = Limit(
-        name="agreement", figure="relative_l2", sense="at_most", bound=agreement.relative_l2
+        name="agreement",
+        figure="relative_l2",
+        sense="at_most",
+        bound=agreement.relative_l2,
+        on_given_data=True,
     )
     same = Limit(
-        name="top1_agreement", figure="top1_agreement", sense="at_least", bound=agreement.top1
+        name="top1_agreement",
+        figure="top1_agreement",
+        sense="at_least",
+        bound=agreement.top1,
+        on_given_data=True,
     )
     return [close, same] if check_top1 else [close]
 

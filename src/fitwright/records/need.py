@@ -19,6 +19,9 @@ class Limit(Record):
             ``energy``, ``accuracy``, ``agreement``, ``top1_agreement``, ``cost``, ``size``.
         figure: which measured figure decides it (see `Trial.figures`).
         bound: in the unit of the figure.
+        on_given_data: the promise is about the very data given (agreement with the
+            original on it), so the figure itself decides; otherwise about what is to come,
+            and its interval does.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Limit(Record):
     sense: Sense
     bound: float
     unit: str = ""
+    on_given_data: bool = False
 
 
 class Need(Record):

@@ -23,11 +23,14 @@ def figure_for(limit: Limit, figures: Mapping[str, Figure]) -> Figure:
 
 
 def judge_limit(limit: Limit, figure: Figure) -> LimitVerdict:
-    """Met when the whole interval keeps the bound, missed when none of it does."""
+    """Met when the whole interval keeps the bound, missed when none of it does.
+
+    A limit on the given data itself is judged on the value: there is nothing to infer.
+    """
     if figure.value is None:
         return LimitVerdict(limit=limit, figure=figure, status="undecided", note=figure.source)
-    low = figure.value if figure.low is None else figure.low
-    high = figure.value if figure.high is None else figure.high
+    low = figure.value if figure.low is None or limit.on_given_data else figure.low
+    high = figure.value if figure.high is None or limit.on_given_data else figure.high
     kept = (high <= limit.bound, low <= limit.bound)
     if limit.sense == "at_least":
         kept = (low >= limit.bound, high >= limit.bound)

@@ -91,3 +91,16 @@ def test_an_interval_without_an_upper_end_is_judged_and_relaxed_all_the_same() -
     assert relaxations([missed])[0].bound == 0.012
     undecided = judge_limit(P99, measured(0.008, 0.007, float("inf")))
     assert undecided.note == "too few samples yet to bound it"
+
+
+def test_a_limit_on_the_given_data_is_judged_on_the_value() -> None:
+    # 32 equal answers of 32: an interval would reach down to 0.89 and never decide
+    top1 = Limit(
+        name="top1_agreement",
+        figure="top1_agreement",
+        sense="at_least",
+        bound=0.99,
+        on_given_data=True,
+    )
+    assert judge_limit(top1, measured(1.0, 0.89, 1.0, n=32)).status == "met"
+    assert judge_limit(top1, measured(0.97, 0.85, 1.0, n=32)).status == "missed"
