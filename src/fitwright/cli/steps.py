@@ -9,7 +9,7 @@ from fitwright.cli.output import Json, Target, answer, lines, progress, table
 from fitwright.start import open_target
 
 if TYPE_CHECKING:
-    from fitwright.records.model import ModelSummary, TensorInfo
+    from fitwright.records.model import ModelSummary, OperatorCost, TensorInfo
 
 NUM_SHOWN = 12  # operators in the terminal's table; --json has them all
 
@@ -91,13 +91,18 @@ def _tensors(tensors: tuple[TensorInfo, ...]) -> str:
     return ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in tensors)
 
 
+def _all_flops(operator: OperatorCost) -> int:
+    """Matmul-like and elementwise, as the arithmetic intensity beside it counts them."""
+    return (operator.flops or 0) + (operator.elementwise_flops or 0)
+
+
 def _operators(summary: ModelSummary) -> None:
-    ranked = sorted(summary.operators, key=lambda o: -(o.flops or 0))[:NUM_SHOWN]
+    ranked = sorted(summary.operators, key=_all_flops, reverse=True)[:NUM_SHOWN]
     rows = [
         (
             o.name[:40],
             o.kind,
-            "no rule" if o.flops is None else units.count(o.flops, "FLOP"),
+            "no rule" if o.flops is None else units.count(_all_flops(o), "FLOP"),
             units.bytes_(o.bytes_read + o.bytes_written),
             "" if o.arithmetic_intensity is None else f"{o.arithmetic_intensity:.1f}",
         )

@@ -14,6 +14,7 @@ from fitwright.records.record import Record
 Cause = Literal[
     "raised", "crashed", "killed", "timeout", "memory", "output", "disagrees", "not_finite"
 ]
+_BELOW_FLOAT32 = ("bfloat16", "float16")
 
 
 class Candidate(Record):
@@ -101,6 +102,6 @@ class Trial(Record):
     @property
     def silent_precision(self) -> str:
         """The precision the backend chose by itself when it is below float32; else empty."""
-        used = self.facts.get("precision", "float32")
+        used = self.facts.get("precision", "")
         chosen = self.candidate.settings.precision is None
-        return used if chosen and used != "float32" else ""
+        return used if chosen and used in _BELOW_FLOAT32 else ""

@@ -42,6 +42,8 @@ def ledger_entries(
         added = [r for r in chains.get(trial.candidate.variant_id, ()) if r not in before]
         compressed = any(not isinstance(r, _SAME_WORK) for r in added)
         entries.append(_speed(trial, "compression" if compressed else "hardware_acceleration"))
+    if artefact.candidate.key == baseline.candidate.key:
+        return tuple(entries)  # one file measured twice: the difference is noise, no gain
     return (*entries, *_storage_and_energy(baseline, artefact))
 
 

@@ -17,7 +17,7 @@ from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Adapted, Int4Weights, Int8Static, Skipped, Variant, title
 from fitwright.records.record import Record
-from fitwright.records.trial import Candidate
+from fitwright.records.trial import Candidate, Trial
 
 
 def all_records() -> list[type[Record]]:
@@ -100,6 +100,26 @@ def test_candidates_differ_when_any_part_differs() -> None:
         for change in ({"variant_id": "c"}, {"backend": "c"}, {"settings": Settings(threads=1)})
     ]
     assert len({first.key, *(o.key for o in others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("facts", "stated", "told"),
+    [
+        ({"precision": "bfloat16"}, Settings(), "bfloat16"),
+        ({"precision": "bfloat16"}, Settings(precision="bfloat16"), ""),
+        ({"precision": "float32"}, Settings(), ""),
+        ({"precision": "as in the model"}, Settings(), ""),
+        ({}, Settings(), ""),
+    ],
+)
+def test_only_a_precision_lowered_without_being_asked_is_silent(
+    facts: dict[str, str], stated: Settings, told: str
+) -> None:
+    candidate = Candidate(variant_id="a", title="t", backend="b", settings=stated)
+    trial = Trial(
+        number=1, round=1, candidate=candidate, decision="accepted", reason="", facts=facts
+    )
+    assert trial.silent_precision == told
 
 
 def test_a_contract_in_base_units_reads_bare_numbers_and_a_users_does_not() -> None:

@@ -197,3 +197,14 @@ def test_the_ledger_stops_at_the_artefact_that_ships() -> None:
     a = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     b = trial(1, FIXED, "b", decision="accepted", ratio=2.0, against=a)
     assert ledger_entries([a, b], [ORIGINAL, FIXED], baseline=a, artefact=a) == ()
+
+
+def test_the_baseline_measured_twice_books_no_gain() -> None:
+    a = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    first, second = (
+        a.model_copy(
+            update={"figures": {"energy": Figure.measured(j), "size": Figure.measured(9.0)}}
+        )
+        for j in (1.0, 1.02)
+    )
+    assert ledger_entries([a], [ORIGINAL], baseline=first, artefact=second) == ()
