@@ -62,8 +62,8 @@ RULES: tuple[Rule, ...] = (
     (_repeats, "a recipe is applied once"),
     (_shapes_late, "fix_shapes comes first: the other recipes rely on known shapes"),
     (_bf16_early, "bf16 comes last: it is a setting of the backend, not a change of the file"),
-    (_stored_twice, "weights are stored in one narrow form only, so one of fp16 and int is chosen"),
     (_ir_continues, "NNCF writes OpenVINO's own format, which only bf16 may follow"),
+    (_stored_twice, "weights are stored in one narrow form only, so one of fp16 and int is chosen"),
     (_bf16_on_onnxruntime_form, "bf16 is OpenVINO's, and this form runs on ONNX Runtime only"),
 )
 

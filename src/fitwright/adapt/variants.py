@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fitwright.graph.external import is_external, region
+from fitwright.graph.protos import all_tensors
+from fitwright.graph.read import read_model
 from fitwright.ports import TransformRequest
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Settings
@@ -42,26 +45,33 @@ def original_variant(
     summary: ModelSummary,
     *,
     backends: Sequence[str] = ("onnxruntime", "openvino"),
-    files: Sequence[Path] = (),
 ) -> Variant:
     """The model as the user gave it, as the variant every chain starts from.
 
     Args:
         summary: of the model.
         backends: which backends may run it.
-        files: the model file and every external data file it reads; only the model file
-            when empty.
     """
     main = Path(summary.path).resolve()
     return Variant(
         id=variant_id(summary.sha256, Settings()),
         recipes=(),
         file=str(main),
-        files=tuple(str(file.resolve()) for file in files) or (str(main),),
+        files=(str(main), *_data_files(main, size_bytes=summary.size_bytes)),
         format="onnx",
         sha256=summary.sha256,
         size_bytes=summary.size_bytes,
         backends=tuple(backends),
+    )
+
+
+def _data_files(main: Path, *, size_bytes: int) -> list[str]:
+    """External data files; a model whose own file has all the bytes has none."""
+    if main.stat().st_size == size_bytes:
+        return []
+    tensors = all_tensors(read_model(main))
+    return list(
+        dict.fromkeys(str(main.parent / region(t).location) for t in tensors if is_external(t))
     )
 
 

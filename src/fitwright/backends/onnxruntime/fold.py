@@ -81,8 +81,14 @@ def _optimised(model: Path, out: Path, *, external: bool) -> str | None:
         options.add_session_config_entry(key, f"{out.name}.data")
     try:
         ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    except (faults.Fail, faults.InvalidGraph, faults.NotImplemented) as error:
-        return f"constants not folded: {str(error).splitlines()[0][:200]}"
+    except (
+        faults.Fail,
+        faults.InvalidArgument,
+        faults.InvalidGraph,
+        faults.NotImplemented,
+    ) as error:
+        cause = str(error).partition("failed:")[2] or str(error)
+        return f"constants not folded: {cause.strip().splitlines()[0][:200]}"
     return None
 
 

@@ -1,0 +1,58 @@
+"""Calibration data: how much, spread how, and said to be from where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from fitwright.adapt.calibration import (
+    calibration_note,
+    num_calibration_queries,
+    write_calibration,
+)
+from fitwright.ports import Samples
+from fitwright.records.model import ModelSummary
+
+
+def samples(num: int, *, origin: Literal["contract", "synthetic"] = "contract") -> Samples:
+    x = np.arange(num, dtype=np.float32).reshape(num, 1, 1)
+    return Samples(inputs={"x": x, "ids": x.astype(np.int64)}, labels=None, origin=origin)
+
+
+def test_queries_are_spread_over_all_samples(tmp_path: Path) -> None:
+    write_calibration(samples(100), tmp_path / "c.npz", num_queries=4)
+    with np.load(tmp_path / "c.npz") as archive:
+        assert archive["x"].ravel().tolist() == [0, 33, 66, 99]
+        assert archive["ids"].dtype == np.int64
+
+
+def test_fewer_samples_are_all_used(tmp_path: Path) -> None:
+    note = write_calibration(samples(3), tmp_path / "c.npz", num_queries=64)
+    assert note == "calibrated on 3 samples of the contract's data"
+
+
+def test_the_note_is_kept_beside_the_data(tmp_path: Path) -> None:
+    out = tmp_path / "c.npz"
+    note = write_calibration(samples(5, origin="synthetic"), out, num_queries=4)
+    assert "4 synthetic samples" in note
+    assert calibration_note(out) == note
+
+
+def test_large_inputs_are_taken_in_smaller_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fitwright.adapt.calibration._MAX_BYTES", 40)
+    # 4 bytes of x and 8 of ids per query: three fit in 40 bytes.
+    assert "on 3 samples" in write_calibration(samples(9), tmp_path / "c.npz", num_queries=9)
+
+
+@pytest.mark.parametrize(("flops", "queries"), [(10**6, 128), (8 * 10**9, 50), (10**12, 16)])
+def test_heavy_models_are_calibrated_on_fewer_queries(
+    flops: int, queries: int, summary: ModelSummary
+) -> None:
+    operator = summary.operators[0].model_copy(update={"flops": flops})
+    heavy = summary.model_copy(update={"operators": (operator,)})
+    assert num_calibration_queries(heavy) == queries

@@ -1,0 +1,55 @@
+"""Which recipes may follow which."""
+
+from __future__ import annotations
+
+import pytest
+
+from fitwright.adapt.legality import legal
+from fitwright.records.recipe import (
+    Bf16,
+    FixShapes,
+    Fp16Weights,
+    Int4Weights,
+    Int8Dynamic,
+    Int8Static,
+    Int8Weights,
+    Recipe,
+)
+
+NNCF = Int8Static(toolkit="nncf")
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        (FixShapes(),),
+        (FixShapes(), Bf16()),
+        (FixShapes(), Fp16Weights(), Bf16()),
+        (FixShapes(), Int8Static(), Bf16()),
+        (FixShapes(), NNCF),
+        (NNCF, Bf16()),
+        (Int8Weights(toolkit="nncf"),),
+    ],
+)
+def test_sensible_chains_are_legal(chain: tuple[Recipe, ...]) -> None:
+    assert legal(chain) is None
+
+
+@pytest.mark.parametrize(
+    ("chain", "reason"),
+    [
+        ((), "at least one recipe"),
+        ((FixShapes(), FixShapes()), "applied once"),
+        ((Int8Static(), NNCF), "applied once"),
+        ((Fp16Weights(), FixShapes()), "fix_shapes comes first"),
+        ((Bf16(), Int8Static()), "bf16 comes last"),
+        ((Int8Static(), Int8Weights()), "one narrow form only"),
+        ((Fp16Weights(), Int8Dynamic()), "one narrow form only"),
+        ((NNCF, Fp16Weights()), "OpenVINO's own format"),
+        ((Int8Dynamic(), Bf16()), "ONNX Runtime only"),
+        ((Int4Weights(), Bf16()), "ONNX Runtime only"),
+    ],
+)
+def test_other_chains_say_why_not(chain: tuple[Recipe, ...], reason: str) -> None:
+    why = legal(chain)
+    assert why is not None and reason in why
