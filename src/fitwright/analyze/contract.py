@@ -46,7 +46,7 @@ def contract_for_model(path: Path) -> Contract:
 
     Its folder is the folder of `path`; the budget leaves a run well inside ten minutes.
     """
-    return Contract(model=path.name, budget=Budget(time_s=480.0, stop="exhausted"))
+    return Contract(model=path.name, budget=Budget(time=480.0, stop="exhausted"))
 
 
 def resolved(path: str, folder: Path) -> Path:

@@ -126,8 +126,11 @@ def print_run(run: RunFolder) -> None:
     lines(*(f"  {r.limit}: {r.note}" for r in rows if r.note))
     evidence = read_evidence(run)
     if evidence.baseline and evidence.artefact:
-        after = [r.cells for r in before_after_rows(evidence.baseline, evidence.artefact)]
-        table("Before and after", BEFORE_AFTER_HEADERS, after)
+        pairs = before_after_rows(evidence.baseline, evidence.artefact)
+        known = [r for r in pairs if any(f and f.value is not None for f in (r.before, r.after))]
+        table("Before and after", BEFORE_AFTER_HEADERS, [r.cells for r in known])
+        unknown = ", ".join(r.figure for r in pairs if r not in known)
+        lines(*([f"  unavailable, see the report: {unknown}"] if unknown else []))
     if run.has(Ledger):
         table("Ledger", LEDGER_HEADERS, [r.cells for r in ledger_rows(run.read(Ledger))])
     lines(headline(verdict), *(f"  relax: {r.text}" for r in verdict.relaxations))

@@ -176,6 +176,11 @@ MODEL: Mapping[str, Explanation] = {
         fix="Export the model with tensors only.",
         example="to_onnx(model, x, options={'zipmap': False})",
     ),
+    "FW234": Explanation(
+        title="The model cannot be edited: it holds something ONNX does not define.",
+        why="Adapting writes the graph anew, and what the standard does not define would be lost.",
+        fix="Export the model again with a current exporter.",
+    ),
     "FW240": Explanation(
         title="An adaptation changed the model's inputs or outputs.",
         why="An adapted model must take the place of the original.",

@@ -21,7 +21,7 @@ from fitwright.errors import TrialFailed
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import ChildLimits, Tools
-from fitwright.records.recipe import Adapted, Recipe, Skipped, Variant, title
+from fitwright.records.recipe import Adapted, Bf16, Recipe, Skipped, Variant, title
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision, decide
@@ -74,6 +74,8 @@ class Search:
         name = " + ".join(title(r) for r in chain)
         self.tools.console.say(f"adapt   {name} …")
         start = self._longest_prefix(chain)
+        if same := self._changes_nothing(start, chain):
+            return self._remember(chain, Skipped(recipes=chain, reason=same))
         made = adapt(
             start,
             chain[len(start.recipes) :],
@@ -88,8 +90,8 @@ class Search:
             folder=self.run.variants,
         )
         if isinstance(made, Skipped) and self.watch.search_left_s() <= 0:
-            return  # cut off by the budget, not refused: a resumed run tries again
-        self._remember(chain, made)
+            return None  # cut off by the budget, not refused: a resumed run tries again
+        return self._remember(chain, made)
 
     def bench(self, step: Try) -> Trial:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
@@ -221,6 +223,15 @@ class Search:
         by_chain = {v.recipes: v for v in self.adapted.variants if v.format == "onnx"}
         lengths = range(len(chain) - 1, -1, -1)
         return next(by_chain[chain[:n]] for n in lengths if chain[:n] in by_chain)
+
+    def _changes_nothing(self, start: Variant, chain: tuple[Recipe, ...]) -> str:
+        """Why the chain's candidate would be one that was measured already; else empty."""
+        if not isinstance(chain[-1], Bf16):
+            return ""
+        for trial in self.trials:
+            if trial.candidate.variant_id == start.id and trial.silent_precision == "bfloat16":
+                return f"bf16: {trial.candidate.backend} computes in bfloat16 here by default"
+        return ""
 
     def _calibration(self) -> Path:
         out = self.run.data / CALIBRATION
