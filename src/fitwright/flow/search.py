@@ -220,7 +220,7 @@ class Search:
         )
 
     def _longest_prefix(self, chain: tuple[Recipe, ...]) -> Variant:
-        by_chain = {v.recipes: v for v in self.adapted.variants if v.format == "onnx"}
+        by_chain = {v.recipes: v for v in self.adapted.variants}
         lengths = range(len(chain) - 1, -1, -1)
         return next(by_chain[chain[:n]] for n in lengths if chain[:n] in by_chain)
 
