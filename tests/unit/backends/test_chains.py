@@ -16,11 +16,12 @@ from fitwright.adapt.variants import original_variant, variant_path
 from fitwright.backends import RUNTIMES
 from fitwright.backends.recipes import RECIPES
 from fitwright.executors.local import LocalExecutor
-from fitwright.ports import Array, ChildLimits
+from fitwright.ports import Array, ChildLimits, TransformRequest
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
-from fitwright.records.recipe import FixShapes, Int4Weights, Skipped, Variant
+from fitwright.records.recipe import FixShapes, Int4Weights, Int8Static, Skipped, Variant
 from fitwright.testing import faults
+from fitwright.testing.network import network_events
 
 LIMITS = ChildLimits(wall_s=60.0)
 Build = Callable[..., Path]
@@ -125,3 +126,22 @@ def test_a_pass_that_dies_leaves_nothing_but_a_reason(
     assert isinstance(outcome, Skipped)
     assert outcome.reason.startswith("fix_shapes: ")
     assert list(workshop.folder.iterdir()) == []
+
+
+def test_nncf_makes_no_call_to_the_network(
+    build: Build, workshop_for: Callable[[Path], Workshop], tmp_path: Path
+) -> None:
+    pytest.importorskip("nncf")
+    workshop = workshop_for(build("mlp"))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    request = TransformRequest(
+        recipe=Int8Static(toolkit="nncf"),
+        model=Path(workshop.summary.path),
+        summary=workshop.summary,
+        calibration=workshop.calibration,
+        folder=folder,
+    )
+    transform = RECIPES[Int8Static, "nncf"]
+    assert workshop.executor.call(network_events, LIMITS, transform, request) == []
+    assert (folder / "model.xml").is_file()
