@@ -24,6 +24,7 @@ def ships_rows(evidence: Evidence) -> Pairs:
     rows = [
         ("backend", plain(artefact.candidate.backend)),
         ("settings", plain(artefact.candidate.settings.describe())),
+        ("computes in", plain(artefact.facts.get("precision", "unknown"))),
     ]
     if variant is None:
         return rows

@@ -245,7 +245,7 @@ def trial_rows(trials: Sequence[Trial]) -> list[TrialRow]:
     return [
         TrialRow(
             number=trial.number,
-            candidate=plain(trial.candidate.describe()),
+            candidate=plain(_candidate(trial)),
             stage=trial.stage,
             latency=_latency(trial),
             ratio=_ratio(trial),
@@ -254,6 +254,12 @@ def trial_rows(trials: Sequence[Trial]) -> list[TrialRow]:
         )
         for trial in trials
     ]
+
+
+def _candidate(trial: Trial) -> str:
+    """The candidate, and the precision its backend chose by itself below float32."""
+    lowered = f", computing in {trial.silent_precision}" if trial.silent_precision else ""
+    return trial.candidate.describe() + lowered
 
 
 def _latency(trial: Trial) -> str:
