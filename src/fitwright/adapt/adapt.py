@@ -68,23 +68,21 @@ def adapt(
 ) -> Variant | Skipped:
     """The model after every recipe of the chain, or why there is none.
 
-    Each recipe runs in a fresh child on the output of the one before. A recipe that finds
-    nothing to change is left out of the result's chain, with a note; when it is the last one
-    the chain is skipped. Nothing half-written stays behind, whatever happens.
+    Each recipe runs in a fresh child on the output of the one before. One that finds nothing
+    to change is left out of the result's chain, with a note; as the last it skips the chain.
+    Nothing half-written stays behind, whatever happens.
 
     Args:
         original: where to start; the recipes it already carries are kept in front.
-        chain: applied in order.
         summary: of the original model.
         device: where the result is meant to run.
         transforms: the table of passes, by `recipe_key`.
-        executor: runs each pass in a child.
         limits: clock and memory of each child.
         calibration: ``.npz`` of `write_calibration`, for recipes that need activation ranges.
         folder: the run's ``variants/``; paths in a variant are relative to its parent.
 
     Raises:
-        RunStopped: the disk is full or may not be written; the run can resume later.
+        RunStopped: the disk is full or may not be written.
     """
     workshop = Workshop(
         summary=summary,

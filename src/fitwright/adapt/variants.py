@@ -116,12 +116,7 @@ def _runs(pid: int) -> bool:
 
 
 def stored(
-    made: Path,
-    main: Path,
-    *,
-    folder: Path,
-    recipes: tuple[Recipe, ...],
-    like: Variant,
+    made: Path, main: Path, *, folder: Path, recipes: tuple[Recipe, ...], like: Variant
 ) -> Variant:
     """Move a finished folder to ``folder/<id>/``; the target appears whole or not at all.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,11 @@ CONVOLUTIONAL = (
     "Transpose",
 )
 TRANSFORMER = ("MatMul", "Gemm")
+_METHODS: Mapping[Method, str] = {
+    "minmax": "MinMax",
+    "entropy": "Entropy",
+    "percentile": "Percentile",
+}
 _QDQ_OPSET = 13  # per-channel scales came with it
 
 
@@ -84,11 +90,6 @@ def quantise_static(
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    methods = {
-        "minmax": CalibrationMethod.MinMax,
-        "entropy": CalibrationMethod.Entropy,
-        "percentile": CalibrationMethod.Percentile,
-    }
     activations = QuantType.QInt8 if is_arm(device) else QuantType.QUInt8
     options: dict[str, Any] = {"CalibStridedMinMax": 1, "WeightSymmetric": True}
     if not convolutional:
@@ -105,7 +106,7 @@ def quantise_static(
             reduce_range=not has_int8_dot(device),
             activation_type=activations,
             weight_type=QuantType.QInt8,
-            calibrate_method=methods[method],
+            calibrate_method=CalibrationMethod[_METHODS[method]],
             extra_options=options,
         )
     if not has_int8_dot(device):
