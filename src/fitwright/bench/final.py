@@ -33,7 +33,7 @@ ARTEFACT, BASELINE = "artefact", "baseline"
 WARM_SHARE = 0.05
 LATENCY_SHARE = 0.6
 THROUGHPUT_SHARE = 0.15
-ENERGY_SHARE = 0.05
+ENERGY_SHARE, ENERGY_MOST_S = 0.05, 5.0
 
 
 @dataclass(kw_only=True)
@@ -137,7 +137,8 @@ def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Co
     times = throughput_run(workers, traffic=setup.need.traffic, pace=pace)
     for name, side in sides.items():
         side.figures["throughput"] = throughput_figure(times[name], traffic=setup.need.traffic)
-        energy = _energy(setup, name, workers[name], seconds=ENERGY_SHARE * budget_s)
+        energy_s = min(ENERGY_SHARE * budget_s, ENERGY_MOST_S)
+        energy = _energy(setup, name, workers[name], seconds=energy_s)
         side.figures["energy"] = energy
         side.figures |= _derived(setup, side, workers[name])
     if setup.need.objective == "throughput":

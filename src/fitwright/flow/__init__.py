@@ -87,7 +87,7 @@ def loop(search: Search, *, refuted: set[str]) -> Stop:
     """
     search.say_step("4 adapt · 5 bench · 6 tune")
     while (step := search.propose()) is not None:
-        if search.has_best() and search.watch.search_left_s() <= 0:
+        if search.has_best() and search.left_s() <= 0:
             return "out_of_time"
         if _past_baselines(step) and _good_enough(search, refuted):
             return "met"

@@ -9,7 +9,8 @@ from fitwright.bench.trial import Measurement
 from fitwright.deliver.bundle import write_bundle
 from fitwright.deliver.report import write_report
 from fitwright.errors import TrialFailed
-from fitwright.flow.search import Search
+from fitwright.flow.search import Judged, Search
+from fitwright.flow.stopwatch import LEAST_S
 from fitwright.perf.ledger import book
 from fitwright.ports import Array
 from fitwright.records.trial import Trial
@@ -18,6 +19,8 @@ from fitwright.tune.conclude import Stop, conclude
 from fitwright.tune.decide import Decision, decide
 from fitwright.tune.gains import baseline_of, ledger_entries
 
+MOST_FINALS = 2  # measured to the end; when both fall back, the baseline ships
+FALLBACK_SHARE = 1 / 3  # of the first final run's time, for the one after a fallback
 SELF_TEST_QUERIES = 4
 SELF_TEST_TOLERANCE = 1e-2  # relative L2; threads and machines round differently, bf16 most
 
@@ -50,9 +53,7 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
     """
     if not search.has_best():
         raise _nothing_runs(search)
-    search.close()
-    search.say_step("6 tune     the final run: artefact and baseline, interleaved")
-    artefact, baseline = final_pair(search, budget_s=search.watch.final_left_s())
+    artefact, baseline = _judged(search, stop=stop)
     need = search.walk.analyzed.analysis.need
     verdict = conclude(
         need,
@@ -73,6 +74,22 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
     return verdict
 
 
+def _judged(search: Search, *, stop: Stop) -> tuple[Trial, Trial]:
+    """Artefact and baseline in full; those of an earlier final run when it was as long and
+    nothing better came since."""
+    around_s, early = search.around_final_s(), stop == "met"
+    left_s = search.watch.early_final_left_s if early else search.watch.final_left_s
+    budget_s, best = left_s(around_s=around_s), search.best_key()
+    before = search.judged
+    if before and before.best == best and before.budget_s >= budget_s:
+        return before.artefact, before.baseline
+    search.close()
+    search.say_step("6 tune     the final run: artefact and baseline, interleaved")
+    artefact, baseline = final_pair(search, budget_s=budget_s)
+    search.judged = Judged(best=best, budget_s=budget_s, artefact=artefact, baseline=baseline)
+    return artefact, baseline
+
+
 def _nothing_runs(search: Search) -> TrialFailed:
     causes = "; ".join(f"{t.candidate.describe()}: {t.reason}" for t in search.trials[:3])
     return TrialFailed(
@@ -86,8 +103,8 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
     """Full trials of what ships and of the baseline, both recorded."""
     baseline = baseline_of(search.trials)
     assert baseline is not None, "the loop ends with at least one candidate that runs"
-    path = search.path()
-    challengers = [t for t in reversed(path) if t.round > 1]
+    challengers = [t for t in reversed(search.path()) if t.round > 1]
+    num_measured = 0
     for challenger in (*challengers, baseline):
         ours, theirs = final(
             search.setup,
@@ -103,6 +120,12 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
         search.tools.console.say(
             f"falls back: {challenger.candidate.describe()}: {decision.reason}"
         )
+        if ours.comparison is None:
+            continue  # it ended early, and the baseline's figures with it
+        num_measured += 1
+        if num_measured == MOST_FINALS or challenger in challengers[-1:]:
+            break
+        budget_s = max(budget_s * FALLBACK_SHARE, LEAST_S)
     return against, against
 
 

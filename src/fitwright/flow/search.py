@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fitwright import units
@@ -25,14 +25,34 @@ from fitwright.records.recipe import Adapted, Bf16, Recipe, Skipped, Variant, ti
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision, decide
+from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
 from fitwright.tune.propose import Make, Try, propose
 from fitwright.tune.standing import accepted_path, incumbent_of
 
 CALIBRATION = "calibration.npz"
-LEAST_PASS_S = 20.0  # a pass begun near the end of the budget still gets this long
+LEAST_PASS_S = 20.0  # a pass begun near the end of the search still gets this long
+LEAST_PASS_SHARE = 0.1  # of the whole budget, when that is less
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
+CHILD_S = 0.7  # from the start of a child until it begins to load
+WRITING_S = 1.0  # bundle and report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a final run ended with.
+
+    Attributes:
+        best: key of the candidate that was the best so far when it began.
+        budget_s: of its measuring.
+        artefact, baseline: full trials of what ships and of what it was measured against.
+    """
+
+    best: str
+    budget_s: float
+    artefact: Trial
+    baseline: Trial
 
 
 class Search:
@@ -41,6 +61,7 @@ class Search:
     Attributes:
         trials: every finished trial of the run, resumed ones included.
         adapted: every variant made and recipe skipped so far.
+        judged: the last final run of this process, if there was one.
     """
 
     def __init__(self, walk: Walk, *, tools: Tools, run: RunFolder, watch: Stopwatch) -> None:
@@ -48,6 +69,7 @@ class Search:
         self.trials: list[Trial] = list(run.trials())
         self.adapted = run.read(Adapted) if run.has(Adapted) else self._with_original()
         self.setup = _setup(walk, tools, wall_s=120.0)
+        self.judged: Judged | None = None
         self._contender: Contender | None = None
 
     def __enter__(self) -> Search:
@@ -83,13 +105,11 @@ class Search:
             device=self.walk.device,
             transforms=self.tools.transforms,
             executor=self.tools.executor,
-            limits=trial_limits(
-                self.walk.device, wall_s=max(self.watch.search_left_s(), LEAST_PASS_S)
-            ),
+            limits=trial_limits(self.walk.device, wall_s=self._pass_s()),
             calibration=self._calibration(),
             folder=self.run.variants,
         )
-        if isinstance(made, Skipped) and self.watch.search_left_s() <= 0:
+        if isinstance(made, Skipped) and self.left_s() <= 0:
             return None  # cut off by the budget, not refused: a resumed run tries again
         return self._remember(chain, made)
 
@@ -97,7 +117,7 @@ class Search:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
         target = self.target(step.candidate, step.variant)
         incumbent = self._incumbent()
-        budget_s = max(1.0, min(RACE_S, RACE_SHARE * self.walk.contract.budget.time_s))
+        budget_s = max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
         setup = replace(self.setup, limits=self._limits())
         measured = try_candidate(setup, target, incumbent=incumbent, budget_s=budget_s)
         decision = self._decide(measured, incumbent)
@@ -108,6 +128,23 @@ class Search:
         return trial
 
     # --- for the flow ----------------------------------------------------------------
+
+    def left_s(self) -> float:
+        """Left for trying things; negative when the final run must begin."""
+        return self.watch.search_left_s(around_s=self.around_final_s())
+
+    def around_final_s(self) -> float:
+        """What the end of the run takes beside measuring, judged by what trials have shown.
+
+        Two children are opened and answer every evaluation sample; a third writes the
+        self-test of the bundle.
+        """
+        best, baseline = self.best(), baseline_of(self.trials)
+        if best is None or baseline is None:
+            return 0.0
+        num = self.setup.samples.num_queries
+        pair = sum(_opened_s(t) + num * _query_s(t) for t in (best, baseline))
+        return pair + _opened_s(best) + WRITING_S
 
     def record(self, trial: Trial) -> None:
         """From here on the trial is never lost."""
@@ -215,9 +252,10 @@ class Search:
             measured.contender.worker.close()
 
     def _limits(self) -> ChildLimits:
-        return trial_limits(
-            self.walk.device, wall_s=min(120.0, max(self.watch.search_left_s(), 5.0))
-        )
+        return trial_limits(self.walk.device, wall_s=min(120.0, max(self.left_s(), 5.0)))
+
+    def _pass_s(self) -> float:
+        return max(self.left_s(), min(LEAST_PASS_S, LEAST_PASS_SHARE * self.watch.budget_s))
 
     def _longest_prefix(self, chain: tuple[Recipe, ...]) -> Variant:
         by_chain = {v.recipes: v for v in self.adapted.variants}
@@ -273,6 +311,16 @@ def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
         meter=tools.meter,
         clock=tools.clock,
     )
+
+
+def _opened_s(trial: Trial) -> float:
+    load = trial.figures.get("load_time")
+    return CHILD_S + (load.value or 0.0 if load else 0.0)
+
+
+def _query_s(trial: Trial) -> float:
+    latency = trial.figures.get("latency_p50")
+    return latency.value or 0.0 if latency else 0.0
 
 
 def _line(trial: Trial) -> str:

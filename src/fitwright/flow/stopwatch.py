@@ -30,11 +30,24 @@ class Stopwatch:
         self.console.budget(spent, self.budget_s)
         return spent
 
-    def search_left_s(self) -> float:
-        """Left for trying things; negative when the final run must begin."""
-        reserve = min(FINAL_SHARE * self.budget_s, FINAL_MOST_S)
-        return self.budget_s - reserve - self.spent_s()
+    def search_left_s(self, *, around_s: float = 0.0) -> float:
+        """Left for trying things; negative when the final run must begin.
 
-    def final_left_s(self) -> float:
-        """Left for the final run."""
-        return max(self.budget_s - self.spent_s(), LEAST_S)
+        Args:
+            around_s: what the end of the run takes beside measuring: opening and verifying
+                in the final run, bundle and report.
+        """
+        return self.budget_s - self._reserve_s() - around_s - self.spent_s()
+
+    def final_left_s(self, *, around_s: float = 0.0) -> float:
+        """Left for the measuring of the last final run."""
+        return max(self.budget_s - around_s - self.spent_s(), LEAST_S)
+
+    def early_final_left_s(self, *, around_s: float = 0.0) -> float:
+        """For a final run that may turn out to be early: half of what is left, so that the
+        search can go on should a limit be missed."""
+        left_s = self.final_left_s(around_s=around_s)
+        return min(left_s, max(left_s / 2, self._reserve_s()))
+
+    def _reserve_s(self) -> float:
+        return min(FINAL_SHARE * self.budget_s, FINAL_MOST_S)
