@@ -10,12 +10,17 @@ from fitwright.analyze.samples import Split
 from fitwright.analyze.user_code import is_reference
 from fitwright.errors import ContractError
 from fitwright.records.contract import Agreement, Budget, Contract
-from fitwright.records.model import ModelSummary
+from fitwright.records.model import ModelSummary, TensorInfo
 from fitwright.records.need import Limit, Need, Sense
 
 LOWER_IS_BETTER = {"mse"}
 """Metrics whose `floor` is a ceiling and whose `drop` is a rise."""
 
+_AGREEMENT_WORDS = {
+    "agreement": "relative L2 distance <= {:g}",
+    "equal_outputs": "equal elements of integer outputs >= {:g}",
+    "top1_agreement": "top-1 agreement >= {:g}",
+}
 _PERCENTILES = (99, 95, 90, 50)
 _PLAIN: tuple[tuple[str, Sense, str], ...] = (
     ("latency_p50", "at_most", "s"),
@@ -57,7 +62,7 @@ def need_of(
     metric = _metric(contract, summary, split)
     objective, percentile = _objective(contract)
     return Need(
-        limits=(*_plain_limits(contract), *_quality_limits(contract, metric, check_top1)),
+        limits=(*_plain_limits(contract), *_quality_limits(contract, summary, metric, check_top1)),
         agreement=contract.agreement,
         traffic=contract.traffic,
         budget=_budget(contract),
@@ -70,7 +75,7 @@ def need_of(
         num_calibration=split.calibration.num_queries,
         num_evaluation=split.evaluation.num_queries,
         price_usd_per_s=contract.price_usd_per_s,
-        notes=(*split.notes, *_notes(contract, metric, check_top1=check_top1)),
+        notes=(*split.notes, *_notes(contract, summary, metric, check_top1=check_top1)),
     )
 
 
@@ -83,11 +88,13 @@ def _plain_limits(contract: Contract) -> list[Limit]:
     ]
 
 
-def _quality_limits(contract: Contract, metric: str, check_top1: bool) -> list[Limit]:
+def _quality_limits(
+    contract: Contract, summary: ModelSummary, metric: str, check_top1: bool
+) -> list[Limit]:
     """The accuracy limit where stated; otherwise agreement with the original."""
     accuracy = contract.limits.accuracy
     if accuracy is None:
-        return _agreement_limits(contract.agreement, check_top1)
+        return _agreement_limits(contract.agreement, summary, check_top1)
     if accuracy.drop is not None:
         return [
             Limit(name="accuracy", figure="accuracy_drop", sense="at_most", bound=accuracy.drop)
@@ -96,7 +103,9 @@ def _quality_limits(contract: Contract, metric: str, check_top1: bool) -> list[L
     return [Limit(name="accuracy", figure="accuracy", sense=sense, bound=accuracy.floor or 0.0)]
 
 
-def _agreement_limits(agreement: Agreement, check_top1: bool) -> list[Limit]:
+def _agreement_limits(agreement: Agreement, summary: ModelSummary, check_top1: bool) -> list[Limit]:
+    """Close where outputs are floating-point numbers, equal where they are not."""
+    exact = [_is_exact(output) for output in summary.outputs]
     close = Limit(
         name="agreement",
         figure="relative_l2",
@@ -104,14 +113,25 @@ def _agreement_limits(agreement: Agreement, check_top1: bool) -> list[Limit]:
         bound=agreement.relative_l2,
         on_given_data=True,
     )
-    same = Limit(
-        name="top1_agreement",
-        figure="top1_agreement",
-        sense="at_least",
-        bound=agreement.top1,
-        on_given_data=True,
-    )
-    return [close, same] if check_top1 else [close]
+    limits = [] if exact and all(exact) else [close]
+    shares = {"equal_outputs": any(exact), "top1_agreement": check_top1}
+    figures = {"equal_outputs": "equal_share", "top1_agreement": "top1_agreement"}
+    return limits + [
+        Limit(
+            name=name,
+            figure=figures[name],
+            sense="at_least",
+            bound=agreement.top1,
+            on_given_data=True,
+        )
+        for name, binds in shares.items()
+        if binds
+    ]
+
+
+def _is_exact(output: TensorInfo) -> bool:
+    """Whole numbers, truth values and text: equal or not, never close."""
+    return not output.dtype.startswith(("float", "bfloat", "complex"))
 
 
 def _objective(contract: Contract) -> tuple[str, int]:
@@ -199,14 +219,17 @@ def _check_labels(contract: Contract, *, has_labels: bool) -> None:
     )
 
 
-def _notes(contract: Contract, metric: str, *, check_top1: bool) -> list[str]:
+def _notes(
+    contract: Contract, summary: ModelSummary, metric: str, *, check_top1: bool
+) -> list[str]:
     notes: list[str] = []
     limits = contract.limits
     if limits.accuracy is None:
-        top1 = f" and top-1 agreement >= {contract.agreement.top1:g}" if check_top1 else ""
+        wanted = _agreement_limits(contract.agreement, summary, check_top1)
+        bounds = " and ".join(_AGREEMENT_WORDS[x.name].format(x.bound) for x in wanted)
         notes.append(
-            "no accuracy limit: outputs must agree with the original, relative L2 distance <= "
-            f"{contract.agreement.relative_l2:g}{top1} (set under 'agreement:')"
+            f"no accuracy limit: outputs must agree with the original, {bounds} "
+            "(set under 'agreement:')"
         )
     elif metric in LOWER_IS_BETTER:
         notes.append(f"{metric}: smaller is better; 'floor' is its ceiling, 'drop' its rise")

@@ -45,10 +45,12 @@ BEFORE_AFTER = (
     "accuracy",
     "accuracy_drop",
     "top1_agreement",
+    "equal_share",
     "relative_l2",
 )
-_GAIN_WHEN_LARGER = frozenset({"throughput", "accuracy", "top1_agreement"})
-_NO_RATIO = frozenset({"accuracy", "accuracy_drop", "top1_agreement", "relative_l2"})
+SAME = "the same"
+_GAIN_WHEN_LARGER = frozenset({"throughput", "accuracy", "top1_agreement", "equal_share"})
+_NO_RATIO = frozenset({"accuracy", "accuracy_drop", "top1_agreement", "equal_share", "relative_l2"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,8 @@ class BeforeAfterRow:
     Attributes:
         change: ``2.31× better``, ``1.2× worse``, or the difference for accuracy.
         gain: the same as a number, None where there is no ratio.
-        proven: False when the two intervals overlap, so that there may be no change at all.
+        proven: False when a change is told although the two intervals overlap, so that there
+            may be none at all.
     """
 
     figure: str
@@ -180,7 +183,7 @@ def _before_after(name: str, before: Figure | None, after: Figure | None) -> Bef
         after=after,
         change=change,
         gain=gain,
-        proven=not (before and after and overlap(before, after)),
+        proven=change == SAME or not (before and after and overlap(before, after)),
     )
 
 
@@ -194,19 +197,20 @@ def _gain(name: str, before: Figure | None, after: Figure | None) -> float | Non
 
 def _better_or_worse(gain: float) -> str:
     if times(gain) == "1×":
-        return "the same"
+        return SAME
     return f"{times(gain)} better" if gain > 1 else f"{times(1 / gain)} worse"
 
 
 def _difference(name: str, before: Figure | None, after: Figure | None) -> str:
     """Signed change of a share; empty for distances, which are against the original already."""
-    if name not in ("accuracy", "top1_agreement") or before is None or after is None:
+    if name not in ("accuracy", "top1_agreement", "equal_share") or before is None or after is None:
         return ""
     if before.value is None or after.value is None:
         return ""
     if not math.isfinite(after.value - before.value):
         return ""
-    return f"{after.value - before.value:+.2g}".replace("-", "−")
+    difference = after.value - before.value
+    return f"{difference:+.2g}".replace("-", "−") if difference else SAME
 
 
 def ledger_rows(ledger: Ledger) -> list[LedgerRow]:

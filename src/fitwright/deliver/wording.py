@@ -25,6 +25,7 @@ _TITLES = {
     "relative_l2": "relative L2 distance",
     "agreement": "relative L2 distance",
     "top1_agreement": "top-1 agreement",
+    "equal_share": "equal integer outputs",
     "achieved_flops": "achieved FLOP/s",
     "achieved_bandwidth": "achieved bandwidth",
 }

@@ -26,10 +26,10 @@ def need(summary_of):
         labels: np.ndarray | None = None,
         check_top1: bool = False,
         shape: tuple[int, ...] = (1, 10),
+        outputs: tuple[str, str] = ("float32", "float32"),
     ) -> Need:
-        summary = summary_of(
-            ("x", "float32", (1, 4)), outputs=(("y", "float32", shape), ("z", "float32", shape))
-        )
+        y, z = outputs
+        summary = summary_of(("x", "float32", (1, 4)), outputs=(("y", y, shape), ("z", z, shape)))
         part = Samples(
             inputs={"x": np.zeros((4, 1, 4), np.float32)}, labels=labels, origin="contract"
         )
@@ -94,6 +94,14 @@ def test_without_an_accuracy_limit_agreement_is_the_floor_and_is_said(need) -> N
 
 def test_top1_is_no_limit_for_an_untrained_model(need) -> None:
     assert [limit.name for limit in need({}, check_top1=False).limits] == ["agreement"]
+
+
+def test_outputs_that_are_whole_numbers_are_equal_and_not_close(need) -> None:
+    found = need({"agreement": {"top1": 0.9}}, outputs=("int64", "bool"))
+    assert rows(found) == [("equal_outputs", "equal_share", "at_least", 0.9)]
+    assert any("equal elements of integer outputs >= 0.9" in note for note in found.notes)
+    mixed = need({}, outputs=("float32", "int64"))
+    assert [limit.name for limit in mixed.limits] == ["agreement", "equal_outputs"]
 
 
 def test_an_accuracy_limit_replaces_agreement(need) -> None:

@@ -70,6 +70,13 @@ def test_before_and_after_say_better_and_worse_in_words(run: RunFolder) -> None:
     assert rows["relative L2 distance"].gain is None
 
 
+def test_no_change_is_not_called_unproven(run: RunFolder) -> None:
+    *_, artefact = run.trials()
+    told = [row.change for row in before_after_rows(artefact, artefact)]
+    assert set(told) == {"the same", ""}
+    assert not any("unproven" in r.cells[-1] for r in before_after_rows(artefact, artefact))
+
+
 def test_the_ledger_ends_with_product_total_interaction_storage_and_energy(
     run: RunFolder,
 ) -> None:
