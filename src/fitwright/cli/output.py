@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +22,19 @@ RunPath = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, e.
 
 
 def answer(document: Mapping[str, Any]) -> None:
-    """The one JSON document of a command."""
-    print(json.dumps(document, indent=2, default=str))
+    """The one JSON document of a command; numbers without end are text, as in the records."""
+    print(json.dumps(_finite(document), indent=2, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither infinity nor NaN: ``"Infinity"``, ``"-Infinity"``, ``"NaN"``."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return value
 
 
 @contextmanager
