@@ -196,8 +196,8 @@ def reference_outputs(
         raise ModelRefused(
             f"the original {model.name} does not run on {runtime.name}: {error.rule}",
             code="FW246",
-            remedy="Check that it runs by itself, then raise the memory or time limit, "
-            "or state realistic values under 'inputs:' or 'data:'.",
+            remedy="Check that it runs by itself; out of time or memory, give fewer samples or a "
+            "smaller 'traffic.batch'; else state realistic values under 'inputs:' or 'data:'.",
         ) from error
     _check_finite(outputs, samples)
     return outputs

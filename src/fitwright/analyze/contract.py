@@ -46,12 +46,15 @@ def contract_for_model(path: Path) -> Contract:
 
     Its folder is the folder of `path`; the budget leaves a run well inside ten minutes.
     """
-    return Contract(model=path.name, budget=Budget(time=480.0, stop="exhausted"))
+    return Contract(model=path.name or ".", budget=Budget(time=480.0, stop="exhausted"))
 
 
 def resolved(path: str, folder: Path) -> Path:
     """A path of the contract; a relative one starts from the contract's folder."""
-    return folder / Path(path).expanduser()
+    try:
+        return folder / Path(path).expanduser()
+    except RuntimeError:  # "~name" of a user that does not exist may still be a file's name
+        return folder / path
 
 
 def contradictions(contract: Contract) -> list[str]:

@@ -69,6 +69,15 @@ def test_relative_paths_start_from_the_folder_of_the_contract(tmp_path: Path) ->
     assert resolved("/elsewhere/m.onnx", folder) == Path("/elsewhere/m.onnx")
 
 
+def test_a_home_folder_of_nobody_is_a_name_like_any_other(tmp_path: Path) -> None:
+    assert resolved("~no-such-user/m.onnx", tmp_path) == tmp_path / "~no-such-user/m.onnx"
+
+
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_given_as_the_model_is_left_to_the_reader_to_refuse(folder: str) -> None:
+    assert resolved(contract_for_model(Path(folder)).model, Path(folder).parent).is_dir()
+
+
 def test_a_bare_model_means_the_fastest_that_agrees(tmp_path: Path) -> None:
     contract = contract_for_model(tmp_path / "m.onnx")
     assert contract.model == "m.onnx"
