@@ -234,10 +234,10 @@ def test_a_users_metric_gets_a_seeded_paired_bootstrap() -> None:
 def test_a_floor_that_is_broken_fails_with_value_and_bound() -> None:
     data = samples(100)
     floor = limit("accuracy", 0.95, sense="at_least")
-    answers = {"scores": data.inputs["x"]}
+    original = {"scores": 8 * np.eye(3, dtype=np.float32)[data.labels][:, None, :]}
     failure = verified(
-        answers,
-        answers,
+        {"scores": data.inputs["x"]},
+        original,
         asked=need(limits=(floor,)),
         data=data,
         metric=named_metric("accuracy"),

@@ -210,6 +210,24 @@ def test_the_accuracy_limit_decides_over_distance_to_the_original() -> None:
     assert "relative L2" in refused.failure.detail
 
 
+def test_a_floor_beyond_the_original_itself_leaves_agreement_to_decide() -> None:
+    clock = FakeClock()
+    floor = limit("accuracy", 0.95, sense="at_least")  # the original reaches 0.9
+    executor = FakeExecutor(
+        {
+            "same.onnx": [lambda: FakeWorker(clock)],
+            "far.onnx": [lambda: FakeWorker(clock, model=lambda x: 3 * x)],
+        }
+    )
+    asked = setup(executor, clock, limits=(floor,))
+    same = try_candidate(asked, target("same.onnx"), incumbent=None, budget_s=10)
+    assert same.failure is None
+    assert same.figures["accuracy"].value == 0.9
+    far = try_candidate(asked, target("far.onnx"), incumbent=None, budget_s=10)
+    assert far.failure is not None
+    assert "relative L2" in far.failure.detail
+
+
 @pytest.mark.parametrize("refusal", [PlanError, ModelRefused, BackendMissing])
 def test_a_backend_that_refuses_ends_the_candidate_and_not_the_run(
     refusal: type[FitwrightError],
