@@ -195,20 +195,23 @@ def accuracy_figures(
 
     The drop is original minus candidate, or the reverse where lower is better, so that a
     positive drop is always a loss; its interval is paired: both judged on the same samples.
+    Floating-point outputs that are the original's bit for bit lose nothing on any sample.
     """
     ours = merged(metric.select(outputs), labels)
     theirs = merged(metric.select(reference), labels)
     sign = 1.0 if metric.higher_is_better else -1.0
     value, original = metric(ours, labels), metric(theirs, labels)
     own, paired = _intervals(ours, theirs, labels, metric=metric, sign=sign, seed=seed)
-    num = len(labels)
+    num, how = len(labels), "paired"
+    if ours.dtype.kind == "f" and np.array_equal(ours, theirs, equal_nan=True):
+        paired, how = Interval(0.0, 0.0), "the outputs are equal bit for bit"
     return {
         "accuracy": _figure(value, own, num_samples=num, source=f"{metric.name} against labels"),
         "accuracy_drop": _figure(
             sign * (original - value),
             paired,
             num_samples=num,
-            source=f"{metric.name}: original {original:.4g}, this {value:.4g}, paired",
+            source=f"{metric.name}: original {original:.4g}, this {value:.4g}, {how}",
         ),
     }
 

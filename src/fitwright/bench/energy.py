@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fitwright.bench.load import busy_block
@@ -10,6 +12,9 @@ from fitwright.ports import Meter, Worker
 from fitwright.records.contract import Traffic
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
+
+Serve = Callable[..., tuple[int, float]]
+"""`busy_block` of one worker: queries served and elapsed time for `seconds` and a `seed`."""
 
 POWERCAP = Path("/sys/class/powercap")
 MICROJOULE = 1e-6
@@ -74,6 +79,7 @@ def energy_figure(
     traffic: Traffic,
     seconds: float,
     seed: int,
+    latency_s: float = 0.0,
 ) -> Figure:
     """Joules per inference under the contract's traffic.
 
@@ -83,25 +89,27 @@ def energy_figure(
     the hardware threads (power linear in utilisation: Fan, Weber & Barroso, ISCA 2007);
     on one machine that line can be off by half, and the interval says so.
 
+    Args:
+        latency_s: of one query, where known; shortens what an overload would draw out.
+
     Raises:
         TrialFailed: the child died.
     """
+    serve = partial(busy_block, worker, traffic=traffic, latency_s=latency_s)
     if meter is None:
-        return _estimated(worker, device=device, traffic=traffic, seconds=seconds, seed=seed)
+        return _estimated(worker, serve, device=device, traffic=traffic, seconds=seconds, seed=seed)
     try:
-        return _counted(worker, meter, traffic=traffic, seconds=seconds, seed=seed)
+        return _counted(serve, meter, traffic=traffic, seconds=seconds, seed=seed)
     except OSError as error:
         return Figure.unavailable(f"the energy counter failed: {error.strerror}", unit="J")
 
 
-def _counted(
-    worker: Worker, meter: Meter, *, traffic: Traffic, seconds: float, seed: int
-) -> Figure:
+def _counted(serve: Serve, meter: Meter, *, traffic: Traffic, seconds: float, seed: int) -> Figure:
     length_s = max(MIN_BLOCK_S, seconds / NUM_BLOCKS)
     per_inference_j = []
     for number in range(NUM_BLOCKS):
         before_j = meter.energy_j()
-        num, _ = busy_block(worker, traffic=traffic, seconds=length_s, seed=seed + number)
+        num, _ = serve(seconds=length_s, seed=seed + number)
         per_inference_j.append((meter.energy_j() - before_j) / (max(num, 1) * traffic.batch))
     value = sum(per_inference_j) / len(per_inference_j)
     low, high = mean_interval(per_inference_j, seed=seed)
@@ -116,7 +124,13 @@ def _counted(
 
 
 def _estimated(
-    worker: Worker, *, device: Device, traffic: Traffic, seconds: float, seed: int
+    worker: Worker,
+    serve: Serve,
+    *,
+    device: Device,
+    traffic: Traffic,
+    seconds: float,
+    seed: int,
 ) -> Figure:
     idle_w, loaded_w = device.idle_power, device.loaded_power
     if idle_w.value is None or loaded_w.value is None:
@@ -124,7 +138,7 @@ def _estimated(
             "no energy counter is readable here and the power of this device is unknown", unit="J"
         )
     before_s = worker.busy_s()
-    num, elapsed_s = busy_block(worker, traffic=traffic, seconds=seconds, seed=seed)
+    num, elapsed_s = serve(seconds=seconds, seed=seed)
     busy_share = min(1.0, (worker.busy_s() - before_s) / (elapsed_s * device.num_threads))
     per_inference_s = elapsed_s / (max(num, 1) * traffic.batch)
 

@@ -138,8 +138,7 @@ def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Co
     for name, side in sides.items():
         side.figures["throughput"] = throughput_figure(times[name], traffic=setup.need.traffic)
         energy_s = min(ENERGY_SHARE * budget_s, ENERGY_MOST_S)
-        energy = _energy(setup, name, workers[name], seconds=energy_s)
-        side.figures["energy"] = energy
+        side.figures["energy"] = _energy(setup, name, side, workers[name], seconds=energy_s)
         side.figures |= _derived(setup, side, workers[name])
     if setup.need.objective == "throughput":
         return _compared(sides, times)
@@ -203,7 +202,7 @@ def _unbounded(result: LatencyResult, traffic: Traffic) -> LatencyResult:
     return replace(result, figures=figures)
 
 
-def _energy(setup: Setup, name: str, worker: Worker, *, seconds: float) -> Figure:
+def _energy(setup: Setup, name: str, side: _Side, worker: Worker, *, seconds: float) -> Figure:
     try:
         return energy_figure(
             worker,
@@ -212,6 +211,7 @@ def _energy(setup: Setup, name: str, worker: Worker, *, seconds: float) -> Figur
             traffic=setup.need.traffic,
             seconds=seconds,
             seed=setup.seed,
+            latency_s=side.latency_s,
         )
     except TrialFailed as error:
         raise WorkerLost(name, error) from error

@@ -41,15 +41,19 @@ def poisson_arrivals(rate_per_s: float, *, seconds: float, seed: int) -> tuple[f
 class ServerBlock:
     """Latency of queries that arrive at Poisson times, counted from the arrival.
 
-    Every call draws new arrivals, the same ones for the same seed and number of calls.
+    Every call draws new arrivals, the same ones for the same seed and number of calls. Where
+    the queue grows, draining it takes longer than the block; the blocks after it are
+    shortened by as much, so that an overload does not eat the time of the run.
     """
 
     def __init__(self, traffic: Traffic, *, seed: int) -> None:
         self._traffic = traffic
         self._draws = itertools.count(seed)
         self._backlogs: dict[int, list[bool]] = {}
+        self._stretches: dict[int, float] = {}
 
     def __call__(self, worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG002
+        seconds /= max((s for i, s in self._stretches.items() if self._is_behind(i)), default=1.0)
         arrivals_s = poisson_arrivals(
             self._traffic.rate_per_s or 1.0, seconds=seconds, seed=next(self._draws)
         )
@@ -60,11 +64,16 @@ class ServerBlock:
         )
         grows = backlog_grows(latencies_s, span_s=arrivals_s[-1], elapsed_s=elapsed_s)
         self._backlogs.setdefault(id(worker), []).append(grows)
+        if grows:
+            self._stretches[id(worker)] = max(1.0, elapsed_s / seconds)
         return latencies_s
 
     def overloaded(self, worker: Worker) -> bool:
         """Whether queries came faster than they left in most of this worker's blocks."""
-        seen = self._backlogs.get(id(worker), [])
+        return self._is_behind(id(worker))
+
+    def _is_behind(self, worker_id: int) -> bool:
+        seen = self._backlogs.get(worker_id, [])
         return 2 * sum(seen) > len(seen)
 
 
@@ -86,16 +95,26 @@ def server_block_s(traffic: Traffic, *, budget_s: float) -> float:
     return min(wanted, max(MIN_BLOCK_S, budget_s / 24))
 
 
-def busy_block(worker: Worker, *, traffic: Traffic, seconds: float, seed: int) -> tuple[int, float]:
-    """Queries served and elapsed time under the contract's own traffic."""
+def busy_block(
+    worker: Worker, *, traffic: Traffic, seconds: float, seed: int, latency_s: float = 0.0
+) -> tuple[int, float]:
+    """Queries served and elapsed time under the contract's own traffic.
+
+    Args:
+        latency_s: of one query, where known: no more arrive than can be served in `seconds`.
+    """
     if traffic.scenario == "single_stream":
         latencies: Sequence[float] = worker.time_block(seconds=seconds, min_runs=1)
         return len(latencies), sum(latencies)
+    in_flight = num_in_flight(worker, traffic)
     arrivals_s: tuple[float, ...] = ()
     if traffic.rate_per_s is not None:
-        arrivals_s = poisson_arrivals(traffic.rate_per_s, seconds=seconds, seed=seed)
+        load = traffic.rate_per_s * latency_s / in_flight
+        arrivals_s = poisson_arrivals(
+            traffic.rate_per_s, seconds=seconds / max(1.0, load), seed=seed
+        )
     latencies, elapsed_s = worker.load_block(
-        seconds=seconds, concurrency=num_in_flight(worker, traffic), arrivals_s=arrivals_s
+        seconds=seconds, concurrency=in_flight, arrivals_s=arrivals_s
     )
     return len(latencies), elapsed_s
 

@@ -40,7 +40,8 @@ def first_queries(setup: Setup, worker: Worker) -> tuple[dict[str, Figure], floa
     worker.feed({name: values[:1] for name, values in setup.samples.inputs.items()})
     probe_s = min(worker.time_block(seconds=0.0, min_runs=3))
     if traffic.scenario != "single_stream":
-        busy_block(worker, traffic=traffic, seconds=max(MIN_LOAD_S, 2 * probe_s), seed=setup.seed)
+        seconds = max(MIN_LOAD_S, 2 * probe_s)
+        busy_block(worker, traffic=traffic, seconds=seconds, seed=setup.seed, latency_s=probe_s)
     return {"peak_memory": memory_figure(worker)}, probe_s
 
 

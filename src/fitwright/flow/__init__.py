@@ -18,7 +18,7 @@ from fitwright.records.recipe import Adapted, title
 from fitwright.records.run import RunFolder
 from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop
-from fitwright.tune.propose import Make, Try
+from fitwright.tune.propose import Make
 
 
 def fit(
@@ -87,9 +87,10 @@ def loop(search: Search, *, refuted: set[str]) -> Stop:
     """
     search.say_step("4 adapt · 5 bench · 6 tune")
     while (step := search.propose()) is not None:
-        if search.has_best() and search.left_s() <= 0:
+        past_baselines = isinstance(step, Make) or step.round > 1
+        if search.has_best() and past_baselines and search.left_s() <= 0:
             return "out_of_time"
-        if _past_baselines(step) and _good_enough(search, refuted):
+        if past_baselines and _good_enough(search, refuted):
             return "met"
         if isinstance(step, Make):
             search.make(step.chain)
@@ -105,10 +106,6 @@ def _watch(contract: Contract, tools: Tools) -> Stopwatch:
         clock=tools.clock,
         console=tools.console,
     )
-
-
-def _past_baselines(step: Make | Try) -> bool:
-    return isinstance(step, Make) or step.round > 1
 
 
 def _good_enough(search: Search, refuted: set[str]) -> bool:

@@ -10,6 +10,8 @@ from fitwright.records.figure import Figure
 from fitwright.records.need import Limit, Need
 from fitwright.records.verdict import LimitVerdict, Relaxation, Status
 
+_MOST_SAMPLES = 1_000_000  # beyond, the number tells nothing
+
 
 def judge(need: Need, figures: Mapping[str, Figure]) -> tuple[LimitVerdict, ...]:
     """Every limit of the contract, met, missed or undecided, in the contract's order."""
@@ -124,7 +126,11 @@ def _what_would_decide(limit: Limit, figure: Figure) -> str:
     if distance == 0 or not figure.num_samples:
         return "the figure lies on the bound: too close to decide"
     half = max(figure.high - figure.value, figure.value - figure.low)
+    if figure.label == "estimated":
+        return f"more samples do not narrow an estimate: {figure.source}"
     if not math.isfinite(half):
-        return "too few samples yet to bound it"
-    needed = math.ceil(figure.num_samples * (half / distance) ** 2)
-    return f"about {needed - figure.num_samples:,} more samples would decide"
+        return f"too few samples yet to bound it: {figure.source}"
+    more = math.ceil(figure.num_samples * (half / distance) ** 2) - figure.num_samples
+    if more > _MOST_SAMPLES:
+        return f"too close to the bound: more than {_MOST_SAMPLES:,} more samples would decide"
+    return f"about {more:,} more samples would decide"

@@ -216,6 +216,19 @@ def test_losing_on_a_metric_where_lower_is_better_is_a_positive_drop() -> None:
     assert 0 < drop.low <= drop.value
 
 
+def test_outputs_equal_bit_for_bit_lose_nothing_however_few_samples_there_are() -> None:
+    data = samples(20)
+    assert data.labels is not None
+    accuracy = named_metric("accuracy")
+    same, other = {"scores": data.inputs["x"]}, {"scores": data.inputs["x"] + np.float32(1e-3)}
+    exact = accuracy_figures(same, same, data.labels, metric=accuracy, seed=0)["accuracy_drop"]
+    assert (exact.low, exact.value, exact.high) == (0.0, 0.0, 0.0)
+    assert "bit for bit" in exact.source
+    close = accuracy_figures(other, same, data.labels, metric=accuracy, seed=0)["accuracy_drop"]
+    assert close.high is not None
+    assert close.high > 0.01  # the same answers on 20 samples leave more than 1 % open
+
+
 def test_a_users_metric_gets_a_seeded_paired_bootstrap() -> None:
     data = samples(100)
     assert data.labels is not None

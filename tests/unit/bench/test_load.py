@@ -79,6 +79,34 @@ def test_each_server_block_draws_new_arrivals() -> None:
     assert first != second
 
 
+def test_an_overload_takes_no_longer_than_a_load_that_can_be_served() -> None:
+    clock = FakeClock()
+    worker = FakeWorker(clock, latency=noisy(0.01), facts={})  # 100 queries/s at most
+    block = ServerBlock(Traffic(scenario="server", rate_per_s=4000.0), seed=0)
+    for _ in range(5):
+        block(worker, seconds=1.0, min_runs=1)
+    # 4000 queries at 100/s for the first block, then about a second each
+    assert 38 < clock() < 42 + 4 * 1.5
+    assert block.overloaded(worker)
+
+
+def test_one_slow_block_among_many_does_not_shorten_the_others() -> None:
+    clock = FakeClock()
+    stalls = iter([False, False, True])
+    slow = [0.001]
+
+    def latency(_i: int) -> float:
+        return slow[0]
+
+    worker = FakeWorker(clock, latency=latency)
+    block = ServerBlock(Traffic(scenario="server", rate_per_s=100.0), seed=0)
+    for stalled in stalls:
+        slow[0] = 0.1 if stalled else 0.001
+        block(worker, seconds=1.0, min_runs=1)
+    slow[0] = 0.001
+    assert 70 < len(block(worker, seconds=1.0, min_runs=1)) < 130  # Poisson: 100 ± 10
+
+
 def run(traffic: Traffic, service_s: float = 0.002) -> tuple[float, ...]:
     clock = FakeClock()
     worker = FakeWorker(clock, latency=noisy(service_s))
@@ -139,3 +167,10 @@ def test_a_busy_block_follows_the_scenario(
     # Poisson: 20 ± 4.5; the closed loops are exact to one run
     assert num == pytest.approx(queries, abs=14 if traffic.rate_per_s else 1)
     assert elapsed == pytest.approx(elapsed_s, abs=0.2 if traffic.rate_per_s else 0.02)
+
+
+def test_a_busy_block_draws_no_more_queries_than_it_can_serve() -> None:
+    worker = FakeWorker(FakeClock(), latency=lambda i: 0.01, facts={})
+    traffic = Traffic(scenario="server", rate_per_s=4000.0)
+    _, elapsed_s = busy_block(worker, traffic=traffic, seconds=1.0, seed=1, latency_s=0.01)
+    assert elapsed_s == pytest.approx(1.0, abs=0.3)  # 100 Poisson arrivals, ± 10
