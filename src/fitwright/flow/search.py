@@ -17,7 +17,7 @@ from fitwright.bench.trial import (
     open_contender,
     try_candidate,
 )
-from fitwright.errors import TrialFailed
+from fitwright.errors import BackendMissing
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import ChildLimits, Tools
@@ -178,11 +178,23 @@ class Search:
         return accepted_path(self.trials)
 
     def target(self, candidate: Candidate, variant: Variant) -> Target:
-        """What bench needs to open a candidate."""
+        """What bench needs to open a candidate.
+
+        Raises:
+            BackendMissing: a resumed run names a backend that is gone.
+        """
         summary = self.walk.analyzed.analysis.summary
+        runtime = self.tools.runtimes.get(candidate.backend)
+        if runtime is None:
+            raise BackendMissing(
+                f"{candidate.describe()} was measured in this run, and the backend "
+                f"'{candidate.backend}' is not installed any more",
+                code="FW301",
+                remedy="Install it again, or start a new run with `fitwright fit`.",
+            )
         return Target(
             candidate=candidate,
-            runtime=self.tools.runtimes[candidate.backend],
+            runtime=runtime,
             model=variant_path(variant, self.run.path).resolve(),
             size_bytes=variant.size_bytes,
             flops=summary.flops if not summary.uncounted else None,
@@ -203,14 +215,15 @@ class Search:
     # --- inside ----------------------------------------------------------------------
 
     def _incumbent(self) -> Contender | None:
-        """The open worker of the best so far; reopened after a resume."""
+        """The open worker of the best so far; reopened after a final run and after a resume.
+
+        Raises:
+            TrialFailed: it no longer opens; without it nothing could be compared.
+        """
         best = self.best()
-        if best is None or self._contender is not None:
-            return self._contender
-        try:
+        if best is not None and self._contender is None:
             self._contender = open_contender(self.setup, self.target_of(best))
-        except TrialFailed as error:
-            self.tools.console.say(f"the best so far no longer opens: {error.rule}")
+            self._contender.figures = best.figures
         return self._contender
 
     def _decide(self, measured: Measurement, incumbent: Contender | None) -> Decision:

@@ -1,0 +1,109 @@
+"""The search between two steps: what it holds against a candidate, whenever it was started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench_machine import device
+from fitwright.errors import BackendMissing, TrialFailed
+from fitwright.flow.search import Search
+from fitwright.flow.stopwatch import Stopwatch
+from fitwright.ports import Runtime, Samples, Tools
+from fitwright.records.contract import Contract
+from fitwright.records.figure import Figure
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import Adapted, FixShapes, Variant
+from fitwright.records.run import RunFolder
+from fitwright.records.trial import Candidate, Trial
+from fitwright.start import Silent
+from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker
+from fitwright.tune.propose import Try
+from needs import SIZE, need
+
+INPUTS = {"x": np.ones((4, 1, 2), np.float32)}
+SLOW_S, FAST_S = 0.010, 0.005
+
+
+def variant(name: str, *recipes: FixShapes) -> Variant:
+    return Variant(
+        id=name, recipes=recipes, file=f"{name}.onnx", files=(f"{name}.onnx",), format="onnx",
+        sha256="0" * 64, size_bytes=5000, backends=("fake",),
+    )  # fmt: skip
+
+
+ORIGINAL, FASTER = variant("slow"), variant("fast", FixShapes())
+
+
+def candidate(of: Variant, *, backend: str = "fake") -> Candidate:
+    return Candidate(variant_id=of.id, title=of.title, backend=backend, settings=Settings())
+
+
+def resumed(folder: Path, *, backend: str = "fake", dies: bool = False) -> Search:
+    """A run in which the slow original was accepted; it is larger than the limit."""
+    clock, run = FakeClock(), RunFolder(folder)
+    figures = {"size": Figure.measured(5000.0, unit="bytes")}
+    run.write(Adapted(variants=(ORIGINAL, FASTER)))
+    run.record_trial(
+        Trial(
+            number=1, round=1, candidate=candidate(ORIGINAL, backend=backend), reason="",
+            decision="accepted", figures=figures,
+        )
+    )  # fmt: skip
+
+    def worker(_: Runtime, model: Path, __: Settings) -> FakeWorker:
+        latency_s = FAST_S if model.stem == "fast" else SLOW_S
+        fails_at = 0 if dies and model.stem == "slow" else None
+        return FakeWorker(latency_s=lambda _: latency_s, clock=clock, fails_at=fails_at)
+
+    tools = Tools(
+        runtimes={"fake": SimpleNamespace(name="fake")},  # type: ignore[dict-item]
+        transforms={},
+        executor=FakeExecutor(worker=worker),
+        meter=None,
+        console=Silent(),
+        cache=folder,
+        clock=clock,
+    )
+    watch = Stopwatch(started=0.0, budget_s=60.0, clock=clock, console=Silent())
+    return Search(walked(), tools=tools, run=run, watch=watch)
+
+
+def walked() -> Any:
+    """Steps 1 to 3 of a model that returns its inputs."""
+    summary = SimpleNamespace(flops=1, uncounted=(), operators=())
+    samples = Samples(inputs=INPUTS, labels=None, origin="synthetic")
+    analyzed = SimpleNamespace(
+        analysis=SimpleNamespace(need=need(SIZE), summary=summary),
+        split=SimpleNamespace(evaluation=samples),
+        reference=INPUTS,
+        metric="agreement",
+    )
+    contract = Contract(model="m.onnx")
+    return SimpleNamespace(contract=contract, analyzed=analyzed, device=device())
+
+
+STEP = Try(candidate=candidate(FASTER), variant=FASTER, round=2)
+
+
+def test_a_reopened_incumbent_is_compared_with_the_figures_it_has(tmp_path: Path) -> None:
+    with resumed(tmp_path) as search:
+        trial = search.bench(STEP)
+    # both break the size limit alike, so speed decides
+    assert trial.decision == "accepted"
+    assert trial.reason.startswith("faster")
+
+
+def test_nothing_is_accepted_unraced_when_the_incumbent_no_longer_opens(tmp_path: Path) -> None:
+    with resumed(tmp_path, dies=True) as search, pytest.raises(TrialFailed):
+        search.bench(STEP)
+    assert len(search.trials) == 1
+
+
+def test_a_resumed_run_names_the_backend_that_is_gone(tmp_path: Path) -> None:
+    with resumed(tmp_path, backend="gone") as search, pytest.raises(BackendMissing, match="'gone'"):
+        search.bench(STEP)
