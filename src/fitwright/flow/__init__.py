@@ -88,7 +88,7 @@ def loop(search: Search, *, refuted: set[str]) -> Stop:
     search.say_step("4 adapt · 5 bench · 6 tune")
     while (step := search.propose()) is not None:
         past_baselines = isinstance(step, Make) or step.round > 1
-        if search.has_best() and past_baselines and search.left_s() <= 0:
+        if past_baselines and search.left_s() <= 0:
             return "out_of_time"
         if past_baselines and _good_enough(search, refuted):
             return "met"

@@ -118,7 +118,7 @@ class Search:
         target = self.target(step.candidate, step.variant)
         incumbent = self._incumbent()
         budget_s = max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
-        setup = replace(self.setup, limits=self._limits())
+        setup = self.setup if step.round == 1 else replace(self.setup, limits=self._limits())
         measured = try_candidate(setup, target, incumbent=incumbent, budget_s=budget_s)
         decision = self._decide(measured, incumbent)
         trial = self._trial(step, measured, decision)
@@ -265,6 +265,7 @@ class Search:
             measured.contender.worker.close()
 
     def _limits(self) -> ChildLimits:
+        """Of a challenger's child near the end; a baseline is measured whatever it takes."""
         return trial_limits(self.walk.device, wall_s=min(120.0, max(self.left_s(), 5.0)))
 
     def _pass_s(self) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from bench_machine import device
 from fitwright.errors import BackendMissing, TrialFailed
+from fitwright.flow import loop
 from fitwright.flow.search import Search
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Runtime, Samples, Tools
@@ -22,7 +23,7 @@ from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.start import Silent
 from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker
-from fitwright.tune.propose import Try
+from fitwright.tune.propose import Make, Try
 from needs import SIZE, need
 
 INPUTS = {"x": np.ones((4, 1, 2), np.float32)}
@@ -107,3 +108,16 @@ def test_nothing_is_accepted_unraced_when_the_incumbent_no_longer_opens(tmp_path
 def test_a_resumed_run_names_the_backend_that_is_gone(tmp_path: Path) -> None:
     with resumed(tmp_path, backend="gone") as search, pytest.raises(BackendMissing, match="'gone'"):
         search.bench(STEP)
+
+
+def test_a_run_in_which_nothing_works_ends_with_its_time() -> None:
+    make = Make(chain=(FixShapes(),))
+    made: list[object] = []
+    search: Any = SimpleNamespace(
+        say_step=lambda _: None,
+        propose=lambda: make if not made else None,
+        left_s=lambda: -1.0,
+        make=made.append,
+    )
+    assert loop(search, refuted=set()) == "out_of_time"
+    assert not made
