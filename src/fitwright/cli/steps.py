@@ -56,8 +56,9 @@ def select(target: Target, json: Json = False) -> None:
             for name, f in choice.floors.items()
         ]
         table(f"{choice.device.id}: at best", ("figure", "floor", "label"), rows)
-        margins = [(name, f"{value:.3g}x") for name, value in choice.margins.items()]
-        table("Room to the limits", ("limit", "margin"), margins)
+        if choice.margins:
+            margins = [(name, f"{value:.3g}x") for name, value in choice.margins.items()]
+            table("Room to the limits", ("limit", "margin"), margins)
         lines(*choice.reasons)
     lines(*(f"refused {r.device_id}: {r.reason} ({r.gap:.3g}x)" for r in selection.refused))
     return None

@@ -120,8 +120,9 @@ def trial_limits(device: Device, *, wall_s: float) -> ChildLimits:
 
 def model_line(summary: ModelSummary) -> str:
     """One line about a model, for progress and for people."""
+    num = len(summary.operators)
     text = (
-        f"{len(summary.operators)} operators, {units.count(summary.flops, 'FLOP')} a query, "
+        f"{num} operator{'' if num == 1 else 's'}, {units.count(summary.flops, 'FLOP')} a query, "
         f"{summary.num_parameters:,} parameters, {units.bytes_(summary.size_bytes)}"
     )
     if summary.uncounted:

@@ -42,8 +42,20 @@ def judge_limit(limit: Limit, figure: Figure) -> LimitVerdict:
         figure=figure,
         status=status,
         gap=_gap(limit, figure.value),
-        note=_what_would_decide(limit, figure) if status == "undecided" else "",
+        note=_note(limit, figure, status),
     )
+
+
+def _note(limit: Limit, figure: Figure, status: Status) -> str:
+    if status == "undecided":
+        return _what_would_decide(limit, figure)
+    return figure.source if status == "missed" and _is_open(limit, figure) else ""
+
+
+def _is_open(limit: Limit, figure: Figure) -> bool:
+    """Nobody knows how bad it can get: too few samples, or a queue without end."""
+    edge = figure.high if limit.sense == "at_most" else figure.low
+    return edge is not None and not math.isfinite(edge)
 
 
 def overall(limits: Sequence[LimitVerdict]) -> Status:
@@ -88,14 +100,18 @@ def relaxations(limits: Sequence[LimitVerdict]) -> tuple[Relaxation, ...]:
 def _relaxation(verdict: LimitVerdict) -> Relaxation:
     limit, figure = verdict.limit, verdict.figure
     edge = figure.high if limit.sense == "at_most" else figure.low
-    if edge is None or not math.isfinite(edge):
+    is_open = _is_open(limit, figure)
+    if edge is None or is_open:
         edge = figure.value or 0.0
     bound = _rounded_outwards(edge, limit.sense)
     sign = "≤" if limit.sense == "at_most" else "≥"
+    met = "would be met by this artefact"
+    if is_open:
+        met = f"is the least that is needed, perhaps not enough ({figure.source})"
     return Relaxation(
         limit=limit.name,
         bound=bound,
-        text=f"{limit.name} {sign} {units.show(bound, limit.unit)} would be met by this artefact "
+        text=f"{limit.name} {sign} {units.show(bound, limit.unit)} {met} "
         f"(now {units.show(limit.bound, limit.unit)})",
     )
 

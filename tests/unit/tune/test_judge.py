@@ -111,9 +111,12 @@ def test_a_relaxed_bound_is_kept_by_the_figure_it_was_relaxed_for(
 
 def test_an_interval_without_an_upper_end_is_judged_and_relaxed_all_the_same() -> None:
     endless = measured(0.012, 0.011, float("inf"))
-    missed = judge_limit(P99, endless)
+    missed = judge_limit(P99, endless.model_copy(update={"source": "the backlog grows"}))
     assert missed.status == "missed"
-    assert relaxations([missed])[0].bound == 0.012
+    assert missed.note == "the backlog grows"
+    (relaxed,) = relaxations([missed])
+    assert relaxed.bound == 0.012
+    assert "would be met" not in relaxed.text
     undecided = judge_limit(P99, measured(0.008, 0.007, float("inf")))
     assert undecided.note.startswith("too few samples yet to bound it")
 
