@@ -22,6 +22,7 @@ from fitwright.records.figure import Figure
 
 MAX_MEDIAN_ENTROPY = 0.5
 MOST_RESAMPLES, FEWEST_RESAMPLES = 1000, 100
+NOTHING_KNOWN = Interval(-math.inf, math.inf)
 RESAMPLED_VALUES = 20_000_000  # outputs read by all resamples together: a few seconds
 
 
@@ -218,12 +219,12 @@ def accuracy_figures(
 
 def _intervals(
     ours: Array, theirs: Array, labels: Array, *, metric: Metric, sign: float, seed: int
-) -> tuple[Interval | None, Interval | None]:
+) -> tuple[Interval, Interval]:
     """Of the metric, and of the paired loss."""
-    if len(labels) < 2:
-        return None, None
     if metric.built_in and metric.name in ("accuracy", "top1_agreement"):
         return _share_intervals(ours, theirs, labels)
+    if len(labels) < 2:
+        return NOTHING_KNOWN, NOTHING_KNOWN
     per_sample = {"mse": squared_error, "cosine": cosines}.get(metric.name)
     if metric.built_in and per_sample is not None:
         now, before = per_sample(ours, labels), per_sample(theirs, labels)
@@ -261,7 +262,7 @@ def _quantiles(drawn: Array) -> Interval:
     """95 % of the resamples; resamples that do not define the metric are left out."""
     defined = drawn[~np.isnan(drawn)]
     if 2 * len(defined) < len(drawn):
-        return Interval(-math.inf, math.inf)
+        return NOTHING_KNOWN
     low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
     return Interval(float(low), float(high))
 

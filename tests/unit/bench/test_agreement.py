@@ -229,6 +229,25 @@ def test_outputs_equal_bit_for_bit_lose_nothing_however_few_samples_there_are() 
     assert close.high > 0.01  # the same answers on 20 samples leave more than 1 % open
 
 
+def test_one_labelled_sample_proves_neither_an_accuracy_nor_a_loss() -> None:
+    data = samples(1)
+    assert data.labels is not None
+    outputs = {"scores": data.inputs["x"]}
+    shares = accuracy_figures(
+        outputs, outputs, data.labels, metric=named_metric("accuracy"), seed=0
+    )
+    # Wilson's interval of 1 out of 1 at 95 % is 1 / (1 + 1.96^2) to 1
+    assert (shares["accuracy"].low, shares["accuracy"].value) == (
+        pytest.approx(0.2065, abs=1e-4),
+        1,
+    )
+    close = {"scores": data.inputs["x"] + np.float32(0.1)}
+    labels = data.inputs["x"].reshape(1, 3)
+    errors = accuracy_figures(close, outputs, labels, metric=named_metric("mse"), seed=0)
+    assert (errors["accuracy"].low, errors["accuracy"].high) == (-math.inf, math.inf)
+    assert (errors["accuracy_drop"].low, errors["accuracy_drop"].high) == (-math.inf, math.inf)
+
+
 def test_a_users_metric_gets_a_seeded_paired_bootstrap() -> None:
     data = samples(100)
     assert data.labels is not None
