@@ -60,6 +60,8 @@ def _in_full(search: Search, trials: list[Trial], *, budget_s: float) -> list[Tr
     """Full figures of each trial, the first one serving as the baseline of all."""
     running = [t for t in trials if t.failure is None]
     found = {t.candidate.key: t for t in trials if t.failure is not None}
+    if not running:
+        return list(found.values())
     baseline, *others = running
     share_s = budget_s / max(len(others), 1)
     for other in others or [baseline]:

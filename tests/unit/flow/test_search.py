@@ -11,13 +11,13 @@ import pytest
 
 from bench_machine import device
 from fitwright.errors import BackendMissing, TrialFailed
-from fitwright.flow import loop
+from fitwright.flow import loop, measure
 from fitwright.flow.search import Search
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Runtime, Samples, Tools
 from fitwright.records.contract import Contract
 from fitwright.records.figure import Figure
-from fitwright.records.plan import Settings
+from fitwright.records.plan import BackendPlan, Settings
 from fitwright.records.recipe import Adapted, FixShapes, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
@@ -58,7 +58,7 @@ def resumed(folder: Path, *, backend: str = "fake", dies: bool = False) -> Searc
 
     def worker(_: Runtime, model: Path, __: Settings) -> FakeWorker:
         latency_s = FAST_S if model.stem == "fast" else SLOW_S
-        fails_at = 0 if dies and model.stem == "slow" else None
+        fails_at = 0 if dies and model.stem != "fast" else None
         return FakeWorker(latency_s=lambda _: latency_s, clock=clock, fails_at=fails_at)
 
     tools = Tools(
@@ -121,3 +121,25 @@ def test_a_run_in_which_nothing_works_ends_with_its_time() -> None:
     )
     assert loop(search, refuted=set()) == "out_of_time"
     assert not made
+
+
+def test_benching_a_model_that_no_backend_runs_gives_the_failures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    search = resumed(tmp_path, dies=True)
+    found = walked()
+    found.plan = SimpleNamespace(backends=(BackendPlan(backend="fake", settings=(Settings(),)),))
+    found.chains = ()
+    found.analyzed.analysis.summary = SimpleNamespace(
+        path=__file__,
+        sha256="0" * 64,
+        size_bytes=Path(__file__).stat().st_size,
+        flops=1,
+        uncounted=(),
+        operators=(),
+    )
+    monkeypatch.setattr(measure, "walk", lambda *_, **__: found)
+    trials = measure.bench_model(
+        Contract(model="m.onnx"), folder=tmp_path, tools=search.tools, budget_s=9.0
+    )
+    assert [t.failure.cause for t in trials if t.failure] == ["crashed"]
