@@ -78,7 +78,7 @@ def _interrupted(run: RunFolder) -> str:
     if not run.has(Origin):
         return "interrupted before the first trial; nothing was written"
     best = f"the best artefact so far is in {run.bundle}; " if run.bundle.is_dir() else ""
-    return f"interrupted; {best}`fitwright tune {run.path}` goes on"
+    return f"interrupted; {best}`fitwright tune {shlex.quote(str(run.path))}` goes on"
 
 
 def _conclude(run: RunFolder, verdict: Verdict, *, json: bool) -> None:
@@ -105,8 +105,12 @@ def _document(run: RunFolder, verdict: Verdict, code: Exit) -> dict[str, object]
     }
 
 
-def print_run(run: RunFolder) -> None:
-    """Verdict, before and after, ledger, and where everything lies."""
+def print_run(run: RunFolder, *, report: Path | None = None) -> None:
+    """Verdict, before and after, ledger, and where everything lies.
+
+    Args:
+        report: where it was written, when not in the run.
+    """
     from fitwright.deliver.evidence import read_evidence
     from fitwright.deliver.summary import (
         BEFORE_AFTER_HEADERS,
@@ -135,4 +139,4 @@ def print_run(run: RunFolder) -> None:
         table("Ledger", LEDGER_HEADERS, [r.cells for r in ledger_rows(run.read(Ledger))])
     lines(headline(verdict), *(f"  relax: {r.text}" for r in verdict.relaxations))
     shipped = verdict.candidate.describe() if verdict.candidate else "nothing"
-    lines(f"ships   {shipped}", f"bundle  {run.bundle}", f"report  {run.report}")
+    lines(f"ships   {shipped}", f"bundle  {run.bundle}", f"report  {report or run.report}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def report(
         verdict = run.read(Verdict).model_dump(mode="json") if run.has(Verdict) else None
         return answer({"run": str(run.path), "report": str(written), "verdict": verdict})
     if run.has(Verdict):
-        print_run(run)
+        print_run(run, report=written)
     else:
         lines(f"report  {written} (the run has no verdict yet)")
     return None
@@ -47,11 +48,14 @@ def package(
         raise UsageError(
             f"{run.path} has no bundle: no candidate has passed yet",
             code="FW105",
-            remedy=f"Go on with `fitwright tune {run_path}`.",
+            remedy=f"Go on with `fitwright tune {shlex.quote(run_path)}`.",
         )
     copied = copy_bundle(run.bundle, to)
     if json:
         return answer({"run": str(run.path), "bundle": str(to), "files": copied})
     lines(*(f"{bytes_:>12,}  {name}" for name, bytes_ in copied.items()))
-    lines(f"checked and copied to {to}", f"try it: python {to / 'run.py'} --self-test")
+    lines(
+        f"checked and copied to {to}",
+        f"try it: python {shlex.quote(str(to / 'run.py'))} --self-test",
+    )
     return None

@@ -75,7 +75,10 @@ def rounded(value: float, digits: int) -> float:
 
 
 def _digits(figure: Figure) -> int:
-    """How many digits the interval supports: two when it is wider than ±5 %, else three."""
+    """How many digits the interval supports: two when it is wider than ±5 %, else three.
+
+    Three also where two would move the figure out of its own interval.
+    """
     if figure.value is None or figure.low is None or figure.high is None:
         return 3
     half_width = (figure.high - figure.low) / 2
@@ -83,7 +86,8 @@ def _digits(figure: Figure) -> int:
         return 3
     if figure.unit == "" and half_width <= 0.005 * abs(figure.value):
         return 4
-    return 2 if half_width > 0.05 * abs(figure.value) else 3
+    stays = figure.low <= rounded(figure.value, 2) <= figure.high
+    return 2 if half_width > 0.05 * abs(figure.value) and stays else 3
 
 
 def figure_text(figure: Figure) -> str:

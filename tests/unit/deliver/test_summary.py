@@ -184,3 +184,9 @@ def test_a_small_share_is_not_called_zero(value: float, text: str) -> None:
 def test_an_unknown_figure_keeps_its_name() -> None:
     assert figure_title("my_metric") == "my metric"
     assert figure_title("latency_p99") == "p99 latency"
+
+
+def test_a_factor_is_never_rounded_out_of_its_interval() -> None:
+    # two digits would print 1.2, below the interval's own lower end
+    factor = Figure.measured(1.24, low=1.22, high=1.39)
+    assert (factor_text(factor), figure_text(factor)) == ("1.24×", "1.24")
