@@ -76,6 +76,13 @@ def test_a_wrong_call_is_refused_in_a_few_lines(
     assert done.stdout == ""
 
 
+def test_debug_adds_the_traceback_and_keeps_the_exit_code(tmp_path: Path) -> None:
+    done = fitwright("--debug", "tune", "nowhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "error[FW101]" in done.stderr
+
+
 def test_an_error_is_json_when_json_was_asked_for(tmp_path: Path) -> None:
     done = fitwright("tune", "nowhere", "--json", cwd=tmp_path)
     assert done.returncode == 2

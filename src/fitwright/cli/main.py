@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from traceback import print_exc
 
 import typer
 
@@ -55,7 +56,7 @@ def run() -> None:
         app()
     except FitwrightError as error:
         if debug:
-            raise
+            print_exc()
         sys.exit(_told(error, as_json=as_json))
     except KeyboardInterrupt:
         print("interrupted; `fitwright tune RUN` goes on from the last trial", file=sys.stderr)
@@ -63,9 +64,9 @@ def run() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(Exit.NOT_MET)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - any bug has its exit code
         if debug:
-            raise
+            print_exc()
         print(
             f"error[FW900]: this is a bug in Fitwright: {type(error).__name__}: {error}\n"
             "Run again with `fitwright --debug …` and report what it prints.",
