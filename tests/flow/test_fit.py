@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from fitwright.records.environment import Environment
 from fitwright.records.run import RunFolder
 from fitwright.records.verdict import Verdict
 from fitwright.testing.models import two_layers, write_two_layers
@@ -182,6 +183,7 @@ def test_a_killed_run_loses_no_trial_and_goes_on(
     short = [t.candidate.key for t in after if t.stage == "short"]
     assert len(short) == len(set(short)), "a finished trial was repeated"
     assert not list(killed.variants.glob(".making-*"))
+    assert killed.read(Environment).command.startswith("fitwright fit "), "what repeats the run"
 
 
 def test_a_run_is_not_resumed_on_another_model(

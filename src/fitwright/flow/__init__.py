@@ -12,6 +12,7 @@ from fitwright.flow.steps import Walk, walk
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Tools
 from fitwright.records.contract import Contract
+from fitwright.records.environment import Environment
 from fitwright.records.need import Analysis
 from fitwright.records.origin import Origin
 from fitwright.records.recipe import Adapted, title
@@ -129,7 +130,9 @@ def _refuse_another_model(found: Walk, run: RunFolder) -> None:
 
 
 def _write_start(found: Walk, run: RunFolder, *, origin: Origin, command: str) -> None:
-    """The records of the first three steps, and what repeats the run."""
+    """The records of the first three steps, and the command that began the run."""
+    if run.has(Environment):
+        command = run.read(Environment).command
     run.write(origin)
     run.write(found.contract)
     run.write(describe_environment(command))
