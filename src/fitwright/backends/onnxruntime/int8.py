@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from fitwright.backends.onnxruntime.fold import fold_constants
 from fitwright.backends.onnxruntime.onnx_file import nodes
 from fitwright.backends.quiet import quiet
 from fitwright.backends.suitability import has_int8_dot, is_arm
+from fitwright.backends.workplace import workplace
 from fitwright.records.device import Device
 
 Method = Literal["minmax", "entropy", "percentile"]
@@ -94,8 +94,8 @@ def quantise_static(
     options: dict[str, Any] = {"CalibStridedMinMax": 1, "WeightSymmetric": True}
     if not convolutional:
         options["OpTypesToExcludeOutputQuantization"] = list(TRANSFORMER)
-    with quiet(), tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        prepared, notes = prepare(model, Path(folder))
+    with quiet(), workplace(out.parent) as folder:
+        prepared, notes = prepare(model, folder)
         quantize_static(
             str(prepared),
             str(out),
@@ -118,8 +118,8 @@ def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[
     """Write the model with int8 weights and activation ranges taken at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with quiet(), tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        prepared, notes = prepare(model, Path(folder))
+    with quiet(), workplace(out.parent) as folder:
+        prepared, notes = prepare(model, folder)
         quantize_dynamic(
             str(prepared),
             str(out),
