@@ -195,8 +195,9 @@ def test_a_run_is_not_resumed_on_another_model(
     assert "error[FW104]" in done.stderr
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_the_best_artefact_and_says_how_to_go_on(
-    project: Path, environment: dict[str, str]
+    project: Path, environment: dict[str, str], sent: signal.Signals
 ) -> None:
     run = RunFolder(project / "runs" / "m-1")
     command = [sys.executable, "-m", "fitwright", "fit", "m.onnx", "--time", "120s"]
@@ -204,7 +205,7 @@ def test_an_interrupt_leaves_the_best_artefact_and_says_how_to_go_on(
         command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True
     )
     wait_for_trials(run, process, number=2)  # type: ignore[arg-type]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "fitwright tune" in told

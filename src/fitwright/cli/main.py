@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from traceback import print_exc
 
@@ -52,6 +53,7 @@ def about(
 def run() -> None:
     """Entry point of the console script: every way out has its exit code."""
     debug, as_json = "--debug" in sys.argv, "--json" in sys.argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         app()
     except FitwrightError as error:
