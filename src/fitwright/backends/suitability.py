@@ -10,6 +10,12 @@ CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 ATTENTIVE = frozenset({"LayerNormalization", "Attention", "MultiHeadAttention", "Softmax"})
 
+# What stands for int8 or int4 arithmetic in a model that somebody quantised before.
+_QUANTISED = frozenset(
+    {"QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm"}
+    | {"ConvInteger", "MatMulInteger", "MatMulNBits", "QAttention", "DynamicQuantizeLSTM"}
+)
+
 # Weights reach an operator through these until constants are folded.
 _PASSING = frozenset({"Transpose", "Reshape", "Cast", "Identity", "DequantizeLinear"})
 _SMALLEST_SHARE = 0.10  # of the weight bytes; below it a variant gains too little to be timed
@@ -39,6 +45,12 @@ def lacks_weights(summary: ModelSummary, wanted: frozenset[str]) -> str | None:
         return None
     share = theirs / total if total else 0.0
     return f"only {share:.1%} of the weights belong to {', '.join(sorted(wanted))}"
+
+
+def quantised(summary: ModelSummary) -> str | None:
+    """The refusal of a model that came quantised, or None: twice loses twice and gains nothing."""
+    found = sorted(kinds(summary) & _QUANTISED)
+    return f"the model is quantised already (it holds {', '.join(found)})" if found else None
 
 
 def convolutions_lead(summary: ModelSummary) -> bool:

@@ -296,7 +296,9 @@ class Search:
         variants, skipped = self.adapted.variants, self.adapted.skipped
         if isinstance(made, Variant) and made.id in {v.id for v in variants}:
             same = self.adapted.variant(made.id).title
-            made = Skipped(recipes=chain, reason=f"gives the same file as {same}")
+            made = Skipped(
+                recipes=chain, reason=f"{title(chain[-1])}: gives the same file as {same}"
+            )
         if isinstance(made, Skipped):
             made = made.model_copy(update={"recipes": chain})
             skipped = (*skipped, made)

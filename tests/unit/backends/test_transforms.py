@@ -305,6 +305,30 @@ def test_a_pass_says_why_it_refuses_a_model(
     assert why is not None and reason in why
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Int8Static(),
+        Int8Static(toolkit="nncf"),
+        Int8Dynamic(),
+        Int8Weights(),
+        Int8Weights(toolkit="nncf"),
+        Int4Weights(),
+    ],
+)
+def test_a_model_that_came_quantised_is_not_quantised_again(
+    recipe: Recipe,
+    build: Build,
+    device: Device,
+    summary_of: Callable[[Path], ModelSummary],
+) -> None:
+    summary = summary_of(build("cnn"))
+    pair = summary.operators[0].model_copy(update={"kind": "QuantizeLinear"})
+    summary = summary.model_copy(update={"operators": (*summary.operators, pair)})
+    transform = RECIPES[type(recipe), getattr(recipe, "toolkit", "")]
+    assert "quantised already" in str(transform.refuses(recipe, summary, device))
+
+
 def test_bf16_is_refused_without_the_instructions(
     build: Build, device: Device, summary_of: Callable[[Path], ModelSummary]
 ) -> None:

@@ -15,6 +15,7 @@ from fitwright.backends.suitability import (
     kinds,
     lacks,
     lacks_weights,
+    quantised,
     too_large,
 )
 from fitwright.ports import Transform, TransformRequest, TransformResult
@@ -97,7 +98,7 @@ class Int8StaticPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Without a multiplying operator int8 gains nothing."""
         del recipe, device
-        return lacks(summary, _STATIC) or too_large(summary)
+        return quantised(summary) or lacks(summary, _STATIC) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Calibrate and write."""
@@ -129,7 +130,7 @@ class Int8DynamicPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Convolutions do not count: their dynamic form is slower than float."""
         del recipe, device
-        return lacks_weights(summary, _DYNAMIC) or too_large(summary)
+        return quantised(summary) or lacks_weights(summary, _DYNAMIC) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Write the int8 weights."""
@@ -156,7 +157,7 @@ class WeightsPass:
         """int4 has no form for convolutions."""
         del device
         fits = MATRICES if isinstance(recipe, Int4Weights) else MATRICES | CONVOLUTIONS
-        return lacks_weights(summary, fits) or too_large(summary)
+        return quantised(summary) or lacks_weights(summary, fits) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """int4 in blocks; int8 in blocks for matrices, per channel where convolutions lead."""

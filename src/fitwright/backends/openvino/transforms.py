@@ -13,6 +13,7 @@ from fitwright.backends.suitability import (
     is_transformer,
     lacks,
     lacks_weights,
+    quantised,
 )
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
@@ -58,7 +59,9 @@ class Int8StaticNncfPass:
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
         """Needs the packages and an operator that computes in int8."""
         del recipe, device
-        return _missing() or lacks(summary, MATRICES | CONVOLUTIONS | RECURRENT)
+        return (
+            _missing() or quantised(summary) or lacks(summary, MATRICES | CONVOLUTIONS | RECURRENT)
+        )
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Calibrate and write."""
@@ -90,7 +93,7 @@ class WeightsNncfPass:
         """NNCF compresses convolutions in 8 bits and matrices in both."""
         del device
         fits = MATRICES if isinstance(recipe, Int4Weights) else MATRICES | CONVOLUTIONS
-        return _missing() or lacks_weights(summary, fits)
+        return _missing() or quantised(summary) or lacks_weights(summary, fits)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Compress and write."""
