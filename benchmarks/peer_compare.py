@@ -1,8 +1,8 @@
 """One interleaved run of the artefact and its peers, each in a process of its own.
 
-Every round runs one short block of each contestant, forwards in even rounds and backwards in
-odd ones (A B C, C B A, ...), so a drift of the machine falls on all of them alike. The first
-run of a block warms the caches that the others used and does not count. A second copy of the
+Every round runs one short block of each contestant, in a new random order (seeded), so a
+drift of the machine falls on all of them alike and nobody always follows the same neighbour.
+The first run of a block warms the caches that the others used and does not count. A second copy of the
 artefact runs along as a control: by how much it differs from the first is what this method
 cannot tell apart.
 """
@@ -138,8 +138,9 @@ def compare(
 def interleaved(workers: Mapping[str, Worker], *, rounds: int) -> dict[str, list[float]]:
     """Median latency of every block, seconds, by contestant and round."""
     times: dict[str, list[float]] = {name: [] for name in workers}
+    shuffled = np.random.default_rng(0)
     for number in range(-WARM_UP_ROUNDS, rounds):
-        order = list(workers) if number % 2 == 0 else list(reversed(workers))
+        order = shuffled.permutation(list(workers)).tolist()
         for name in order:
             block = workers[name].time_block(seconds=BLOCK_S, min_runs=MIN_RUNS)
             if number >= 0:

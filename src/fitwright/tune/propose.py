@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fitwright.records.plan import Plan, Settings
-from fitwright.records.recipe import Adapted, Recipe, Variant
+from fitwright.records.recipe import (
+    Adapted,
+    Fp16Weights,
+    Int4Weights,
+    Int8Static,
+    Int8Weights,
+    Recipe,
+    Variant,
+)
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.standing import incumbent_of, speeds
 
@@ -36,23 +44,40 @@ def propose(
     chains: Sequence[tuple[Recipe, ...]],
     adapted: Adapted,
     trials: Sequence[Trial],
+    storage_first: bool = False,
 ) -> Make | Try | None:
     """The next step, or None when nothing is left to try.
 
     Round 1 tries the original on every backend's defaults at all cores, so the incumbent at
     the start is the strongest plain baseline. Round 2 makes each chain and tries it on every
-    backend that reads it. Round 3 tunes runtime settings of the fastest few.
+    backend that reads it. Round 3 tunes runtime settings of the fastest few; it comes before
+    the chains that seldom pay in time (`_seldom_faster`), which are then made all the same.
+
+    Args:
+        storage_first: the best so far breaks a limit on size or memory, so chains that save
+            storage are as urgent as those that save time.
     """
     tried = {t.candidate.key for t in trials if t.stage == "short"}
-    for step in _steps(plan, chains, adapted, trials):
+    late = () if storage_first else tuple(c for c in chains if _seldom_faster(c))
+    early = tuple(c for c in chains if c not in late)
+    for step in _steps(plan, (early, late), adapted, trials):
         if isinstance(step, Make) or step.candidate.key not in tried:
             return step
     return None
 
 
+def _seldom_faster(chain: tuple[Recipe, ...]) -> bool:
+    """Weights only, or another way to choose the same int8 ranges: what they save is storage
+    or accuracy, and time where one query is bound by reading the weights."""
+    last = chain[-1]
+    if isinstance(last, Int8Static):
+        return last.method != "minmax"
+    return isinstance(last, Fp16Weights | Int8Weights | Int4Weights)
+
+
 def _steps(
     plan: Plan,
-    chains: Sequence[tuple[Recipe, ...]],
+    waves: Sequence[Sequence[tuple[Recipe, ...]]],
     adapted: Adapted,
     trials: Sequence[Trial],
 ) -> Iterator[Make | Try]:
@@ -60,10 +85,11 @@ def _steps(
     yield from _defaults(plan, original, round_=1)
     for variant in variants:
         yield from _defaults(plan, variant, round_=2)
-    for chain in chains:
-        if chain not in adapted.chains:
-            yield Make(chain=chain)
-    yield from _tuned(plan, adapted, trials)
+    for chains in waves:
+        for chain in chains:
+            if chain not in adapted.chains:
+                yield Make(chain=chain)
+        yield from _tuned(plan, adapted, trials)
 
 
 def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:

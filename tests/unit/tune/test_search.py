@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, MemoryPlan, Parallelism, Plan, Settings
-from fitwright.records.recipe import Adapted, Bf16, FixShapes, Int8Static, Recipe, Skipped, Variant
+from fitwright.records.recipe import (
+    Adapted,
+    Bf16,
+    FixShapes,
+    Fp16Weights,
+    Int8Static,
+    Recipe,
+    Skipped,
+    Variant,
+)
 from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.decide import decide
 from fitwright.tune.gains import baseline_of, ledger_entries
@@ -102,6 +111,29 @@ def test_the_search_starts_with_the_original_on_every_backend_then_adapts() -> N
     ]  # fmt: skip
     assert len(seen) == 7 + 3  # three pairs, one extra setting each
     assert all("threads=1" in s for s in seen[7:])
+
+
+def first_after_baselines(*, storage_first: bool) -> str:
+    """What comes once the originals were tried: tuning them, or a chain that saves storage."""
+    adapted = Adapted(variants=(ORIGINAL,))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
+    step = propose(
+        plan(ONE),
+        chains=((FixShapes(), Fp16Weights()),),
+        adapted=adapted,
+        trials=[first, other],
+        storage_first=storage_first,
+    )
+    return "make" if isinstance(step, Make) else "tune"
+
+
+def test_settings_are_tuned_before_chains_that_only_save_storage() -> None:
+    assert first_after_baselines(storage_first=False) == "tune"
+
+
+def test_a_broken_limit_on_storage_makes_those_chains_urgent() -> None:
+    assert first_after_baselines(storage_first=True) == "make"
 
 
 def test_a_skipped_chain_is_not_made_again() -> None:
