@@ -2,9 +2,9 @@
 
 Every round runs one short block of each contestant, in a new random order (seeded), so a
 drift of the machine falls on all of them alike and nobody always follows the same neighbour.
-The first run of a block warms the caches that the others used and does not count. A second copy of the
-artefact runs along as a control: by how much it differs from the first is what this method
-cannot tell apart.
+The first run of a block warms the caches that the others used and does not count. A second
+copy of the artefact runs along as a control: by how much it differs from the first is what
+this method cannot tell apart.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from fitwright.tune.judge import breaches
 from fitwright.tune.propose import Make, Try, propose
 from fitwright.tune.standing import accepted_path, incumbent_of
 
+STORAGE_LIMITS = frozenset({"size", "peak_memory"})
 CALIBRATION = "calibration.npz"
 LEAST_PASS_S = 20.0  # a pass begun near the end of the search still gets this long
 LEAST_PASS_SHARE = 0.1  # of the whole budget, when that is less
@@ -88,7 +89,11 @@ class Search:
     def propose(self) -> Make | Try | None:
         """What to do next, or None when nothing is left to try."""
         return propose(
-            self.walk.plan, chains=self.walk.chains, adapted=self.adapted, trials=self.trials
+            self.walk.plan,
+            chains=self.walk.chains,
+            adapted=self.adapted,
+            trials=self.trials,
+            storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
         )
 
     def make(self, chain: tuple[Recipe, ...]) -> None:
