@@ -58,6 +58,7 @@ def need_of(
     has_labels = split.evaluation.labels is not None
     check_metric(contract, metrics)
     _check_output(contract, summary)
+    _check_batch(contract, summary)
     _check_labels(contract, has_labels=has_labels)
     metric = _metric(contract, summary, split)
     objective, percentile = _objective(contract)
@@ -197,6 +198,27 @@ def _check_output(contract: Contract, summary: ModelSummary) -> None:
         )
 
 
+def _fixed_batch(contract: Contract, summary: ModelSummary) -> int | None:
+    """Samples in each query when the model's sizes say so and not the contract's batch."""
+    batch = contract.traffic.batch
+    firsts = {i.shape[0] for i in summary.inputs if i.shape}
+    if batch in firsts or batch in summary.bindings.values() or len(firsts) != 1:
+        return None
+    (first,) = firsts
+    return first if isinstance(first, int) else None
+
+
+def _check_batch(contract: Contract, summary: ModelSummary) -> None:
+    batch, fixed = contract.traffic.batch, _fixed_batch(contract, summary)
+    if fixed is not None and batch > 1:
+        raise ContractError(
+            f"traffic.batch: {batch} samples in a query, but the inputs of the model have room "
+            f"for {fixed} (first size, fixed in the model or by 'shapes')",
+            code="FW118",
+            remedy=f"State `batch: {fixed}`, or export the model with a free first size.",
+        )
+
+
 def _check_labels(contract: Contract, *, has_labels: bool) -> None:
     if has_labels:
         return
@@ -233,6 +255,11 @@ def _notes(
         )
     elif metric in LOWER_IS_BETTER:
         notes.append(f"{metric}: smaller is better; 'floor' is its ceiling, 'drop' its rise")
+    if (fixed := _fixed_batch(contract, summary)) is not None:
+        notes.append(
+            f"the first size of every input is {fixed}, and a query counts as one inference; if "
+            f"these are samples, state 'traffic: {{batch: {fixed}}}' to count them"
+        )
     if limits.cost is not None and contract.price_usd_per_s is None:
         notes.append("cost cannot be decided without a price: add 'price: 0.10 USD/h'")
     if not _plain_limits(contract) and contract.budget.stop == "met":

@@ -171,7 +171,8 @@ def _latencies(
         pace=pace,
     )
     if traffic.scenario != "server":
-        return run(block=latency_block_under(traffic))
+        compared = None if setup.need.objective == "throughput" else BASELINE
+        return run(block=latency_block_under(traffic), against=compared)
     block = ServerBlock(traffic, seed=setup.seed)
     results = run(block=block, length_s=server_block_s(traffic, budget_s=pace.budget_s))
     return {

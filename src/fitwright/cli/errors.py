@@ -47,7 +47,12 @@ def _wrapped(text: str, width: int, max_lines: int) -> list[str]:
 
 
 def _fitted(items: list[str], room: int, width: int) -> list[str]:
-    """As many items as there is room for, one line each, and how many are left out."""
+    """Whole items when there is room; else one line each, and how many are left out."""
+    whole = [
+        line for i in items for line in textwrap.wrap(i, width, subsequent_indent="    ") or [""]
+    ]
+    if len(whole) <= room:
+        return whole
     lines = [i if len(i) <= width else f"{i[: width - 1]}…" for i in items]
     if len(lines) <= room:
         return lines

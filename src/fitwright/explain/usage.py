@@ -123,6 +123,13 @@ USAGE: Mapping[str, Explanation] = {
         example="data: {source: data.npz, metric: f1}\n"
         "data: {source: data.npz, metric: mymodule:score}",
     ),
+    "FW118": Explanation(
+        title="The model cannot take as many samples in a query as the contract says.",
+        why="Every input has a fixed first size, so 'traffic.batch' would change what is counted "
+        "and not what runs.",
+        fix="State the batch that the model has, or export it with a free first size.",
+        example="traffic: {batch: 4}",
+    ),
     "FW119": Explanation(
         title="The contract names a device that is not known here.",
         why="'devices' lists where the model may run; 'local' is this machine.",

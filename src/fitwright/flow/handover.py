@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fitwright.bench.final import final
 from fitwright.bench.trial import Measurement
@@ -69,8 +70,8 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
         search.trials, search.adapted.variants, baseline=baseline, artefact=artefact
     )
     search.run.write(book(entries, total=verdict.speedup))
-    bundle(search, artefact)
     write_report(search.run)
+    bundle(search, artefact)
     return verdict
 
 
@@ -106,12 +107,7 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
     challengers = [t for t in reversed(search.path()) if t.round > 1]
     num_measured = 0
     for challenger in (*challengers, baseline):
-        ours, theirs = final(
-            search.setup,
-            search.target_of(challenger),
-            search.target_of(baseline),
-            budget_s=budget_s,
-        )
+        ours, theirs = _measured(search, challenger, baseline, budget_s=budget_s)
         decision = _holds(search, ours, theirs, is_baseline=challenger is baseline)
         against = _full(search, baseline, theirs, "the strongest plain baseline", "baseline")
         kept = _full(search, challenger, ours, decision.reason, _word(decision, ours))
@@ -129,13 +125,27 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
     return against, against
 
 
+def _measured(
+    search: Search, challenger: Trial, baseline: Trial, *, budget_s: float
+) -> tuple[Measurement, Measurement]:
+    """Both in one run; the challenger with itself when the baseline fails beside it."""
+    target = search.target_of(challenger)
+    ours, theirs = final(search.setup, target, search.target_of(baseline), budget_s=budget_s)
+    if theirs.failure is not None and ours.failure is None and challenger is not baseline:
+        alone, _ = final(search.setup, target, target, budget_s=budget_s)
+        return replace(alone, comparison=None), theirs
+    return ours, theirs
+
+
 def _holds(
     search: Search, ours: Measurement, theirs: Measurement, *, is_baseline: bool
 ) -> Decision:
     if ours.failure is not None:
         return Decision(False, f"{ours.failure.cause}: {ours.failure.detail}")
-    if is_baseline or theirs.failure is not None or ours.comparison is None:
+    if is_baseline:
         return Decision(True, "nothing better was proven")
+    if theirs.failure is not None or ours.comparison is None:
+        return Decision(True, "the baseline failed in the final run, this did not")
     return decide(
         search.walk.analyzed.analysis.need,
         candidate=ours.figures,

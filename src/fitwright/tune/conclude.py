@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from fitwright.records.figure import Figure
 from fitwright.records.need import Need
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
@@ -39,7 +40,7 @@ def conclude(
         limits=limits,
         candidate=artefact.candidate,
         baseline=baseline.candidate,
-        speedup=speedup(None if ships_baseline else artefact.comparison),
+        speedup=_speedup(artefact, ships_baseline=ships_baseline),
         stop=stop,
         blocking=blocking(limits),
         relaxations=relaxations(limits),
@@ -47,3 +48,11 @@ def conclude(
         seconds=seconds,
         notes=notes,
     )
+
+
+def _speedup(artefact: Trial, *, ships_baseline: bool) -> Figure:
+    if ships_baseline:
+        return Figure.unavailable("the baseline itself ships; there is nothing to compare")
+    if artefact.comparison is None:
+        return Figure.unavailable("the baseline did not run beside it to the end")
+    return speedup(artefact.comparison)

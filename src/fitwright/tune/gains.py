@@ -38,19 +38,20 @@ def ledger_entries(
     entries = []
     path = _from_to(accepted_path(trials), baseline, artefact)
     for previous, trial in pairwise(path):
+        if trial.comparison is None:
+            continue  # the first of all, raced against nothing
         before = chains.get(previous.candidate.variant_id, ())
         added = [r for r in chains.get(trial.candidate.variant_id, ()) if r not in before]
         compressed = any(not isinstance(r, _SAME_WORK) for r in added)
-        entries.append(_speed(trial, "compression" if compressed else "hardware_acceleration"))
+        technique: Technique = "compression" if compressed else "hardware_acceleration"
+        entries.append(_speed(trial, trial.comparison, technique))
     if artefact.candidate.key == baseline.candidate.key:
         return tuple(entries)  # one file measured twice: the difference is noise, no gain
     return (*entries, *_storage_and_energy(baseline, artefact))
 
 
-def speedup(comparison: Comparison | None) -> Figure:
+def speedup(comparison: Comparison) -> Figure:
     """Time of the incumbent over time of the candidate as a figure."""
-    if comparison is None:
-        return Figure.unavailable("the baseline itself ships; there is nothing to compare")
     return Figure.measured(
         comparison.ratio,
         low=comparison.low,
@@ -68,12 +69,12 @@ def _from_to(path: Sequence[Trial], start: Trial, end: Trial) -> list[Trial]:
     return list(path[first : last + 1])
 
 
-def _speed(trial: Trial, technique: Technique) -> LedgerEntry:
+def _speed(trial: Trial, comparison: Comparison, technique: Technique) -> LedgerEntry:
     return LedgerEntry(
         technique=technique,
         quantity="speed",
         step=trial.candidate.describe(),
-        factor=speedup(trial.comparison),
+        factor=speedup(comparison),
         trial=trial.number,
     )
 

@@ -27,9 +27,12 @@ def need(summary_of):
         check_top1: bool = False,
         shape: tuple[int, ...] = (1, 10),
         outputs: tuple[str, str] = ("float32", "float32"),
+        first: int = 1,
     ) -> Need:
         y, z = outputs
-        summary = summary_of(("x", "float32", (1, 4)), outputs=(("y", y, shape), ("z", z, shape)))
+        summary = summary_of(
+            ("x", "float32", (first, 4)), outputs=(("y", y, shape), ("z", z, shape))
+        )
         part = Samples(
             inputs={"x": np.zeros((4, 1, 4), np.float32)}, labels=labels, origin="contract"
         )
@@ -102,6 +105,19 @@ def test_outputs_that_are_whole_numbers_are_equal_and_not_close(need) -> None:
     assert any("equal elements of integer outputs >= 0.9" in note for note in found.notes)
     mixed = need({}, outputs=("float32", "int64"))
     assert [limit.name for limit in mixed.limits] == ["agreement", "equal_outputs"]
+
+
+def test_a_batch_that_the_model_cannot_take_is_refused(need) -> None:
+    with pytest.raises(ContractError, match="room for 4") as told:
+        need({"traffic": {"batch": 8}}, first=4)
+    assert told.value.code == "FW118"
+    assert need({"traffic": {"batch": 4}}, first=4).traffic.batch == 4
+
+
+def test_a_model_of_fixed_batch_counts_queries_and_says_so(need) -> None:
+    told = [n for n in need({}, first=4).notes if "batch: 4" in n]
+    assert len(told) == 1
+    assert not any("batch" in n for n in need({}, first=1).notes)
 
 
 def test_an_accuracy_limit_replaces_agreement(need) -> None:
