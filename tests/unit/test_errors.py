@@ -74,6 +74,13 @@ def test_five_problems_are_all_shown() -> None:
     assert not any("more" in line and "…" in line for line in printed)
 
 
+def test_a_long_problem_is_shown_whole_when_there_is_room() -> None:
+    rule = "c.yaml has 1 problem:\n  limits.throughput: " + "asks for much " * 10 + "- lower it"
+    printed = render(ContractError(rule, code="FW114", remedy="Correct it."))
+    assert "- lower it" in printed
+    assert len(printed.splitlines()) == 5
+
+
 def test_json_holds_everything_a_program_needs() -> None:
     error = ModelRefused("two\nlines", code="FW202", remedy="Export it again.")
     assert json.loads(render_json(error)) == {
