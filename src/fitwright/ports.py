@@ -48,6 +48,15 @@ class Samples:
         """Length of the first axis of every input."""
         return len(next(iter(self.inputs.values())))
 
+    def picked(self, queries: Array) -> Samples:
+        """Some of the queries, by index, with their labels."""
+        labels = self.labels
+        if labels is not None:
+            by_query = labels.reshape(self.num_queries, -1, *labels.shape[1:])
+            labels = by_query[queries].reshape(-1, *labels.shape[1:])
+        inputs = {name: values[queries] for name, values in self.inputs.items()}
+        return Samples(inputs=inputs, labels=labels, origin=self.origin)
+
 
 # --- backends -------------------------------------------------------------------------
 

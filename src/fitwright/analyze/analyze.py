@@ -5,32 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from fitwright.analyze.complaints import did_you_mean
 from fitwright.analyze.contract import FLOOR_RANGE, resolved
 from fitwright.analyze.need import check_metric, need_of
+from fitwright.analyze.reference import reference_outputs
 from fitwright.analyze.samples import Split, load_samples, source_arrays
 from fitwright.analyze.signature import Signature, read_signature, symbols_from_arrays
 from fitwright.analyze.user_code import is_reference, load_function
-from fitwright.errors import ContractError, ModelRefused, PlanError, TrialFailed
+from fitwright.errors import ContractError, ModelRefused, TrialFailed
 from fitwright.graph.summary import summarize
 from fitwright.ports import Array, ChildLimits, Executor, Runtime, Samples, Tensors
 from fitwright.records.contract import Contract
 from fitwright.records.model import ModelSummary
 from fitwright.records.need import Analysis
-from fitwright.records.plan import Settings
 
 READING_S = 60.0
 """Reading and counting take seconds even for gigabytes; past this the file is refused."""
 
-PLAIN = Settings(precision="float32", graph_optimization="basic")
-"""How the original is run for its reference outputs: full precision, little rewriting."""
-
-PLAIN_ELSEWHERE = Settings(precision="float32")
-"""The same for backends that offer no choice of how far they rewrite."""
+REFERENCE_SHARE = 0.1
+"""Of the budget, for the original's answers; every full verification takes about as long."""
 
 Metric = str | Callable[[Array, Array], float]
 
@@ -97,9 +91,15 @@ def analyze(
         index_bounds=signature.index_bounds,
         arrays=arrays or None,
     )
-    reference = reference_outputs(
-        model, split.evaluation, executor=executor, runtime=runtime, limits=limits
+    evaluation, reference = reference_outputs(
+        model,
+        split.evaluation,
+        executor=executor,
+        runtime=runtime,
+        limits=limits,
+        budget_s=REFERENCE_SHARE * contract.budget.time_s,
     )
+    split = _shortened(split, evaluation)
     check_top1 = summary.is_classifier_shape and classifier_check(reference)
     need = need_of(contract, summary, split, check_top1=check_top1, metrics=metrics)
     return Analyzed(
@@ -109,6 +109,18 @@ def analyze(
         reference=reference,
         metric=metric or need.metric,
     )
+
+
+def _shortened(split: Split, evaluation: Samples) -> Split:
+    """The split with the queries that the original could answer in time."""
+    num, asked = evaluation.num_queries, split.evaluation.num_queries
+    if num == asked:
+        return split
+    note = (
+        f"accuracy is judged on {num} of {asked} evaluation queries, evenly spread: more would "
+        "not fit in the time; a larger 'budget: {time: ...}' judges more"
+    )
+    return replace(split, evaluation=evaluation, notes=(*split.notes, note))
 
 
 def summarize_safely(
@@ -172,51 +184,6 @@ def _read_and_count(
     shapes = symbols_from_arrays(signature, arrays, labels=labels) | contract.shapes
     summary = summarize(model, shapes=shapes, batch=contract.traffic.batch)
     return summary, signature
-
-
-def reference_outputs(
-    model: Path, samples: Samples, *, executor: Executor, runtime: Runtime, limits: ChildLimits
-) -> dict[str, Array]:
-    """The original's outputs in float32, shape (queries, *output shape).
-
-    Raises:
-        ModelRefused: it cannot be loaded or run within the limits, or gives NaN or infinity.
-    """
-    try:
-        try:
-            worker = executor.open(runtime, model, PLAIN, limits=limits)
-        except PlanError:
-            worker = executor.open(runtime, model, PLAIN_ELSEWHERE, limits=limits)
-        try:
-            worker.feed(samples.inputs)
-            outputs = worker.outputs()
-        finally:
-            worker.close()
-    except TrialFailed as error:
-        raise ModelRefused(
-            f"the original {model.name} does not run on {runtime.name}: {error.rule}",
-            code="FW246",
-            remedy="Check that it runs by itself; out of time or memory, give fewer samples or a "
-            "smaller 'traffic.batch'; else state realistic values under 'inputs:' or 'data:'.",
-        ) from error
-    _check_finite(outputs, samples)
-    return outputs
-
-
-def _check_finite(outputs: Mapping[str, Any], samples: Samples) -> None:
-    for name, values in outputs.items():
-        if values.dtype.kind != "f" or bool(np.isfinite(values).all()):
-            continue
-        query = int(np.argwhere(~np.isfinite(values))[0][0])
-        synthetic = samples.origin == "synthetic"
-        raise ModelRefused(
-            f"output '{name}' of the original is not finite on query {query} of "
-            f"{samples.num_queries} ({samples.origin} inputs)",
-            code="FW247",
-            remedy="State the ranges that the model was made for under 'inputs:', or give 'data:'."
-            if synthetic
-            else "The model itself gives NaN or infinity on this data; correct the model or it.",
-        )
 
 
 def _loaded_metric(contract: Contract, folder: Path) -> Callable[..., float] | None:

@@ -71,16 +71,7 @@ def subset(
     samples: Samples, reference: Tensors, queries: NDArray[np.intp]
 ) -> tuple[Samples, Tensors]:
     """Some queries with their labels and reference outputs."""
-    labels = samples.labels
-    if labels is not None:
-        by_query = labels.reshape(samples.num_queries, -1, *labels.shape[1:])
-        labels = by_query[queries].reshape(-1, *labels.shape[1:])
-    picked = Samples(
-        inputs={name: values[queries] for name, values in samples.inputs.items()},
-        labels=labels,
-        origin=samples.origin,
-    )
-    return picked, {name: values[queries] for name, values in reference.items()}
+    return samples.picked(queries), {name: values[queries] for name, values in reference.items()}
 
 
 def static_figures(target: Target, worker: Worker) -> dict[str, Figure]:

@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from fitwright.analyze.analyze import Analyzed, analyze, reference_outputs, summarize_safely
+from fitwright.analyze.analyze import Analyzed, analyze, summarize_safely
 from fitwright.analyze.contract import contract_for_model, read_contract
+from fitwright.analyze.reference import reference_outputs
 from fitwright.backends import RUNTIMES
 from fitwright.bench.agreement import is_trained_classifier
 from fitwright.errors import ContractError, DataError, ModelRefused, TrialFailed
@@ -128,7 +129,12 @@ def test_an_original_that_gives_nan_is_refused_by_output_and_query(scaled, in_pr
     samples = Samples(inputs={"x": np.ones((2, 1))}, labels=None, origin="synthetic")
     with pytest.raises(ModelRefused, match=r"output 'y' .* not finite on query 1 of 2") as caught:
         reference_outputs(
-            scaled, samples, executor=executor, runtime=RUNTIMES["onnxruntime"], limits=LIMITS
+            scaled,
+            samples,
+            executor=executor,
+            runtime=RUNTIMES["onnxruntime"],
+            limits=LIMITS,
+            budget_s=60.0,
         )
     assert caught.value.code == "FW247"
     assert "inputs:" in caught.value.remedy
