@@ -196,6 +196,22 @@ def test_a_run_is_not_resumed_on_another_model(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_is_not_resumed_on_other_data(project: Path, environment: dict[str, str]) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    np.savez(project / "data.npz", x=x)
+    text = "model: m.onnx\ndata: {source: data.npz}\nlimits: {size: 10 MiB}\n"
+    (project / "contract.yaml").write_text(text)
+    done = fitwright(
+        "fit", "contract.yaml", "--time", "12s", "--json", cwd=project, environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    np.savez(project / "data.npz", x=x + 1)
+    run = json.loads(done.stdout)["run"]
+    again = fitwright("tune", run, cwd=project, environment=environment)
+    assert again.returncode == 2
+    assert "the data has changed" in " ".join(again.stderr.split())
+
+
 def test_an_interrupt_leaves_the_best_artefact_and_says_how_to_go_on(
     project: Path, environment: dict[str, str], sent: signal.Signals
 ) -> None:

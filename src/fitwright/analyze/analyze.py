@@ -10,7 +10,7 @@ from fitwright.analyze.complaints import did_you_mean
 from fitwright.analyze.contract import FLOOR_RANGE, resolved
 from fitwright.analyze.need import check_metric, need_of
 from fitwright.analyze.reference import reference_outputs
-from fitwright.analyze.samples import Split, load_samples, source_arrays
+from fitwright.analyze.samples import Split, digest, load_samples, source_arrays
 from fitwright.analyze.signature import Signature, read_signature, symbols_from_arrays
 from fitwright.analyze.user_code import is_reference, load_function
 from fitwright.errors import ContractError, ModelRefused, TrialFailed
@@ -99,9 +99,11 @@ def analyze(
         limits=limits,
         budget_s=REFERENCE_SHARE * contract.budget.time_s,
     )
+    data_sha256 = digest(split)
     split = _shortened(split, evaluation)
     check_top1 = summary.is_classifier_shape and classifier_check(reference)
     need = need_of(contract, summary, split, check_top1=check_top1, metrics=metrics)
+    need = need.model_copy(update={"data_sha256": data_sha256})
     return Analyzed(
         analysis=Analysis(need=need, summary=summary),
         model=model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,17 @@ class Split:
     calibration: Samples
     evaluation: Samples
     notes: tuple[str, ...] = ()
+
+
+def digest(split: Split) -> str:
+    """SHA-256 over names, shapes and bytes of all samples and labels, calibration first."""
+    total = hashlib.sha256()
+    for samples in (split.calibration, split.evaluation):
+        labels = {} if samples.labels is None else {"": samples.labels}
+        for name, values in {**samples.inputs, **labels}.items():
+            total.update(f"{name}{values.dtype}{values.shape}".encode())
+            total.update(np.ascontiguousarray(values).tobytes())
+    return total.hexdigest()
 
 
 def load_samples(

@@ -19,7 +19,7 @@ from fitwright.bench.race import INCUMBENT, RaceResult, race
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.bench.verify import verify
 from fitwright.bench.warmup import warm_up
-from fitwright.errors import TrialFailed
+from fitwright.errors import Exit, TrialFailed
 from fitwright.ports import Worker
 from fitwright.records.figure import Figure
 from fitwright.records.trial import Failure
@@ -91,7 +91,9 @@ def open_contender(setup: Setup, target: Target, *, warm_s: float = 2.0) -> Cont
 
 
 class _IncumbentGone(TrialFailed):
-    """The incumbent could not be reopened: the run cannot compare any more."""
+    """The incumbent could not be reopened: the run cannot compare any more, but can go on."""
+
+    exit = Exit.STOPPED
 
 
 def _failed(setup: Setup, failure: Failure, start: float) -> Measurement:

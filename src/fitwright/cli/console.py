@@ -6,10 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from fitwright import units
-
 if TYPE_CHECKING:
     from rich.status import Status
+    from rich.text import Text
 
 
 class PlainLines:
@@ -37,8 +36,9 @@ class LiveLine:
         from rich.console import Console
 
         self._console = Console(stderr=True, highlight=False)
-        self._status: Status = self._console.status("")
-        self._text, self._left = "", ""
+        self._text = ""
+        self._end_s: float | None = None
+        self._status: Status = self._console.status(self)
 
     def __enter__(self) -> LiveLine:
         self._status.start()
@@ -47,24 +47,25 @@ class LiveLine:
     def __exit__(self, *_: object) -> None:
         self._status.stop()
 
+    def __rich__(self) -> Text:
+        """The live line at this moment; drawn again several times a second."""
+        from rich.text import Text
+
+        if self._end_s is None:
+            return Text(self._text[:90])
+        left_s = max(self._end_s - time.monotonic(), 0.0)
+        return Text(f"{self._text[:90]} · {left_s:.0f} s left")
+
     def step(self, text: str) -> None:
         """A new step of the flow."""
         self._text = text
-        self._refresh()
         self._console.print(text, style="bold", markup=False)
 
     def say(self, text: str) -> None:
         """One line of progress."""
         self._text = text
-        self._refresh()
         self._console.print(f"  {text}", markup=False)
 
     def budget(self, spent_s: float, total_s: float) -> None:
-        """Time used and allowed."""
-        self._left = f" · {units.seconds(max(total_s - spent_s, 0.0))} left at most"
-        self._refresh()
-
-    def _refresh(self) -> None:
-        from rich.markup import escape
-
-        self._status.update(escape(f"{self._text[:90]}{self._left}"))
+        """Time used and allowed; the line counts down from here by itself."""
+        self._end_s = time.monotonic() + total_s - spent_s

@@ -119,14 +119,18 @@ def _refuse_another_model(found: Walk, run: RunFolder) -> None:
     """A resumed run must still be about the same bytes, or its figures would lie."""
     if not run.has(Analysis):
         return
-    before, now = run.read(Analysis).summary.sha256, found.analyzed.analysis.summary.sha256
-    if before != now:
-        raise UsageError(
-            f"the model has changed since {run.path} began (sha256 {before[:12]} then, "
-            f"{now[:12]} now), so its trials no longer tell anything",
-            code="FW104",
-            remedy="Start a new run with `fitwright fit`.",
-        )
+    before, now = run.read(Analysis), found.analyzed.analysis
+    for what, then_sha256, now_sha256 in (
+        ("model", before.summary.sha256, now.summary.sha256),
+        ("data", before.need.data_sha256, now.need.data_sha256),
+    ):
+        if then_sha256 != now_sha256:
+            raise UsageError(
+                f"the {what} has changed since {run.path} began (sha256 {then_sha256[:12]} then, "
+                f"{now_sha256[:12]} now), so its trials no longer tell anything",
+                code="FW104",
+                remedy="Start a new run with `fitwright fit`.",
+            )
 
 
 def _write_start(found: Walk, run: RunFolder, *, origin: Origin, command: str) -> None:

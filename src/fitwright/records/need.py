@@ -39,6 +39,8 @@ class Need(Record):
         objective: the figure that ranks candidates; smaller is better except throughput.
         metric: what ``accuracy`` means here, or ``agreement`` without labels.
         data_origin: ``contract`` (real inputs) or ``synthetic`` (drawn from stated ranges).
+        data_sha256: over every sample and label, calibration first; a run goes on only with
+            the data it began with.
         check_top1: the original is a trained classifier on this data, so its top-1
             answers are worth protecting.
     """
@@ -56,6 +58,7 @@ class Need(Record):
     num_calibration: int
     num_evaluation: int
     price_usd_per_s: float | None = None
+    data_sha256: str = ""
     notes: tuple[str, ...] = ()
 
 
