@@ -288,6 +288,11 @@ def _reason(trial: Trial) -> str:
 
 def headline(verdict: Verdict) -> str:
     """One line: ``Contract met: p99 latency 1.9 ms (limit 5 ms), …``."""
+    so_far = "The run is not finished. So far: " if verdict.stop == "interrupted" else ""
+    return so_far + _outcome(verdict)
+
+
+def _outcome(verdict: Verdict) -> str:
     if not verdict.limits:
         gain = factor_text(verdict.speedup)
         return f"No limit was set: fastest verified artefact, {gain} the baseline"

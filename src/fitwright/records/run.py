@@ -83,6 +83,18 @@ def storage_error(error: OSError, folder: Path, num_bytes: int) -> StorageError:
     )
 
 
+def _loaded(kind: type[R], file: Path) -> R:
+    try:
+        return kind.from_file(file)
+    except ValidationError as error:
+        raise UsageError(
+            f"{file} is not a {kind.__name__} this version reads: "
+            f"{error.error_count()} problem(s), first: {error.errors()[0]['msg']}",
+            code="FW102",
+            remedy="Start a new run with `fitwright fit`.",
+        ) from error
+
+
 class RunFolder:
     """Paths and records of one run; reading never changes anything.
 
@@ -114,15 +126,7 @@ class RunFolder:
                 code="FW101",
                 remedy="Give the folder that `fitwright fit` printed, such as runs/digits-1.",
             )
-        try:
-            return kind.from_file(file)
-        except ValidationError as error:
-            raise UsageError(
-                f"{file} is not a {kind.__name__} this version reads: "
-                f"{error.error_count()} problem(s), first: {error.errors()[0]['msg']}",
-                code="FW102",
-                remedy="Start a new run with `fitwright fit`.",
-            ) from error
+        return _loaded(kind, file)
 
     def has(self, kind: type[Record]) -> bool:
         """Whether that record was written."""
@@ -133,8 +137,12 @@ class RunFolder:
         write_atomically(self._trials / f"{trial.number:04d}.json", trial.to_json().encode())
 
     def trials(self) -> tuple[Trial, ...]:
-        """Every finished trial, in order."""
-        return tuple(Trial.from_file(f) for f in sorted(self._trials.glob("[0-9]*.json")))
+        """Every finished trial, in order.
+
+        Raises:
+            UsageError: one of the files is damaged.
+        """
+        return tuple(_loaded(Trial, f) for f in sorted(self._trials.glob("[0-9]*.json")))
 
     @property
     def _trials(self) -> Path:

@@ -117,6 +117,11 @@ def test_a_missed_contract_names_what_is_missed_first(missed: Verdict) -> None:
     assert headline(missed) == "Contract missed: p99 latency 1.52 ms (limit 1 ms)"
 
 
+def test_a_run_cut_short_promises_nothing_final(missed: Verdict) -> None:
+    cut = missed.model_copy(update={"stop": "interrupted"})
+    assert headline(cut).startswith("The run is not finished. So far: Contract missed: ")
+
+
 def test_without_limits_the_headline_gives_the_speed(missed: Verdict) -> None:
     free = missed.model_copy(update={"limits": ()})
     assert headline(free) == "No limit was set: fastest verified artefact, 2.77× the baseline"

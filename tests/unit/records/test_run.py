@@ -95,6 +95,15 @@ def test_a_damaged_record_is_refused(tmp_path: Path, content: str) -> None:
     assert caught.value.code == "FW102"
 
 
+def test_a_damaged_trial_is_refused_by_its_name(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.record_trial(trial(1))
+    (tmp_path / "trials" / "0001.json").write_text("{")
+    with pytest.raises(UsageError, match=r"0001\.json is not a Trial") as caught:
+        run.trials()
+    assert caught.value.code == "FW102"
+
+
 def test_the_records_have_the_names_of_the_design(tmp_path: Path) -> None:
     for kind, name in ((Contract, "contract.json"), (Verdict, "6-verdict.json")):
         with pytest.raises(UsageError, match=name):
