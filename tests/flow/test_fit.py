@@ -195,7 +195,6 @@ def test_a_run_is_not_resumed_on_another_model(
     assert "error[FW104]" in done.stderr
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_is_not_resumed_on_other_data(project: Path, environment: dict[str, str]) -> None:
     x = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
     np.savez(project / "data.npz", x=x)
@@ -212,6 +211,7 @@ def test_a_run_is_not_resumed_on_other_data(project: Path, environment: dict[str
     assert "the data has changed" in " ".join(again.stderr.split())
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_the_best_artefact_and_says_how_to_go_on(
     project: Path, environment: dict[str, str], sent: signal.Signals
 ) -> None:
