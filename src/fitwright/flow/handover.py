@@ -32,7 +32,7 @@ def so_far(search: Search) -> None:
     assert best is not None and baseline is not None, "called after an accepted trial"
     verdict = conclude(
         search.walk.analyzed.analysis.need,
-        artefact=best,
+        artefact=_without_queueing(search, best),
         baseline=baseline,
         trials=search.trials,
         stop="interrupted",
@@ -44,6 +44,14 @@ def so_far(search: Search) -> None:
         bundle(search, best)
     except TrialFailed as error:  # the bundle before it stays; the run goes on
         search.tools.console.say(f"no bundle of {best.candidate.describe()}: {error.rule}")
+
+
+def _without_queueing(search: Search, trial: Trial) -> Trial:
+    """Short trials time the service alone; under server traffic that is not the latency."""
+    if search.walk.contract.traffic.scenario != "server":
+        return trial
+    kept = {n: f for n, f in trial.figures.items() if not n.startswith("latency")}
+    return trial.model_copy(update={"figures": kept})
 
 
 def finish(search: Search, *, stop: Stop) -> Verdict:
