@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from fitwright.backends.openvino import telemetry
+from fitwright.backends.openvino.turns import Turns
 from fitwright.backends.support import availability, missing, refused, unreadable_type
 from fitwright.errors import DataError, TrialFailed
 from fitwright.ports import Array, Availability, Session, Tensors
@@ -111,9 +111,7 @@ class OpenVinoSession:
         self._outputs = [_name(port, port.get_node()) for port in compiled.outputs]
         _check_types(compiled.outputs, self._outputs)
         self.concurrency = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(self.concurrency):
-            self._idle.put(compiled.create_infer_request())
+        self._idle = Turns([compiled.create_infer_request() for _ in range(self.concurrency)])
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """One query; outputs by name, copied out of the request.
@@ -122,14 +120,14 @@ class OpenVinoSession:
             DataError: names, element types or shapes that the model does not take.
         """
         fed = self._checked(inputs)
-        request = self._idle.get()
+        request = self._idle.take()
         try:
             found = request.infer(fed, share_inputs=True, share_outputs=True)
             return {name: found[i].copy() for i, name in enumerate(self._outputs)}
         except RuntimeError as error:
             raise self._explained(error, inputs) from error
         finally:
-            self._idle.put(request)
+            self._idle.give(request)
 
     def _checked(self, inputs: Tensors) -> dict[int, Array]:
         if inputs.keys() != self._inputs.keys():
