@@ -86,9 +86,9 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
 def _judged(search: Search, *, stop: Stop) -> tuple[Trial, Trial]:
     """Artefact and baseline in full; those of an earlier final run when it was as long and
     nothing better came since."""
-    around_s, early = search.around_final_s(), stop == "met"
-    left_s = search.watch.early_final_left_s if early else search.watch.final_left_s
-    budget_s, best = left_s(around_s=around_s), search.best_key()
+    watch, best = search.watch, search.best_key()
+    left_s = watch.early_final_left_s if stop == "met" else watch.final_left_s
+    budget_s = left_s(search.ending())
     before = search.judged
     if before and before.best == best and before.budget_s >= budget_s:
         return before.artefact, before.baseline

@@ -18,6 +18,7 @@ from fitwright.bench.trial import (
     try_candidate,
 )
 from fitwright.errors import BackendMissing
+from fitwright.flow.ending import Ending, ending
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import ChildLimits, Tools
@@ -36,8 +37,6 @@ LEAST_PASS_S = 20.0  # a pass begun near the end of the search still gets this l
 LEAST_PASS_SHARE = 0.1  # of the whole budget, when that is less
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
-CHILD_S = 0.7  # from the start of a child until it begins to load
-WRITING_S = 1.0  # bundle and report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,20 +135,12 @@ class Search:
 
     def left_s(self) -> float:
         """Left for trying things; negative when the final run must begin."""
-        return self.watch.search_left_s(around_s=self.around_final_s())
+        return self.watch.search_left_s(self.ending())
 
-    def around_final_s(self) -> float:
-        """What the end of the run takes beside measuring, judged by what trials have shown.
-
-        Two children are opened and answer every evaluation sample; a third writes the
-        self-test of the bundle.
-        """
-        best, baseline = self.best(), baseline_of(self.trials)
-        if best is None or baseline is None:
-            return 0.0
-        num = self.setup.samples.num_queries
-        pair = sum(_opened_s(t) + num * _query_s(t) for t in (best, baseline))
-        return pair + _opened_s(best) + WRITING_S
+    def ending(self) -> Ending:
+        """What must be set aside for the end of the run."""
+        need = self.walk.analyzed.analysis.need
+        return ending(self.best(), baseline_of(self.trials), need=need)
 
     def record(self, trial: Trial) -> None:
         """From here on the trial is never lost."""
@@ -332,16 +323,6 @@ def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
         meter=tools.meter,
         clock=tools.clock,
     )
-
-
-def _opened_s(trial: Trial) -> float:
-    load = trial.figures.get("load_time")
-    return CHILD_S + (load.value or 0.0 if load else 0.0)
-
-
-def _query_s(trial: Trial) -> float:
-    latency = trial.figures.get("latency_p50")
-    return latency.value or 0.0 if latency else 0.0
 
 
 def _line(trial: Trial) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fitwright.flow.ending import Ending
 from fitwright.ports import Clock, Console
 
 FINAL_SHARE, FINAL_MOST_S = 0.25, 90.0
+FINAL_LARGEST_SHARE = 0.5  # where the contract's percentile needs that long
 LEAST_S = 5.0  # even a budget overrun leaves the final run this long
 
 
@@ -30,24 +32,21 @@ class Stopwatch:
         self.console.budget(spent, self.budget_s)
         return spent
 
-    def search_left_s(self, *, around_s: float = 0.0) -> float:
-        """Left for trying things; negative when the final run must begin.
+    def search_left_s(self, end: Ending) -> float:
+        """Left for trying things; negative when the final run must begin."""
+        return self.budget_s - self._reserve_s(end) - end.around_s - self.spent_s()
 
-        Args:
-            around_s: what the end of the run takes beside measuring: opening and verifying
-                in the final run, bundle and report.
-        """
-        return self.budget_s - self._reserve_s() - around_s - self.spent_s()
-
-    def final_left_s(self, *, around_s: float = 0.0) -> float:
+    def final_left_s(self, end: Ending) -> float:
         """Left for the measuring of the last final run."""
-        return max(self.budget_s - around_s - self.spent_s(), LEAST_S)
+        return max(self.budget_s - end.around_s - self.spent_s(), LEAST_S)
 
-    def early_final_left_s(self, *, around_s: float = 0.0) -> float:
+    def early_final_left_s(self, end: Ending) -> float:
         """For a final run that may turn out to be early: half of what is left, so that the
         search can go on should a limit be missed."""
-        left_s = self.final_left_s(around_s=around_s)
-        return min(left_s, max(left_s / 2, self._reserve_s()))
+        left_s = self.final_left_s(end)
+        return min(left_s, max(left_s / 2, self._reserve_s(end)))
 
-    def _reserve_s(self) -> float:
-        return min(FINAL_SHARE * self.budget_s, FINAL_MOST_S)
+    def _reserve_s(self, end: Ending) -> float:
+        """Of the budget, for measuring at the end."""
+        usual_s = min(FINAL_SHARE * self.budget_s, FINAL_MOST_S)
+        return max(usual_s, min(end.measuring_s, FINAL_LARGEST_SHARE * self.budget_s))
