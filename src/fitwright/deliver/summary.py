@@ -196,7 +196,7 @@ def _gain(name: str, before: Figure | None, after: Figure | None) -> float | Non
 
 
 def _better_or_worse(gain: float) -> str:
-    if times(gain) == "1×":
+    if "1×" in (times(gain), times(1 / gain)):
         return SAME
     return f"{times(gain)} better" if gain > 1 else f"{times(1 / gain)} worse"
 

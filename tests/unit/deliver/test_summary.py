@@ -77,6 +77,17 @@ def test_no_change_is_not_called_unproven(run: RunFolder) -> None:
     assert not any("unproven" in r.cells[-1] for r in before_after_rows(artefact, artefact))
 
 
+@pytest.mark.parametrize("before", [635_560.0, 635_300.0, 636_000.0])
+def test_a_change_too_small_to_print_is_none(run: RunFolder, before: float) -> None:
+    *_, baseline, artefact = run.trials()
+    old, new = (
+        t.model_copy(update={"figures": {"size": Figure.measured(b, unit="bytes")}})
+        for t, b in ((baseline, before), (artefact, 635_800.0))
+    )
+    (row,) = before_after_rows(old, new)
+    assert row.change == "the same"
+
+
 def test_the_ledger_ends_with_product_total_interaction_storage_and_energy(
     run: RunFolder,
 ) -> None:
