@@ -28,7 +28,7 @@ from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision, decide
 from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
-from fitwright.tune.propose import Make, Try, propose
+from fitwright.tune.propose import Make, Try, hopeless, propose
 from fitwright.tune.standing import accepted_path, incumbent_of
 
 STORAGE_LIMITS = frozenset({"size", "peak_memory"})
@@ -119,6 +119,8 @@ class Search:
 
     def bench(self, step: Try) -> Trial:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
+        if why := hopeless(step, self.trials):
+            return self._unmeasured(step, why)
         target = self.target(step.candidate, step.variant)
         incumbent = self._incumbent()
         budget_s = max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
@@ -249,6 +251,18 @@ class Search:
             latencies_s=tuple(measured.latencies_s),
             seconds=measured.seconds,
         )
+
+    def _unmeasured(self, step: Try, why: str) -> Trial:
+        trial = Trial(
+            number=len(self.trials) + 1,
+            round=step.round,
+            candidate=step.candidate,
+            decision="rejected",
+            reason=why,
+        )
+        self.record(trial)
+        self.tools.console.say(_line(trial))
+        return trial
 
     def _swap(self, measured: Measurement, decision: Decision) -> None:
         """Keep the winner's child open for the next race, end the loser's."""

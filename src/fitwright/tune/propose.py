@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fitwright.records.plan import Plan, Settings
 from fitwright.records.recipe import (
     Adapted,
+    Bf16,
+    FixShapes,
     Fp16Weights,
     Int4Weights,
     Int8Static,
@@ -20,6 +22,8 @@ from fitwright.tune.standing import incumbent_of, speeds
 
 NUM_TUNED_PAIRS = 3
 WORTH_TUNING = 0.75  # a pair this far behind the best is not rescued by threads
+HOPELESS = 1.5  # nor is a backend this far behind by a variant that computes the same
+_SAME_WORK = (FixShapes, Bf16, Fp16Weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,26 @@ def propose(
         if isinstance(step, Make) or step.candidate.key not in tried:
             return step
     return None
+
+
+def hopeless(step: Try, trials: Sequence[Trial]) -> str:
+    """Why a candidate is not worth measuring; empty when it is.
+
+    Fixed shapes, folded constants and narrower storage leave the arithmetic as it is, so they
+    do not make up for a backend that runs the original far more slowly than the best so far.
+    """
+    if not step.variant.recipes or not all(isinstance(r, _SAME_WORK) for r in step.variant.recipes):
+        return ""
+    known = speeds(trials)
+    original = [t for t in trials if t.round == 1 and t.candidate.backend == step.candidate.backend]
+    speed = max((known.get(t.candidate.key, 0.0) for t in original), default=0.0)
+    behind = max(known.values(), default=0.0) / speed if speed else 0.0
+    if behind <= HOPELESS:
+        return ""
+    return (
+        f"not measured: the best so far is {behind:.2g}x as fast as the original on "
+        f"{step.candidate.backend}, and this computes the same"
+    )
 
 
 def _seldom_faster(chain: tuple[Recipe, ...]) -> bool:

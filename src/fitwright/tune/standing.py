@@ -29,7 +29,8 @@ def speeds(trials: Sequence[Trial]) -> dict[str, float]:
         if trial.stage != "short" or trial.failure is not None:
             continue
         if trial.comparison is None:
-            found[trial.candidate.key] = 1.0
+            if not found:
+                found[trial.candidate.key] = 1.0
         elif trial.comparison.incumbent in found:
             found[trial.candidate.key] = found[trial.comparison.incumbent] * trial.comparison.ratio
     return found

@@ -17,7 +17,7 @@ from fitwright.records.recipe import (
 from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.decide import decide
 from fitwright.tune.gains import baseline_of, ledger_entries
-from fitwright.tune.propose import Make, Try, propose
+from fitwright.tune.propose import Make, Try, hopeless, propose
 from fitwright.tune.standing import incumbent_of, speeds
 from needs import SIZE, need
 
@@ -134,6 +134,20 @@ def test_settings_are_tuned_before_chains_that_only_save_storage() -> None:
 
 def test_a_broken_limit_on_storage_makes_those_chains_urgent() -> None:
     assert first_after_baselines(storage_first=True) == "make"
+
+
+def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same() -> None:
+    slow = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    fast = trial(1, ORIGINAL, "b", decision="accepted", ratio=2.0, against=slow, round_=1)
+
+    def told(v: Variant, backend: str) -> str:
+        candidate = Candidate(variant_id=v.id, title=v.title, backend=backend, settings=Settings())
+        return hopeless(Try(candidate=candidate, variant=v, round=2), [slow, fast])
+
+    assert "2x as fast as the original on a" in told(FIXED, "a")
+    assert told(FIXED, "b") == ""
+    assert told(INT8, "a") == "", "other arithmetic may well win where the original lost"
+    assert told(ORIGINAL, "a") == ""
 
 
 def test_a_skipped_chain_is_not_made_again() -> None:
