@@ -33,6 +33,7 @@ def write_model(model: ir.Model, out: Path) -> tuple[Path, ...]:
     nothing behind.
     """
     _require_writable_versions(model)
+    _forget_stated_shapes_of_weights(model)
     large = weight_bytes(model) > LARGEST_SINGLE_FILE_BYTES
     data = out.with_name(out.name + ".data")
     files = (out, data) if large else (out,)
@@ -46,6 +47,17 @@ def write_model(model: ir.Model, out: Path) -> tuple[Path, ...]:
             file.unlink(missing_ok=True)
         raise (_not_written(out, e) if isinstance(e, OSError) else _not_editable(out)) from None
     return files
+
+
+def _forget_stated_shapes_of_weights(model: ir.Model) -> None:
+    """A weight tells its own shape. Stated once more, as exporters of torch do, it is wrong as
+    soon as a quantiser transposes the weight, and the model is refused."""
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in graph.initializers.values():
+            if value.is_graph_input() or value.is_graph_output():
+                continue
+            value.shape, value.type, value.doc_string = None, None, None
+            value.metadata_props.clear()
 
 
 def weight_bytes(model: ir.Model) -> int:

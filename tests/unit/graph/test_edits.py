@@ -56,6 +56,20 @@ def test_fixing_shapes_drops_what_no_output_needs_and_keeps_the_output(build, tm
     np.testing.assert_array_equal(run(path, x=x)[0], run(out, x=x)[0])
 
 
+def test_shapes_stated_beside_weights_are_not_written(build, tmp_path) -> None:
+    path, out = network(build), tmp_path / "fixed.onnx"
+    model = onnx.load(path)
+    stated = [helper.make_tensor_value_info("w", TensorProto.FLOAT, [32, 16])]
+    stated.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, ["batch", 16]))
+    model.graph.value_info.extend(stated)
+    onnx.save(model, path)
+    summary = summarize(path, shapes={}, batch=3)
+    fix_shapes(path, out, bindings=summary.bindings, inputs=summary.inputs)
+    assert [v.name for v in onnx.load(out).graph.value_info] == ["h"]
+    x = np.ones((3, 32), np.float32)
+    np.testing.assert_array_equal(run(path, x=x)[0], run(out, x=x)[0])
+
+
 def test_fixing_a_fixed_model_changes_nothing(build, tmp_path) -> None:
     path, once, twice = network(build), tmp_path / "a.onnx", tmp_path / "b.onnx"
     summary = summarize(path, shapes={}, batch=3)

@@ -139,7 +139,11 @@ def prepare(model: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
     """
     import onnx
 
+    from fitwright.graph.write import open_for_edit, write_model
+
     proto = onnx.load(model, load_external_data=False)
+    if {v.name for v in proto.graph.value_info} & {w.name for w in proto.graph.initializer}:
+        model = write_model(open_for_edit(model), folder / "plain.onnx")[0]
     opset = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
     notes: tuple[str, ...] = ()
     if opset < _QDQ_OPSET:
