@@ -282,7 +282,7 @@ def test_a_model_that_states_the_shapes_of_its_weights_is_quantised(
     recipe: Recipe, apply: Apply, build: Build
 ) -> None:
     # so does the exporter of torch; ONNX Runtime's quantiser trips over those it transposes
-    path = build("mlp")
+    path = build("cnn")
     model = onnx.load(path)
     model.graph.value_info.extend(
         onnx.helper.make_tensor_value_info(w.name, w.data_type, list(w.dims))
