@@ -12,6 +12,10 @@ from fitwright.tune.judge import breaches
 
 _CLOSER = 0.95  # a shared breach counts as smaller only when its gap shrinks by 5 % or more
 
+AS_FAST = 0.95  # the whole interval of a tie lies above this ratio
+NEARER = 0.8  # relative L2 distance to the original, against the incumbent's
+NEGLIGIBLE = 1e-3  # distances below are rounding; nothing is gained by less
+
 
 class Decision(NamedTuple):
     """Whether the candidate replaces the incumbent, and why in one sentence."""
@@ -28,6 +32,9 @@ def decide(
     comparison: Comparison,
 ) -> Decision:
     """First the limits, then the objective; a tie keeps the incumbent.
+
+    One tie does not: a candidate that is as fast within `AS_FAST` and whose outputs are
+    clearly closer to the original's is the better artefact.
 
     Args:
         need: limits and objective.
@@ -47,12 +54,28 @@ def decide(
             )
         if mine[name] * _CLOSER > theirs[name]:
             return Decision(False, f"further from {name} than the best so far")
+    if comparison.outcome in ("same", "undecided") and comparison.low >= AS_FAST:
+        if nearer := _nearer(candidate, incumbent):
+            return Decision(True, f"as fast, and {nearer}: {_span(comparison)}")
     return _by_speed(comparison)
 
 
+def _nearer(candidate: Mapping[str, Figure], incumbent: Mapping[str, Figure]) -> str:
+    """How much closer to the original's outputs, in words; empty when it is not clearly so."""
+    ours, theirs = (f.get("relative_l2") for f in (candidate, incumbent))
+    if ours is None or theirs is None or ours.value is None or theirs.value is None:
+        return ""
+    if ours.value >= NEARER * theirs.value or theirs.value < NEGLIGIBLE:
+        return ""
+    return f"nearer to the original ({ours.value:.3g} from it, was {theirs.value:.3g})"
+
+
+def _span(c: Comparison) -> str:
+    return f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
+
+
 def _by_speed(comparison: Comparison) -> Decision:
-    c = comparison
-    span = f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
+    c, span = comparison, _span(comparison)
     if c.outcome == "faster":
         return Decision(True, f"faster: {span}")
     if c.outcome == "slower":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, MemoryPlan, Parallelism, Plan, Settings
 from fitwright.records.recipe import (
@@ -223,6 +225,30 @@ def test_without_limits_only_a_proven_gain_is_kept() -> None:
     ):
         c = comparison(1.1, "x", outcome=outcome)
         assert decide(need(), candidate={}, incumbent={}, comparison=c).accepted is kept
+
+
+@pytest.mark.parametrize(
+    ("low", "ours", "theirs", "kept"),
+    [
+        (0.97, 0.025, 0.040, True),
+        (0.90, 0.025, 0.040, False),  # may be 10 % slower
+        (0.97, 0.035, 0.040, False),  # hardly nearer
+        (0.97, 1e-7, 1e-5, False),  # both are rounding
+    ],
+)
+def test_a_tie_goes_to_the_one_nearer_to_the_original(
+    low: float, ours: float, theirs: float, kept: bool
+) -> None:
+    tie = Comparison(
+        incumbent="x", ratio=0.99, low=low, high=1.03, num_rounds=40, outcome="undecided"
+    )
+    decision = decide(
+        need(),
+        candidate={"relative_l2": Figure.measured(ours)},
+        incumbent={"relative_l2": Figure.measured(theirs)},
+        comparison=tie,
+    )
+    assert decision.accepted is kept
 
 
 def test_the_ledger_books_each_accepted_step_under_its_technique() -> None:
