@@ -54,9 +54,9 @@ def decide(
             )
         if mine[name] * _CLOSER > theirs[name]:
             return Decision(False, f"further from {name} than the best so far")
-    if comparison.outcome in ("same", "undecided") and comparison.low >= AS_FAST:
-        if nearer := _nearer(candidate, incumbent):
-            return Decision(True, f"as fast, and {nearer}: {_span(comparison)}")
+    tied = comparison.outcome in ("same", "undecided") and comparison.low >= AS_FAST
+    if tied and (nearer := _nearer(candidate, incumbent)):
+        return Decision(True, f"as fast, and {nearer}: {_span(comparison)}")
     return _by_speed(comparison)
 
 
