@@ -3,8 +3,8 @@
 Every round runs one short block of each contestant, in a new random order (seeded), so a
 drift of the machine falls on all of them alike and nobody always follows the same neighbour.
 The first run of a block warms the caches that the others used and does not count. A second
-copy of the artefact runs along as a control: by how much it differs from the first is what
-this method cannot tell apart.
+copy of the artefact is opened last, as a control: by how much it differs from the first is what
+this method cannot tell apart. The artefact's time is the mean of both.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def compare(
     """Measure all of them in one run; the first is the artefact.
 
     Args:
-        contestants: opened all at once, each in a child.
+        contestants: opened all at once, each in a child, in this order. Those that run the
+            artefact's own file are copies of it: its time in a round is their geometric mean,
+            because the child that is opened first runs some percent slower than the last.
         held_out: queries that no tool has seen, shape (queries, *input shape).
         reference: name of the contestant whose outputs are the original's.
         rounds: how many blocks each contestant runs.
@@ -122,12 +124,13 @@ def compare(
         outputs = {name: worker.outputs() for name, worker in workers.items()}
         times = interleaved(workers, rounds=rounds)
         facts = {name: dict(worker.facts) for name, worker in workers.items()}
-    first = contestants[0].name
+    copies = [times[c.name] for c in contestants if c.file == contestants[0].file]
+    artefact_times = [math.prod(t) ** (1 / len(t)) for t in zip(*copies, strict=True)]
     return [
         row(
             c,
             times=times[c.name],
-            artefact_times=times[first],
+            artefact_times=artefact_times,
             relative_l2=distance(outputs[c.name], outputs[reference]),
             facts=facts[c.name],
         )

@@ -35,7 +35,7 @@ DOCS = HERE.parent / "docs" / "benchmarks.md"
 ARTEFACT, CONTROL, ORIGINAL = "Fitwright", "Fitwright, second copy", "ONNX Runtime, defaults"
 CONTRACT = """\
 model: {model}
-data: {{source: {samples}}}
+data: {{source: {samples}, calibration_share: 0.5}}
 budget: {{time: {time}, stop: exhausted}}
 """
 

@@ -13,8 +13,8 @@ from fitwright.records.run import write_atomically
 
 FEWEST, MOST = 16, 128
 # Calibration runs the float model without graph optimisation; 20 GFLOP/s is the rate of two
-# slow cores there, and 20 s is what calibration may take of a fit of some minutes.
-_FLOP_BUDGET = 20e9 * 20.0
+# slow cores there, and 40 s is what calibration may take of a fit of some minutes.
+_FLOP_BUDGET = 20e9 * 40.0
 _MAX_BYTES = 256 << 20
 
 

@@ -49,7 +49,7 @@ def test_large_inputs_are_taken_in_smaller_number(
     assert "on 3 samples" in write_calibration(samples(9), tmp_path / "c.npz", num_queries=9)
 
 
-@pytest.mark.parametrize(("flops", "queries"), [(10**6, 128), (8 * 10**9, 50), (10**12, 16)])
+@pytest.mark.parametrize(("flops", "queries"), [(10**6, 128), (8 * 10**9, 100), (10**12, 16)])
 def test_heavy_models_are_calibrated_on_fewer_queries(
     flops: int, queries: int, summary: ModelSummary
 ) -> None:
