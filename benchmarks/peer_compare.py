@@ -28,6 +28,7 @@ from fitwright.records.plan import Settings
 BLOCK_S = 0.3
 MIN_RUNS = 6
 WARM_UP_ROUNDS = 3
+DUEL_SESSIONS = 4
 SAME = 0.02  # a ratio within 2 % of 1 counts as equally fast; the control row says how much
 #              two processes running the very same file differ
 SAME_AGREEMENT = 1.1  # distances within 10 % of each other differ by the choice of samples
@@ -111,15 +112,11 @@ def compare(
         reference: name of the contestant whose outputs are the original's.
         rounds: how many blocks each contestant runs.
     """
-    executor = LocalExecutor()
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for contestant in contestants:
-            worker = executor.open(
-                RUNTIMES[contestant.backend], contestant.file, contestant.settings, limits=LIMITS
-            )
+            worker = opened(contestant, held_out)
             stack.callback(worker.close)
-            worker.feed(held_out)
             workers[contestant.name] = worker
         outputs = {name: worker.outputs() for name, worker in workers.items()}
         times = interleaved(workers, rounds=rounds)
@@ -136,6 +133,41 @@ def compare(
         )
         for c in contestants
     ]
+
+
+def duel(artefact: Contestant, rival: Contestant, *, held_out: Tensors, rounds: int) -> Finding:
+    """Only the two, in sessions that open one first and then the other, all rounds together.
+
+    Which child is opened first shifts a ratio by a percent or two; both orders cancel that.
+    """
+    log_ratios: list[float] = []
+    for session in range(DUEL_SESSIONS):
+        pair = (artefact, rival) if session % 2 == 0 else (rival, artefact)
+        with ExitStack() as stack:
+            workers: dict[str, Worker] = {}
+            for contestant in pair:
+                worker = opened(contestant, held_out)
+                stack.callback(worker.close)
+                workers[contestant.name] = worker
+            times = interleaved(workers, rounds=rounds // DUEL_SESSIONS)
+        ours, theirs = times[artefact.name], times[rival.name]
+        log_ratios += [math.log(t / a) for a, t in zip(ours, theirs, strict=True)]
+    speed, interval = median_ratio_interval(log_ratios)
+    return Finding(
+        rival=rival.name,
+        outcome=outcome(interval.low, interval.high),
+        speed=speed,
+        speed_low=interval.low,
+        speed_high=interval.high,
+    )
+
+
+def opened(contestant: Contestant, held_out: Tensors) -> Worker:
+    """A child with the contestant compiled and the queries handed over."""
+    runtime = RUNTIMES[contestant.backend]
+    worker = LocalExecutor().open(runtime, contestant.file, contestant.settings, limits=LIMITS)
+    worker.feed(held_out)
+    return worker
 
 
 def interleaved(workers: Mapping[str, Worker], *, rounds: int) -> dict[str, list[float]]:

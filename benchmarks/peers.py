@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from peer_builds import PEERS
-from peer_compare import Contestant, compare, finding
+from peer_compare import Contestant, compare, duel, finding
 from peer_inputs import INPUTS, calibration_file, held_out
 from peer_tables import document, write_block
 
@@ -32,6 +32,8 @@ from fitwright.records.plan import Settings
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
 DOCS = HERE.parent / "docs" / "benchmarks.md"
+DUEL_ROUNDS = 120
+SETTLED = ("faster", "as fast", "no peer agrees as well")
 ARTEFACT, CONTROL, ORIGINAL = "Fitwright", "Fitwright, second copy", "ONNX Runtime, defaults"
 CONTRACT = """\
 model: {model}
@@ -112,13 +114,18 @@ def benchmark(name: str, *, budget: str, rounds: int) -> dict[str, Any]:
     rows = compare(
         [fitted, *peers, control], held_out=held_out(name), reference=ORIGINAL, rounds=rounds
     )
+    found, num_rounds = finding(rows[0], rows[1:-1]), rounds
+    if found.outcome not in SETTLED:
+        rival = next(p for p in peers if p.name == found.rival)
+        num_rounds = DUEL_ROUNDS
+        found = duel(fitted, rival, held_out=held_out(name), rounds=num_rounds)
     return {
         "model": name,
         "candidate": fitted.what,
-        "rounds": rounds,
+        "rounds": num_rounds,
         "budget": budget,
         "rows": [row.to_json() for row in rows],
-        "finding": asdict(finding(rows[0], rows[1:-1])),
+        "finding": asdict(found),
     }
 
 

@@ -57,6 +57,9 @@ class RecordingWorker:
     def __init__(self, name: str, *, latency_s: float, order: list[str]) -> None:
         self._name, self._latency_s, self._order = name, latency_s, order
 
+    def close(self) -> None:
+        """Nothing to end."""
+
     def time_block(self, *, seconds: float, min_runs: int = 1) -> Sequence[float]:
         self._order.append(self._name)
         return [1.0, *[self._latency_s] * (min_runs - 1)]
@@ -106,6 +109,32 @@ def test_every_round_runs_each_once_in_changing_order_and_first_runs_do_not_coun
     rounds = {(first, second) for first, second in zip(order[::2], order[1::2], strict=True)}
     # the order is seeded: of 23 rounds some begin with each
     assert rounds == {("a", "b"), ("b", "a")}
+
+
+def test_a_duel_opens_each_of_the_two_first_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = {"artefact": 0.1, "peer": 0.12}
+    order: list[str] = []
+
+    def opened(contestant: compare.Contestant, _: object) -> RecordingWorker:
+        order.append(contestant.name)
+        return RecordingWorker(contestant.name, latency_s=speeds[contestant.name], order=[])
+
+    def contestant(name: str) -> compare.Contestant:
+        return compare.Contestant(
+            name=name,
+            what="",
+            backend="onnxruntime",
+            file=Path(name),
+            settings=compare.Settings(),
+            made_s=0.0,
+            size_bytes=1,
+        )
+
+    monkeypatch.setattr(compare, "opened", opened)
+    found = compare.duel(contestant("artefact"), contestant("peer"), held_out={}, rounds=40)
+    assert order == ["artefact", "peer", "peer", "artefact"] * 2
+    assert (found.outcome, found.rival) == ("faster", "peer")
+    assert found.speed == pytest.approx(1.2)
 
 
 def test_the_ratio_is_paired_round_by_round() -> None:
