@@ -99,15 +99,14 @@ def analyze(
         limits=limits,
         budget_s=REFERENCE_SHARE * contract.budget.time_s,
     )
-    data_sha256 = digest(split)
-    split = _shortened(split, evaluation)
+    answered = _shortened(split, evaluation)
     check_top1 = summary.is_classifier_shape and classifier_check(reference)
-    need = need_of(contract, summary, split, check_top1=check_top1, metrics=metrics)
-    need = need.model_copy(update={"data_sha256": data_sha256})
+    need = need_of(contract, summary, answered, check_top1=check_top1, metrics=metrics)
+    need = need.model_copy(update={"data_sha256": digest(split)})
     return Analyzed(
         analysis=Analysis(need=need, summary=summary),
         model=model,
-        split=split,
+        split=answered,
         reference=reference,
         metric=metric or need.metric,
     )
