@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
@@ -25,7 +26,7 @@ class Candidate(Record):
     backend: str
     settings: Settings
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identifies the candidate within a run."""
         return f"{self.variant_id}/{self.backend}/{self.settings.describe()}"

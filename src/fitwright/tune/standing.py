@@ -2,35 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from fitwright.records.trial import Trial
+from fitwright.records.plan import Settings
+from fitwright.records.trial import Candidate, Trial
+
+Pair = tuple[str, str]  # variant id, backend
+
+
+class Standing:
+    """What the trials so far say, kept up to date trial by trial.
+
+    Speeds are relative to the first accepted candidate. Each candidate was raced against
+    the incumbent of its time, so ratios are chained through the incumbents; absolute times
+    from different minutes are never compared.
+
+    Attributes:
+        trials: in the order they ended.
+        tried: keys of the candidates with a short trial, whatever came of it.
+        speeds: of every measured candidate, by key.
+        path: everything accepted, from the strongest baseline to the best so far.
+    """
+
+    def __init__(self, trials: Iterable[Trial] = ()) -> None:
+        self.trials: list[Trial] = []
+        self.tried: set[str] = set()
+        self.speeds: dict[str, float] = {}
+        self.path: list[Trial] = []
+        self._candidates: dict[str, Candidate] = {}
+        self._pairs: dict[Pair, float] = {}
+        for trial in trials:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """One more finished trial."""
+        self.trials.append(trial)
+        if trial.stage != "short":
+            return
+        key = trial.candidate.key
+        self.tried.add(key)
+        if trial.decision == "accepted":
+            self.path.append(trial)
+        if (speed := self._speed(trial)) is not None:
+            self._candidates[key] = trial.candidate
+            self.speeds[key] = speed
+            pair = trial.candidate.variant_id, trial.candidate.backend
+            self._pairs[pair] = max(speed, self._pairs.get(pair, 0.0))
+
+    def _speed(self, trial: Trial) -> float | None:
+        if trial.failure is not None:
+            return None
+        if trial.comparison is None:
+            return None if self.speeds or trial.decision != "accepted" else 1.0
+        incumbent = self.speeds.get(trial.comparison.incumbent)
+        return None if incumbent is None else incumbent * trial.comparison.ratio
+
+    @property
+    def best(self) -> Trial | None:
+        """The best verified candidate so far: the last one accepted."""
+        return self.path[-1] if self.path else None
+
+    @property
+    def top_speed(self) -> float:
+        """Of the fastest candidate measured; 0 before there is one."""
+        return max(self._pairs.values(), default=0.0)
+
+    @property
+    def pairs(self) -> Mapping[Pair, float]:
+        """The best speed of each (variant, backend) that was measured."""
+        return self._pairs
+
+    def candidates(self) -> Iterable[tuple[Candidate, float]]:
+        """Every measured candidate with its speed, in the order they were measured."""
+        return ((c, self.speeds[key]) for key, c in self._candidates.items())
+
+    def speed_of(self, variant_id: str, backend: str, settings: Settings) -> float | None:
+        """Speed of one candidate; None when it was not measured."""
+        candidate = Candidate(variant_id=variant_id, title="", backend=backend, settings=settings)
+        return self.speeds.get(candidate.key)
 
 
 def incumbent_of(trials: Sequence[Trial]) -> Trial | None:
     """The best verified candidate so far: the last one accepted, or the best baseline."""
-    kept = accepted_path(trials)
-    return kept[-1] if kept else None
+    return Standing(trials).best
 
 
 def accepted_path(trials: Sequence[Trial]) -> list[Trial]:
     """From the strongest baseline to the best so far, in the order they were accepted."""
-    return [t for t in trials if t.stage == "short" and t.decision == "accepted"]
+    return Standing(trials).path
 
 
 def speeds(trials: Sequence[Trial]) -> dict[str, float]:
-    """Speed of every measured candidate relative to the first accepted one, by key.
-
-    Each was raced against the incumbent of its time, so ratios are chained through the
-    incumbents; absolute times from different minutes are never compared.
-    """
-    found: dict[str, float] = {}
-    for trial in trials:
-        if trial.stage != "short" or trial.failure is not None:
-            continue
-        if trial.comparison is None:
-            if not found:
-                found[trial.candidate.key] = 1.0
-        elif trial.comparison.incumbent in found:
-            found[trial.candidate.key] = found[trial.comparison.incumbent] * trial.comparison.ratio
-    return found
+    """Speed of every measured candidate relative to the first accepted one, by key."""
+    return Standing(trials).speeds
