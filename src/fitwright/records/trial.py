@@ -9,6 +9,7 @@ from pydantic import Field
 
 from fitwright.errors import TrialFailed
 from fitwright.records.figure import Figure
+from fitwright.records.noise import Noise
 from fitwright.records.plan import Settings
 from fitwright.records.record import Record
 
@@ -59,9 +60,15 @@ class Comparison(Record):
     """Candidate against the incumbent of its time, from the same interleaved rounds.
 
     Attributes:
-        ratio: time of the incumbent over time of the candidate (median of paired
-            rounds); above 1 the candidate is faster. `low`, `high`: 95 % interval.
-        outcome: faster, slower, same (the interval lies within ±1 %) or undecided.
+        ratio: time of the incumbent over time of the candidate, from paired rounds; above 1
+            the candidate is faster. `low`, `high`: 95 % interval over all looks taken; it
+            carries the spread between rounds and that between processes.
+        outcome: faster, slower, same (the interval lies within ±1 %) or undecided (too
+            noisy to decide in the time there was).
+        num_heats: pairs of fresh processes it rests on.
+        more_s: how much more time would probably decide it; None when it is decided, or
+            when no reasonable time would.
+        noise: the machine meanwhile.
     """
 
     incumbent: str
@@ -70,6 +77,9 @@ class Comparison(Record):
     high: float
     num_rounds: int
     outcome: Literal["faster", "slower", "same", "undecided"]
+    num_heats: int = 1
+    more_s: float | None = None
+    noise: Noise | None = None
 
 
 class Trial(Record):
