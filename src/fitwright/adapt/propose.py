@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fitwright.adapt.legality import legal
+from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.recipe import (
@@ -24,7 +25,7 @@ CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One chain of the table, without the shape fixing that opens every chain.
+    """The end of one chain: what follows fixed shapes and rewriting.
 
     Attributes:
         backends: at least one of these must run here for the chain to be worth making.
@@ -43,7 +44,6 @@ _OPENVINO = frozenset({"openvino"})
 # Cheap to make first, then by how often it pays on a CPU. What a pass refuses (missing
 # instructions, no fitting operator) is not filtered here: `adapt` reports it with its reason.
 ROWS: tuple[Row, ...] = (
-    Row(recipes=(), backends=_ANY),
     Row(recipes=(Bf16(),), backends=_OPENVINO),
     Row(recipes=(Int8Static(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
@@ -66,10 +66,8 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-def chains(
-    summary: ModelSummary, device: Device, *, backends: Sequence[str]
-) -> tuple[tuple[Recipe, ...], ...]:
-    """Chains worth making here, cheap before expensive; each opens with fixed shapes.
+def agenda(summary: ModelSummary, device: Device, *, backends: Sequence[str]) -> Agenda:
+    """What is worth making here, cheap before expensive; every chain opens with fixed shapes.
 
     Args:
         summary: whose operators decide which rows apply.
@@ -78,9 +76,24 @@ def chains(
     """
     usable = set(backends) & (set(device.backends) or set(backends))
     kinds = {operator.kind for operator in summary.operators}
-    rows = (
-        row for row in ROWS if row.backends & usable and (not row.only or kinds & set(row.only))
+    bodies = (
+        Body(
+            recipes=row.recipes,
+            backends=frozenset(row.backends & usable),
+            seldom_faster=_seldom_faster(row.recipes),
+        )
+        for row in ROWS
+        if row.backends & usable and (not row.only or kinds & set(row.only))
     )
-    proposed = tuple((FixShapes(), *row.recipes) for row in rows)
-    assert all(legal(chain) is None for chain in proposed), "the table breaks its own rules"
-    return proposed
+    found = Agenda(rewrites=((FixShapes(),),), bodies=tuple(bodies))
+    assert all(legal(chain) is None for chain in found.chains), "the table breaks its own rules"
+    return found
+
+
+def _seldom_faster(recipes: Chain) -> bool:
+    """Weights only, or another way to choose the same int8 ranges: what they save is storage
+    or accuracy, and time where one query is bound by reading the weights."""
+    last = recipes[-1]
+    if isinstance(last, Int8Static):
+        return last.method != "minmax"
+    return isinstance(last, Fp16Weights | Int8Weights | Int4Weights)

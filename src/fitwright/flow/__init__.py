@@ -19,7 +19,7 @@ from fitwright.records.recipe import Adapted, title
 from fitwright.records.run import RunFolder
 from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop
-from fitwright.tune.propose import Make
+from fitwright.tune.propose import BASELINE, Make, Try
 
 
 def fit(
@@ -74,7 +74,7 @@ def adapt_only(
     _write_start(found, run, origin=origin, command=f"fitwright adapt {origin.target}")
     with Search(found, tools=tools, run=run, watch=watch) as search:
         search.say_step("4 adapt")
-        for chain in found.chains:
+        for chain in found.agenda.chains:
             if wanted is None or title(chain[-1]) in wanted:
                 search.make(chain)
         return search.adapted
@@ -88,14 +88,16 @@ def loop(search: Search, *, refuted: set[str]) -> Stop:
     """
     search.say_step("4 adapt · 5 bench · 6 tune")
     while (step := search.propose()) is not None:
-        past_baselines = isinstance(step, Make) or step.round > 1
+        past_baselines = not isinstance(step, Try) or step.round != BASELINE
         if past_baselines and search.left_s() <= 0:
             return "out_of_time"
         if past_baselines and _good_enough(search, refuted):
             return "met"
         if isinstance(step, Make):
             search.make(step.chain)
-        elif search.bench(step).decision == "accepted":
+            continue
+        trials = [search.bench(step)] if isinstance(step, Try) else search.explore(step)
+        if any(trial.decision == "accepted" for trial in trials):
             so_far(search)
     return "exhausted"
 

@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from fitwright import units
-from fitwright.adapt.adapt import adapt
-from fitwright.adapt.calibration import num_calibration_queries, write_calibration
 from fitwright.adapt.variants import original_variant, variant_path
+from fitwright.bench.cohort import eliminate
 from fitwright.bench.trial import (
     Contender,
     Measurement,
     Setup,
     Target,
+    objective_block,
     open_contender,
     try_candidate,
 )
 from fitwright.errors import BackendMissing
+from fitwright.flow import making
 from fitwright.flow.ending import Ending, ending
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import ChildLimits, Tools
-from fitwright.records.recipe import Adapted, Bf16, Recipe, Skipped, Variant, title
+from fitwright.records.agenda import Chain
+from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision, decide
+from fitwright.tune.explore import Exploration, exploration
+from fitwright.tune.forecast import hopeless
 from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
-from fitwright.tune.propose import Make, Try, hopeless, propose
-from fitwright.tune.standing import accepted_path, incumbent_of
+from fitwright.tune.propose import BASELINE, Explore, Knowledge, Step, Try, propose, setting
+from fitwright.tune.standing import Pair, Standing
 
 STORAGE_LIMITS = frozenset({"size", "peak_memory"})
-CALIBRATION = "calibration.npz"
-LEAST_PASS_S = 20.0  # a pass begun near the end of the search still gets this long
-LEAST_PASS_SHARE = 0.1  # of the whole budget, when that is less
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
+COHORT = 4  # candidates that are raced at once
+COHORT_SHARE = 0.25  # of the device's memory, for all of them together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,18 +61,20 @@ class Search:
     """Adapt, bench and decide, one proposal at a time.
 
     Attributes:
-        trials: every finished trial of the run, resumed ones included.
+        standing: what every finished trial of the run says, resumed ones included.
         adapted: every variant made and recipe skipped so far.
         judged: the last final run of this process, if there was one.
     """
 
     def __init__(self, walk: Walk, *, tools: Tools, run: RunFolder, watch: Stopwatch) -> None:
         self.walk, self.tools, self.run, self.watch = walk, tools, run, watch
-        self.trials: list[Trial] = list(run.trials())
+        self.standing = Standing(run.trials())
         self.adapted = run.read(Adapted) if run.has(Adapted) else self._with_original()
         self.setup = _setup(walk, tools, wall_s=120.0)
         self.judged: Judged | None = None
         self._contender: Contender | None = None
+        self._exploration: tuple[tuple[Pair, ...], Exploration] | None = None
+        self._spent: set[tuple[Pair, ...]] = set()
 
     def __enter__(self) -> Search:
         return self
@@ -83,55 +87,70 @@ class Search:
         original = original_variant(self.walk.analyzed.analysis.summary, backends=backends)
         return Adapted(variants=(original,))
 
-    # --- the loop's three verbs ------------------------------------------------------
+    # --- the loop's verbs ------------------------------------------------------------
 
-    def propose(self) -> Make | Try | None:
+    def propose(self) -> Step | None:
         """What to do next, or None when nothing is left to try."""
         return propose(
-            self.walk.plan,
-            chains=self.walk.chains,
-            adapted=self.adapted,
-            trials=self.trials,
-            storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
+            Knowledge(
+                plan=self.walk.plan,
+                agenda=self.walk.agenda,
+                adapted=self.adapted,
+                standing=self.standing,
+                spent=frozenset(self._spent),
+                storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
+            )
         )
 
-    def make(self, chain: tuple[Recipe, ...]) -> None:
+    def make(self, chain: Chain) -> None:
         """Step 4: one chain of recipes, starting from what was already made of it."""
-        name = " + ".join(title(r) for r in chain)
-        self.tools.console.say(f"adapt   {name} …")
-        start = self._longest_prefix(chain)
-        if same := self._changes_nothing(start, chain):
-            return self._remember(chain, Skipped(recipes=chain, reason=same))
-        made = adapt(
-            start,
-            chain[len(start.recipes) :],
-            summary=self.walk.analyzed.analysis.summary,
-            device=self.walk.device,
-            transforms=self.tools.transforms,
-            executor=self.tools.executor,
-            limits=trial_limits(self.walk.device, wall_s=self._pass_s()),
-            calibration=self._calibration(),
-            folder=self.run.variants,
-        )
-        if isinstance(made, Skipped) and self.left_s() <= 0:
-            return None  # cut off by the budget, not refused: a resumed run tries again
-        return self._remember(chain, made)
+        making.make(self, chain)
 
     def bench(self, step: Try) -> Trial:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
-        if why := hopeless(step, self.trials):
+        if why := self._hopeless(step):
             return self._unmeasured(step, why)
         target = self.target(step.candidate, step.variant)
         incumbent = self._incumbent()
-        budget_s = max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
-        setup = self.setup if step.round == 1 else replace(self.setup, limits=self._limits())
-        measured = try_candidate(setup, target, incumbent=incumbent, budget_s=budget_s)
+        setup = self.setup if step.round == BASELINE else replace(self.setup, limits=self._limits())
+        measured = try_candidate(setup, target, incumbent=incumbent, budget_s=self._race_s())
         decision = self._decide(measured, incumbent)
         trial = self._trial(step, measured, decision)
         self._swap(measured, decision)
-        self.record(trial)
-        self.tools.console.say(_line(trial))
-        return trial
+        return self._told(trial)
+
+    def explore(self, step: Explore) -> list[Trial]:
+        """Steps 5 and 6 for a few settings at once: a cohort, then a race of its survivor."""
+        if self._exploration is None or self._exploration[0] != step.pairs:
+            self._exploration = step.pairs, self._new_exploration()
+        asked = self._exploration[1].next(self._cohort_size(), self.standing)
+        if not asked:
+            self._spent.add(step.pairs)
+            return []
+        tries = [setting(c, self.adapted.variant(c.variant_id)) for c in asked]
+        why = {t.candidate.key: self._hopeless(t) for t in tries}
+        trials = [self._unmeasured(t, why[t.candidate.key]) for t in tries if why[t.candidate.key]]
+        return trials + self._cohort([t for t in tries if not why[t.candidate.key]])
+
+    def _cohort(self, tries: list[Try]) -> list[Trial]:
+        incumbent = self._incumbent()
+        if len(tries) < 2 or incumbent is None:
+            return [self.bench(step) for step in tries]
+        setup = replace(self.setup, limits=self._limits())
+        raced = eliminate(
+            setup,
+            [self.target(t.candidate, t.variant) for t in tries],
+            incumbent=incumbent,
+            budget_s=self._race_s(),
+            block=objective_block(setup),
+        )
+        trials = []
+        for step in tries:
+            if (measured := raced.left.get(step.candidate.key)) is not None:
+                decision = Decision(False, _why_it_left(measured))
+                trials.append(self._told(self._trial(step, measured, decision)))
+        survivor = [t for t in tries if t.candidate.key == raced.survivor]
+        return trials + [self.bench(step) for step in survivor]
 
     # --- for the flow ----------------------------------------------------------------
 
@@ -144,14 +163,19 @@ class Search:
         need = self.walk.analyzed.analysis.need
         return ending(self.best(), baseline_of(self.trials), need=need)
 
+    @property
+    def trials(self) -> list[Trial]:
+        """Every finished trial of the run, resumed ones included."""
+        return self.standing.trials
+
     def record(self, trial: Trial) -> None:
         """From here on the trial is never lost."""
         self.run.record_trial(trial)
-        self.trials.append(trial)
+        self.standing.add(trial)
 
     def best(self) -> Trial | None:
         """The best verified candidate so far."""
-        return incumbent_of(self.trials)
+        return self.standing.best
 
     def has_best(self) -> bool:
         """Whether any candidate runs and agrees with the original."""
@@ -173,7 +197,7 @@ class Search:
 
     def path(self) -> list[Trial]:
         """Everything accepted so far, the strongest last."""
-        return accepted_path(self.trials)
+        return self.standing.path
 
     def target(self, candidate: Candidate, variant: Variant) -> Target:
         """What bench needs to open a candidate.
@@ -211,6 +235,43 @@ class Search:
             self._contender = None
 
     # --- inside ----------------------------------------------------------------------
+
+    def _race_s(self) -> float:
+        return max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
+
+    def _hopeless(self, step: Try) -> str:
+        """Why it is not measured; never while a limit other than time is broken, for then a
+        slower candidate may be the better one."""
+        need = self.walk.analyzed.analysis.need
+        timed = {n for n in self.breaches() if n.startswith("latency") or n == need.objective}
+        if self.breaches().keys() - timed:
+            return ""
+        return hopeless(
+            step.candidate,
+            step.variant,
+            standing=self.standing,
+            variants=self.adapted.variants,
+            summary=self.walk.analyzed.analysis.summary,
+            device=self.walk.device,
+        )
+
+    def _new_exploration(self) -> Exploration:
+        return exploration(
+            self.walk.plan,
+            self.adapted.variants,
+            self.standing,
+            need=self.walk.analyzed.analysis.need,
+            seed=self.setup.seed,
+        )
+
+    def _cohort_size(self) -> int:
+        """As many as fit beside the incumbent; one when its memory is not known."""
+        best = self.best()
+        used = best.figures.get("peak_memory") if best else None
+        if used is None or not used.value:
+            return 1
+        fit = int(COHORT_SHARE * self.walk.device.memory_bytes / used.value)
+        return max(1, min(COHORT, fit))
 
     def _incumbent(self) -> Contender | None:
         """The open worker of the best so far; reopened after a final run and after a resume.
@@ -260,6 +321,9 @@ class Search:
             decision="rejected",
             reason=why,
         )
+        return self._told(trial)
+
+    def _told(self, trial: Trial) -> Trial:
         self.record(trial)
         self.tools.console.say(_line(trial))
         return trial
@@ -278,50 +342,17 @@ class Search:
         """Of a challenger's child near the end; a baseline is measured whatever it takes."""
         return trial_limits(self.walk.device, wall_s=min(120.0, max(self.left_s(), 5.0)))
 
-    def _pass_s(self) -> float:
-        return max(self.left_s(), min(LEAST_PASS_S, LEAST_PASS_SHARE * self.watch.budget_s))
 
-    def _longest_prefix(self, chain: tuple[Recipe, ...]) -> Variant:
-        by_chain = {v.recipes: v for v in self.adapted.variants}
-        lengths = range(len(chain) - 1, -1, -1)
-        return next(by_chain[chain[:n]] for n in lengths if chain[:n] in by_chain)
-
-    def _changes_nothing(self, start: Variant, chain: tuple[Recipe, ...]) -> str:
-        """Why the chain's candidate would be one that was measured already; else empty."""
-        if not isinstance(chain[-1], Bf16):
-            return ""
-        for trial in self.trials:
-            if trial.candidate.variant_id == start.id and trial.silent_precision == "bfloat16":
-                return f"bf16: {trial.candidate.backend} computes in bfloat16 here by default"
-        return ""
-
-    def _calibration(self) -> Path:
-        out = self.run.data / CALIBRATION
-        if not out.is_file():
-            num = num_calibration_queries(self.walk.analyzed.analysis.summary)
-            write_calibration(self.walk.analyzed.split.calibration, out, num_queries=num)
-        return out
-
-    def _remember(self, chain: tuple[Recipe, ...], made: Variant | Skipped) -> None:
-        variants, skipped = self.adapted.variants, self.adapted.skipped
-        if isinstance(made, Variant) and made.id in {v.id for v in variants}:
-            same = self.adapted.variant(made.id).title
-            made = Skipped(
-                recipes=chain, reason=f"{title(chain[-1])}: gives the same file as {same}"
-            )
-        if isinstance(made, Skipped):
-            made = made.model_copy(update={"recipes": chain})
-            skipped = (*skipped, made)
-            self.tools.console.say(f"skipped {made.reason}")
-        else:
-            variants = (*variants, made)
-            self.tools.console.say(
-                f"made    {made.title}: {units.bytes_(made.size_bytes)} in "
-                f"{units.seconds(made.seconds)}"
-            )
-        chains = (*self.adapted.chains, chain)
-        self.adapted = Adapted(variants=variants, skipped=skipped, chains=chains)
-        self.run.write(self.adapted)
+def _why_it_left(measured: Measurement) -> str:
+    c = measured.comparison
+    if measured.failure is not None:
+        return f"{measured.failure.cause}: {measured.failure.detail}"
+    if c is None:
+        return "eliminated before it could be compared"
+    seen = f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
+    if c.outcome == "slower":
+        return f"slower: {seen}"
+    return f"eliminated: another of its cohort was ahead: {seen}"
 
 
 def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:

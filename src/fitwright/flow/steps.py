@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fitwright import units
-from fitwright.adapt.propose import chains as worthwhile_chains
+from fitwright.adapt.propose import agenda
 from fitwright.analyze.analyze import Analyzed, analyze
 from fitwright.bench.agreement import is_trained_classifier, score
 from fitwright.bench.metrics import Metric, metric_from
 from fitwright.design.plan import design
 from fitwright.ports import ChildLimits, Tools
+from fitwright.records.agenda import Agenda
 from fitwright.records.contract import Contract, Limits
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Plan
-from fitwright.records.recipe import Recipe
 from fitwright.records.selection import Selection
 from fitwright.select.find import find_devices
 from fitwright.select.local import local_device
@@ -35,7 +35,7 @@ class Walk:
     device: Device
     selection: Selection
     plan: Plan
-    chains: tuple[tuple[Recipe, ...], ...]
+    agenda: Agenda
 
     @property
     def has_limits(self) -> bool:
@@ -48,14 +48,14 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
     analyzed = analyze_step(contract, folder=folder, tools=tools)
     selection, device = select_step(contract, analyzed, tools=tools)
     plan = design_step(analyzed, device, tools=tools)
-    chains = worthwhile_chains(analyzed.analysis.summary, device, backends=tuple(tools.runtimes))
+    worthwhile = agenda(analyzed.analysis.summary, device, backends=tuple(tools.runtimes))
     return Walk(
         contract=contract,
         analyzed=analyzed,
         device=device,
         selection=selection,
         plan=plan,
-        chains=chains,
+        agenda=worthwhile,
     )
 
 

@@ -120,12 +120,21 @@ class Adapted(Record):
         variants: the original first.
         chains: every chain of recipes asked for so far, made or skipped, in order. A
             variant's own chain can be shorter: recipes that found nothing to do are left out.
+        made: for each of `chains`, the id of the variant it came to (perhaps one that another
+            chain had made before), or empty when it was skipped.
     """
 
     variants: tuple[Variant, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     chains: tuple[tuple[Recipe, ...], ...] = ()
+    made: tuple[str, ...] = ()
 
     def variant(self, id_: str) -> Variant:
         """The variant of that id; it must exist."""
         return next(v for v in self.variants if v.id == id_)
+
+    def made_by(self, chain: tuple[Recipe, ...]) -> Variant | None:
+        """What a chain came to; None when it was skipped or not asked for yet."""
+        ids = dict(zip(self.chains, self.made, strict=False))
+        id_ = ids.get(chain)
+        return self.variant(id_) if id_ else None

@@ -5,32 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.plan import Plan, Settings
-from fitwright.records.recipe import (
-    Adapted,
-    Bf16,
-    FixShapes,
-    Fp16Weights,
-    Int4Weights,
-    Int8Static,
-    Int8Weights,
-    Recipe,
-    Variant,
-)
-from fitwright.records.trial import Candidate, Trial
-from fitwright.tune.standing import incumbent_of, speeds
+from fitwright.records.recipe import Adapted, Variant
+from fitwright.records.trial import Candidate
+from fitwright.tune.explore import explored, pairs_worth_tuning
+from fitwright.tune.standing import Pair, Standing
 
-NUM_TUNED_PAIRS = 3
-WORTH_TUNING = 0.75  # a pair this far behind the best is not rescued by threads
-HOPELESS = 1.5  # nor is a backend this far behind by a variant that computes the same
-_SAME_WORK = (FixShapes, Bf16, Fp16Weights)
+BASELINE, REWRITE, ADAPT, SETTINGS = 1, 2, 3, 4
+AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Make:
     """Adapt the model by this chain of recipes."""
 
-    chain: tuple[Recipe, ...]
+    chain: Chain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,118 +32,142 @@ class Try:
     round: int
 
 
-def propose(
-    plan: Plan,
-    *,
-    chains: Sequence[tuple[Recipe, ...]],
-    adapted: Adapted,
-    trials: Sequence[Trial],
-    storage_first: bool = False,
-) -> Make | Try | None:
-    """The next step, or None when nothing is left to try.
+@dataclass(frozen=True, kw_only=True)
+class Explore:
+    """Try the next few settings of the pairs worth tuning."""
 
-    Round 1 tries the original on every backend's defaults at all cores, so the incumbent at
-    the start is the strongest plain baseline. Round 2 makes each chain and tries it on every
-    backend that reads it. Round 3 tunes runtime settings of the fastest few; it comes before
-    the chains that seldom pay in time (`_seldom_faster`), which are then made all the same.
+    pairs: tuple[Pair, ...]
 
-    Args:
+
+Step = Make | Try | Explore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """What the proposals are made from.
+
+    Attributes:
+        mixed: chains that put back some layers of a quantised variant, in the order in which
+            they should be made (see `tune.mixed`).
+        spent: pairs whose settings were all tried, or were left for want of gain.
         storage_first: the best so far breaks a limit on size or memory, so chains that save
             storage are as urgent as those that save time.
     """
-    tried = {t.candidate.key for t in trials if t.stage == "short"}
-    late = () if storage_first else tuple(c for c in chains if _seldom_faster(c))
-    early = tuple(c for c in chains if c not in late)
-    for step in _steps(plan, (early, late), adapted, trials):
-        if isinstance(step, Make) or step.candidate.key not in tried:
+
+    plan: Plan
+    agenda: Agenda
+    adapted: Adapted
+    standing: Standing
+    mixed: tuple[Chain, ...] = ()
+    spent: frozenset[tuple[Pair, ...]] = frozenset()
+    storage_first: bool = False
+
+
+def propose(known: Knowledge) -> Step | None:
+    """The next step, or None when nothing is left to try.
+
+    1. The original on every backend's defaults, all cores: the incumbent at the start is the
+       strongest plain baseline.
+    2. Rewritings of the graph that compute the same, each growing on others.
+    3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend,
+       and the mixed precisions that follow from them.
+    4. Settings of the fastest pairs; then the bodies that seldom pay in time, and settings
+       again should one of those have won.
+    """
+    tried = known.standing.tried
+    for step in _steps(known):
+        if not isinstance(step, Try) or step.candidate.key not in tried:
             return step
     return None
 
 
-def hopeless(step: Try, trials: Sequence[Trial]) -> str:
-    """Why a candidate is not worth measuring; empty when it is.
+def _steps(known: Knowledge) -> Iterator[Step]:
+    original = known.adapted.variants[0]
+    yield from _defaults(known.plan, original, round_=BASELINE)
+    yield from _made(known, known.agenda.rewrites, round_=REWRITE)
+    early, late = _waves(known)
+    yield from _made(known, _on_rewritings(known, early), round_=ADAPT)
+    yield from _made(known, known.mixed, round_=ADAPT)
+    yield from _settings(known)
+    yield from _made(known, _on_rewritings(known, late), round_=ADAPT)
+    yield from _made(known, known.mixed, round_=ADAPT)
+    yield from _settings(known)
 
-    Fixed shapes, folded constants and narrower storage leave the arithmetic as it is, so they
-    do not make up for a backend that runs the original far more slowly than the best so far.
+
+def _waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
+    """What is made before the settings are tuned, and what after."""
+    late = [b for b in known.agenda.bodies if b.seldom_faster and not known.storage_first]
+    return [b for b in known.agenda.bodies if b not in late], late
+
+
+def _made(known: Knowledge, chains: Sequence[Chain], *, round_: int) -> Iterator[Step]:
+    """Each chain is made, then tried on every backend that reads what it came to."""
+    for chain in chains:
+        if chain not in known.adapted.chains:
+            yield Make(chain=chain)
+        elif (variant := known.adapted.made_by(chain)) is not None:
+            yield from _defaults(known.plan, variant, round_=round_)
+
+
+def _on_rewritings(known: Knowledge, bodies: Sequence[Body]) -> list[Chain]:
+    """Each body on the best rewriting of each of its backends; equal chains once."""
+    backends = [b.backend for b in known.plan.backends]
+    best = {backend: best_rewriting(known, backend) for backend in backends}
+    chains = [
+        (*best[backend], *body.recipes)
+        for body in bodies
+        for backend in backends
+        if backend in body.backends
+    ]
+    return list(dict.fromkeys(chains))
+
+
+def best_rewriting(known: Knowledge, backend: str) -> Chain:
+    """The rewriting that is fastest on this backend at its defaults.
+
+    Of those as fast within 2 %, the longest: what computes in fewer operators leaves less
+    to go wrong for a quantiser, and more to gain. The first rewriting (fixed shapes) when
+    none was measured.
     """
-    if not step.variant.recipes or not all(isinstance(r, _SAME_WORK) for r in step.variant.recipes):
-        return ""
-    known = speeds(trials)
-    original = [t for t in trials if t.round == 1 and t.candidate.backend == step.candidate.backend]
-    speed = max((known.get(t.candidate.key, 0.0) for t in original), default=0.0)
-    behind = max(known.values(), default=0.0) / speed if speed else 0.0
-    if behind <= HOPELESS:
-        return ""
-    return (
-        f"not measured: the best so far is {behind:.2g}x as fast as the original on "
-        f"{step.candidate.backend}, and this computes the same"
-    )
+    found: list[tuple[float, Chain]] = []
+    for chain in known.agenda.rewrites:
+        variant = known.adapted.made_by(chain)
+        if variant is None:
+            continue
+        speed = known.standing.speed_of(variant.id, backend, variant.settings)
+        if speed is not None:
+            found.append((speed, chain))
+    if not found:
+        return known.agenda.rewrites[0] if known.agenda.rewrites else ()
+    top = max(speed for speed, _ in found)
+    return max((c for speed, c in found if speed >= AS_FAST * top), key=len)
 
 
-def _seldom_faster(chain: tuple[Recipe, ...]) -> bool:
-    """Weights only, or another way to choose the same int8 ranges: what they save is storage
-    or accuracy, and time where one query is bound by reading the weights."""
-    last = chain[-1]
-    if isinstance(last, Int8Static):
-        return last.method != "minmax"
-    return isinstance(last, Fp16Weights | Int8Weights | Int4Weights)
-
-
-def _steps(
-    plan: Plan,
-    waves: Sequence[Sequence[tuple[Recipe, ...]]],
-    adapted: Adapted,
-    trials: Sequence[Trial],
-) -> Iterator[Make | Try]:
-    original, *variants = adapted.variants
-    yield from _defaults(plan, original, round_=1)
-    for variant in variants:
-        yield from _defaults(plan, variant, round_=2)
-    for chains in waves:
-        for chain in chains:
-            if chain not in adapted.chains:
-                yield Make(chain=chain)
-        yield from _tuned(plan, adapted, trials)
+def _settings(known: Knowledge) -> Iterator[Step]:
+    pairs = pairs_worth_tuning(known.standing)
+    done = pairs in known.spent or explored(known.standing, round_=SETTINGS)
+    if pairs and not done:
+        yield Explore(pairs=pairs)
 
 
 def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:
     for backend in plan.backends:
         if backend.backend in variant.backends:
-            yield _try(variant, backend.backend, backend.settings[0], round_=round_)
+            settings = backend.settings[0].merged(variant.settings)
+            candidate = Candidate(
+                variant_id=variant.id,
+                title=variant.title,
+                backend=backend.backend,
+                settings=settings,
+            )
+            yield Try(candidate=candidate, variant=variant, round=round_)
 
 
-def _tuned(plan: Plan, adapted: Adapted, trials: Sequence[Trial]) -> Iterator[Try]:
-    variants = {v.id: v for v in adapted.variants}
-    settings = {b.backend: b.settings[1:] for b in plan.backends}
-    best = incumbent_of(trials)
-    for variant_id, backend in _fastest_pairs(trials):
-        variant = variants[variant_id]
-        start = Settings()
-        if best and (best.candidate.variant_id, best.candidate.backend) == (variant_id, backend):
-            start = best.candidate.settings
-        for extra in settings.get(backend, ()):
-            yield _try(variant, backend, start.merged(extra), round_=3)
+def setting(candidate: Candidate, variant: Variant) -> Try:
+    """The trial of one candidate of the joint space."""
+    return Try(candidate=candidate, variant=variant, round=SETTINGS)
 
 
-def _fastest_pairs(trials: Sequence[Trial]) -> list[tuple[str, str]]:
-    """(variant, backend) pairs worth tuning, fastest first."""
-    best: dict[tuple[str, str], float] = {}
-    for key, speed in speeds(trials).items():
-        trial = next(t for t in trials if t.candidate.key == key)
-        pair = (trial.candidate.variant_id, trial.candidate.backend)
-        best[pair] = max(speed, best.get(pair, 0.0))
-    if not best:
-        return []
-    floor = WORTH_TUNING * max(best.values())
-    ranked = sorted((p for p in best if best[p] >= floor), key=lambda p: -best[p])
-    return ranked[:NUM_TUNED_PAIRS]
-
-
-def _try(variant: Variant, backend: str, settings: Settings, *, round_: int) -> Try:
-    candidate = Candidate(
-        variant_id=variant.id,
-        title=variant.title,
-        backend=backend,
-        settings=settings.merged(variant.settings),
-    )
-    return Try(candidate=candidate, variant=variant, round=round_)
+def plain(variant: Variant) -> Settings:
+    """What a candidate of the variant runs with when nothing is tuned."""
+    return Settings().merged(variant.settings)

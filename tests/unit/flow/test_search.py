@@ -15,6 +15,7 @@ from fitwright.flow import loop, measure
 from fitwright.flow.search import Search
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Runtime, Samples, Tools
+from fitwright.records.agenda import Agenda
 from fitwright.records.contract import Contract
 from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, Settings
@@ -129,7 +130,7 @@ def test_benching_a_model_that_no_backend_runs_gives_the_failures(
     search = resumed(tmp_path, dies=True)
     found = walked()
     found.plan = SimpleNamespace(backends=(BackendPlan(backend="fake", settings=(Settings(),)),))
-    found.chains = ()
+    found.agenda = Agenda()
     found.analyzed.analysis.summary = SimpleNamespace(
         path=__file__,
         sha256="0" * 64,

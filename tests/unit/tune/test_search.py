@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
+from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, MemoryPlan, Parallelism, Plan, Settings
 from fitwright.records.recipe import (
@@ -15,16 +18,19 @@ from fitwright.records.recipe import (
     Recipe,
     Skipped,
     Variant,
+    title,
 )
 from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.decide import decide
+from fitwright.tune.explore import PATIENCE
 from fitwright.tune.gains import baseline_of, ledger_entries
-from fitwright.tune.propose import Make, Try, hopeless, propose
-from fitwright.tune.standing import incumbent_of, speeds
+from fitwright.tune.propose import SETTINGS, Explore, Knowledge, Make, Step, Try, propose
+from fitwright.tune.standing import Pair, Standing, incumbent_of, speeds
 from needs import SIZE, need
 
-ONE, SPIN = Settings(threads=1), Settings(spinning=False)
-CHAINS: tuple[tuple[Recipe, ...], ...] = ((FixShapes(),), (FixShapes(), Int8Static()))
+ONE = Settings(threads=1)
+FIX: Chain = (FixShapes(),)
+REWRITTEN: Chain = (FixShapes(), Fp16Weights())  # any recipe can stand for a rewriting here
 
 
 def variant(id_: str, *recipes: Recipe, backends: tuple[str, ...] = ("a", "b")) -> Variant:
@@ -81,107 +87,153 @@ FIXED = variant("fixed", FixShapes())
 INT8 = variant("int8", FixShapes(), Int8Static(), backends=("b",))
 
 
-def test_the_search_starts_with_the_original_on_every_backend_then_adapts() -> None:
-    adapted, trials = Adapted(variants=(ORIGINAL,)), []
-    seen = []
-    made = iter((FIXED, INT8))
-    while step := propose(plan(ONE), chains=CHAINS, adapted=adapted, trials=trials):
-        if isinstance(step, Make):
-            seen.append(f"make {len(step.chain)}")
+def knowledge(
+    adapted: Adapted,
+    trials: Iterable[Trial],
+    *,
+    rewrites: tuple[Chain, ...] = (),
+    bodies: tuple[Body, ...] = (),
+    storage_first: bool = False,
+    spent: Iterable[tuple[Pair, ...]] = (),
+) -> Knowledge:
+    return Knowledge(
+        plan=plan(ONE),
+        agenda=Agenda(rewrites=rewrites, bodies=bodies),
+        adapted=adapted,
+        standing=Standing(trials),
+        storage_first=storage_first,
+        spent=frozenset(spent),
+    )
+
+
+def body(*recipes: Recipe, on: str = "ab", late: bool = False) -> Body:
+    return Body(recipes=recipes, backends=frozenset(on), seldom_faster=late)
+
+
+def shown(step: Step) -> str:
+    if isinstance(step, Make):
+        return "make " + " + ".join(title(r) for r in step.chain)
+    if isinstance(step, Explore):
+        return "explore"
+    return f"{step.candidate.variant_id}/{step.candidate.backend}"
+
+
+def simulated(
+    *, rewrites: tuple[Chain, ...], bodies: tuple[Body, ...], ratios: dict[str, float]
+) -> list[str]:
+    """What the search does when a candidate is `ratios[variant/backend]` times as fast as the
+    first one (1 when it is not named), every chain gives a new file and settings give nothing."""
+    adapted, trials, seen, spent = Adapted(variants=(ORIGINAL,)), [], [], set()
+    while step := propose(
+        knowledge(adapted, trials, rewrites=rewrites, bodies=bodies, spent=spent)
+    ):
+        seen.append(shown(step))
+        if isinstance(step, Explore):
+            spent.add(step.pairs)
+        elif isinstance(step, Make):
+            made = variant("+".join(r.kind for r in step.chain), *step.chain)
             adapted = Adapted(
-                variants=(*adapted.variants, next(made)), chains=(*adapted.chains, step.chain)
+                variants=(*adapted.variants, made),
+                chains=(*adapted.chains, step.chain),
+                made=(*adapted.made, made.id),
             )
-            continue
-        seen.append(
-            f"{step.candidate.variant_id}/{step.candidate.backend}/{step.candidate.settings.describe()}"
-        )
-        first = trials[0] if trials else None
-        outcome = (
-            {"against": first, "ratio": 1.0, "decision": "rejected"}
-            if first
-            else {"decision": "accepted"}
-        )
-        backend, settings = step.candidate.backend, step.candidate.settings
-        trials.append(
-            trial(
-                len(trials), step.variant, backend, round_=step.round, settings=settings, **outcome
-            )
-        )
-    assert seen[:7] == [
-        "orig/a/defaults", "orig/b/defaults", "make 1", "fixed/a/defaults", "fixed/b/defaults",
-        "make 2", "int8/b/defaults",
+        else:
+            first, ratio = (trials[0] if trials else None), ratios.get(seen[-1], 1.0)
+            trials.append(
+                trial(
+                    len(trials), step.variant, step.candidate.backend, round_=step.round,
+                    decision="rejected" if first else "accepted",
+                    ratio=ratio if first else None, against=first,
+                )
+            )  # fmt: skip
+    return seen
+
+
+def test_the_search_rewrites_then_changes_the_arithmetic_then_tunes_settings() -> None:
+    seen = simulated(rewrites=(FIX,), bodies=(body(Int8Static()),), ratios={})
+    assert seen == [
+        "orig/a", "orig/b",
+        "make fix_shapes", "fix_shapes/a", "fix_shapes/b",
+        "make fix_shapes + int8_static/onnxruntime",
+        "fix_shapes+int8_static/a", "fix_shapes+int8_static/b",
+        "explore",
     ]  # fmt: skip
-    assert len(seen) == 7 + 3  # three pairs, one extra setting each
-    assert all("threads=1" in s for s in seen[7:])
 
 
-def first_after_baselines(*, storage_first: bool) -> str:
+def test_bodies_are_put_on_the_best_rewriting_of_each_backend() -> None:
+    seen = simulated(
+        rewrites=(FIX, REWRITTEN),
+        bodies=(body(Int8Static()),),
+        ratios={"fix_shapes+fp16_weights/a": 1.2, "fix_shapes+fp16_weights/b": 0.7},
+    )
+    made = [step for step in seen if step.startswith("make") and "int8" in step]
+    assert made == [
+        "make fix_shapes + fp16_weights + int8_static/onnxruntime",
+        "make fix_shapes + int8_static/onnxruntime",
+    ]
+
+
+def test_of_rewritings_that_are_as_fast_the_longest_is_gone_on_with() -> None:
+    seen = simulated(
+        rewrites=(FIX, REWRITTEN),
+        bodies=(body(Int8Static(), on="a"),),
+        ratios={"fix_shapes+fp16_weights/a": 0.99},
+    )
+    assert "make fix_shapes + fp16_weights + int8_static/onnxruntime" in seen
+
+
+LATE = (body(Fp16Weights(), late=True),)
+
+
+def after_the_baselines(*, storage_first: bool) -> str:
     """What comes once the originals were tried: tuning them, or a chain that saves storage."""
-    adapted = Adapted(variants=(ORIGINAL,))
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
-    step = propose(
-        plan(ONE),
-        chains=((FixShapes(), Fp16Weights()),),
-        adapted=adapted,
-        trials=[first, other],
-        storage_first=storage_first,
+    known = knowledge(
+        Adapted(variants=(ORIGINAL,)), [first, other], bodies=LATE, storage_first=storage_first
     )
-    return "make" if isinstance(step, Make) else "tune"
+    step = propose(known)
+    assert step is not None
+    return shown(step)
 
 
 def test_settings_are_tuned_before_chains_that_only_save_storage() -> None:
-    assert first_after_baselines(storage_first=False) == "tune"
+    assert after_the_baselines(storage_first=False) == "explore"
 
 
 def test_a_broken_limit_on_storage_makes_those_chains_urgent() -> None:
-    assert first_after_baselines(storage_first=True) == "make"
+    assert after_the_baselines(storage_first=True) == "make fp16_weights"
 
 
-def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same() -> None:
-    slow = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
-    fast = trial(1, ORIGINAL, "b", decision="accepted", ratio=2.0, against=slow, round_=1)
-
-    def told(v: Variant, backend: str) -> str:
-        candidate = Candidate(variant_id=v.id, title=v.title, backend=backend, settings=Settings())
-        return hopeless(Try(candidate=candidate, variant=v, round=2), [slow, fast])
-
-    assert "2x as fast as the original on a" in told(FIXED, "a")
-    assert told(FIXED, "b") == ""
-    assert told(INT8, "a") == "", "other arithmetic may well win where the original lost"
-    assert told(ORIGINAL, "a") == ""
+def test_settings_are_left_when_the_last_of_them_gave_nothing() -> None:
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    tried = [
+        trial(i, ORIGINAL, "a", decision="rejected", ratio=0.9, against=first, round_=SETTINGS,
+              settings=Settings(threads=i))
+        for i in range(1, PATIENCE + 1)
+    ]  # fmt: skip
+    baselines = [first, trial(99, ORIGINAL, "b", decision="failed", round_=1)]
+    original = Adapted(variants=(ORIGINAL,))
+    assert propose(knowledge(original, baselines + tried)) is None
+    assert isinstance(propose(knowledge(original, baselines + tried[1:])), Explore)
 
 
 def test_a_skipped_chain_is_not_made_again() -> None:
     adapted = Adapted(
         variants=(ORIGINAL,),
-        skipped=tuple(Skipped(recipes=c, reason="x") for c in CHAINS),
-        chains=CHAINS,
+        skipped=(Skipped(recipes=FIX, reason="x"),),
+        chains=(FIX,),
+        made=("",),
     )
-    tried = [
-        trial(0, ORIGINAL, "a", decision="accepted", round_=1),
-        trial(1, ORIGINAL, "b", decision="rejected", round_=1),
-    ]
-    assert propose(plan(), chains=CHAINS, adapted=adapted, trials=tried) is None
-
-
-def test_settings_build_on_the_incumbents_own() -> None:
-    adapted = Adapted(variants=(ORIGINAL,))
-    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
-    failed = trial(1, ORIGINAL, "b", decision="failed", round_=1)
-    better = trial(
-        2, ORIGINAL, "a", decision="accepted", ratio=1.2, against=first, round_=3, settings=ONE
-    )
-    step = propose(plan(ONE, SPIN), chains=(), adapted=adapted, trials=(first, failed, better))
-    assert isinstance(step, Try)
-    assert step.candidate.settings == Settings(threads=1, spinning=False)
+    tried = [trial(i, ORIGINAL, b, decision="failed", round_=1) for i, b in enumerate("ab")]
+    assert propose(knowledge(adapted, tried, rewrites=(FIX,))) is None
 
 
 def test_a_variants_required_settings_win_over_the_plans() -> None:
     hinted = variant("hint", Bf16()).model_copy(update={"settings": Settings(precision="bfloat16")})
-    adapted = Adapted(variants=(ORIGINAL, hinted))
+    adapted = Adapted(variants=(ORIGINAL, hinted), chains=((Bf16(),),), made=("hint",))
     tried = [trial(i, ORIGINAL, b, decision="accepted", round_=1) for i, b in enumerate("ab")]
-    step = propose(plan(), chains=((Bf16(),),), adapted=adapted, trials=tried)
+    step = propose(knowledge(adapted, tried, bodies=(body(Bf16()),)))
     assert isinstance(step, Try)
     assert step.candidate.settings.precision == "bfloat16"
 

@@ -1,0 +1,40 @@
+"""What a search may try, fixed once the need, the hardware and the plan are known."""
+
+from __future__ import annotations
+
+from fitwright.records.recipe import Recipe
+from fitwright.records.record import Record
+
+Chain = tuple[Recipe, ...]
+
+
+class Body(Record):
+    """What may follow the rewriting of the graph: the end of a chain.
+
+    Attributes:
+        backends: those on which it can pay.
+        seldom_faster: it saves storage or accuracy rather than time.
+    """
+
+    recipes: Chain
+    backends: frozenset[str]
+    seldom_faster: bool = False
+
+
+class Agenda(Record):
+    """Chains of recipes worth making for this model on this device.
+
+    Attributes:
+        rewrites: chains that compute the same by other operators, each growing on others of
+            them; the first fixes the shapes.
+        bodies: what is put on the best rewriting of each backend, cheap before expensive.
+    """
+
+    rewrites: tuple[Chain, ...] = ()
+    bodies: tuple[Body, ...] = ()
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """Every rewriting, then every body on the first of them."""
+        (first, *_) = self.rewrites or ((),)
+        return (*self.rewrites, *((*first, *body.recipes) for body in self.bodies))

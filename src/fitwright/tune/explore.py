@@ -1,0 +1,123 @@
+"""The search through the settings of the pairs worth tuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import final
+
+from fitwright.records.need import Need
+from fitwright.records.plan import Plan
+from fitwright.records.recipe import Variant
+from fitwright.records.trial import Candidate, Trial
+from fitwright.tune.sampler import Sampler, sampler_for
+from fitwright.tune.space import JointSpace, Point, joint_space
+from fitwright.tune.standing import Pair, Standing
+
+NUM_TUNED_PAIRS = 3
+WORTH_TUNING = 0.75  # a pair this far behind the best is not rescued by its settings
+PATIENCE = 8  # settings tried since the last that was accepted; then the space is left
+
+
+def pairs_worth_tuning(standing: Standing) -> tuple[Pair, ...]:
+    """The fastest (variant, backend) pairs, fastest first."""
+    floor = WORTH_TUNING * standing.top_speed
+    ranked = sorted(
+        (pair for pair, speed in standing.pairs.items() if speed >= floor),
+        key=lambda pair: -standing.pairs[pair],
+    )
+    return tuple(ranked[:NUM_TUNED_PAIRS])
+
+
+def explored(standing: Standing, *, round_: int) -> bool:
+    """Whether the last settings tried were of no use, so that more would hardly be."""
+    tried = [t for t in standing.trials if t.round == round_ and t.stage == "short"]
+    accepted = [i for i, trial in enumerate(tried) if trial.decision == "accepted"]
+    since = len(tried) - (accepted[-1] + 1 if accepted else 0)
+    return since >= PATIENCE
+
+
+def objectives(need: Need) -> tuple[str, ...]:
+    """What settings can change and the contract asks for: time, and memory where limited."""
+    limited = {limit.name for limit in need.limits}
+    return ("time", "peak_memory") if "peak_memory" in limited else ("time",)
+
+
+@final
+class Exploration:
+    """One joint space and its sampler, kept up to date from the standing.
+
+    The single changes of the fastest pair come first: most settings act by themselves, so
+    that is where the sampler's knowledge should begin. It then proposes what to combine.
+    """
+
+    def __init__(self, space: JointSpace, *, objectives: Sequence[str], sampler: Sampler) -> None:
+        self.space = space
+        self.sampler = sampler
+        self._objectives = objectives
+        self._points: dict[str, Point] = {}
+        for point in space.points():
+            self._points.setdefault(space.candidate(point).key, point)
+        self._known: set[str] = set()
+        self._first = [p for p in self._points.values() if p.pair == 0 and _changes(p) == 1]
+
+    def next(self, number: int, standing: Standing) -> tuple[Candidate, ...]:
+        """At most so many candidates that were not tried; empty when none is left."""
+        self._tell(standing)
+        found: dict[str, Candidate] = {}
+        while len(found) < number:
+            point = self._one()
+            if point is None:
+                break
+            candidate = self.space.candidate(point)
+            if candidate.key not in standing.tried:
+                found[candidate.key] = candidate
+        return tuple(found.values())
+
+    def _one(self) -> Point | None:
+        if self._first:
+            return self._first.pop(0)
+        asked = self.sampler.ask(1)
+        return asked[0] if asked else None
+
+    def _tell(self, standing: Standing) -> None:
+        for trial in standing.trials:
+            key = trial.candidate.key
+            if key in self._known or key not in self._points or trial.stage != "short":
+                continue
+            self._known.add(key)
+            values = _values(trial, standing.speeds, self._objectives)
+            self.sampler.tell(self._points[key], objectives=values)
+
+
+def exploration(
+    plan: Plan, variants: Iterable[Variant], standing: Standing, *, need: Need, seed: int = 0
+) -> Exploration:
+    """The settings of the pairs worth tuning at this moment."""
+    by_id = {variant.id: variant for variant in variants}
+    pairs = [(by_id[v], backend) for v, backend in pairs_worth_tuning(standing)]
+    space = joint_space(pairs, plan.backends)
+    wanted = objectives(need)
+    sampler = sampler_for(space, num_objectives=len(wanted), seed=seed)
+    return Exploration(space, objectives=wanted, sampler=sampler)
+
+
+def _changes(point: Point) -> int:
+    """How many choices differ from the default."""
+    return sum(choice != 0 for choice in point.choices)
+
+
+def _values(
+    trial: Trial, speeds: Mapping[str, float], names: Sequence[str]
+) -> tuple[float, ...] | None:
+    """The trial's objectives, lower is better; None when one of them is not known."""
+    speed = speeds.get(trial.candidate.key)
+    if not speed:
+        return None
+    values = [-math.log(speed)]
+    for name in names[1:]:
+        figure = trial.figures.get(name)
+        if figure is None or not figure.value:
+            return None
+        values.append(math.log(figure.value))
+    return tuple(values)

@@ -1,0 +1,176 @@
+"""What is not worth measuring, judged by physics and by the trials so far.
+
+Three rules, each with its margin. A candidate that is left out is recorded with the rule
+and the figures, and a later run may still try it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from statistics import fmean, stdev
+from typing import NamedTuple
+
+from fitwright import units
+from fitwright.perf.roofline import Roof, floor_s
+from fitwright.records.device import Device
+from fitwright.records.model import ModelSummary
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import (
+    Bf16,
+    FixShapes,
+    Fp16Weights,
+    Int8Dynamic,
+    Int8Static,
+    Variant,
+)
+from fitwright.records.trial import Candidate, Trial
+from fitwright.tune.standing import Standing
+
+HOPELESS = 1.5  # a backend this far behind is not rescued by a variant that computes the same
+PEAK_MARGIN = 0.7  # peaks are measured on a shared machine and may be read too low
+LEAST_SPREAD = 0.08  # of the logarithm of a forecast speed, however well the samples agree
+ONE_SAMPLE_SPREAD = 0.2  # when there is one sample only
+NUM_SPREADS = 2.0
+BEHIND = 0.95  # of the best speed: what cannot reach this is not measured
+_SAME_WORK = (FixShapes, Bf16, Fp16Weights)
+_INT8 = (Int8Static, Int8Dynamic)
+
+
+class Forecast(NamedTuple):
+    """A speed relative to the first accepted candidate, and the spread of its logarithm."""
+
+    speed: float
+    spread: float
+    num_samples: int
+
+    @property
+    def at_best(self) -> float:
+        """What it could still come to."""
+        return self.speed * math.exp(NUM_SPREADS * self.spread)
+
+
+def hopeless(
+    candidate: Candidate,
+    variant: Variant,
+    *,
+    standing: Standing,
+    variants: Iterable[Variant],
+    summary: ModelSummary,
+    device: Device,
+) -> str:
+    """Why a candidate is not worth measuring; empty when it is."""
+    if not variant.recipes and candidate.settings == variant.settings:
+        return ""  # the baselines are always measured
+    return (
+        below_the_floor(candidate, variant, best=standing.best, summary=summary, device=device)
+        or same_work_on_a_slow_backend(candidate, variant, standing)
+        or settings_that_lost(candidate, standing, variants=variants)
+    )
+
+
+def below_the_floor(
+    candidate: Candidate,
+    variant: Variant,
+    *,
+    best: Trial | None,
+    summary: ModelSummary,
+    device: Device,
+) -> str:
+    """Physics: the counted FLOP over the measured peak take longer than the best so far.
+
+    Only what every execution must do counts: FLOP at the peak of the widest arithmetic the
+    candidate may use, with a margin; memory traffic may be hidden by caches.
+    """
+    dtype = _dtype(candidate, variant)
+    peak = device.peaks.get(dtype)
+    latency = best.figures.get("latency_p50") if best else None
+    if peak is None or not peak.value or latency is None or not latency.value:
+        return ""
+    roof = Roof(flop_per_s=peak.value, bandwidth_bytes_per_s=math.inf)
+    least_s = PEAK_MARGIN * floor_s(flops=summary.flops, bytes_moved=0.0, roof=roof)
+    if least_s <= latency.value:
+        return ""
+    return (
+        f"not measured: {units.count(summary.flops, 'FLOP')} in {dtype} take "
+        f"{units.seconds(least_s)} at least (measured peak "
+        f"{units.count(peak.value, 'FLOP/s')}), and the best so far takes "
+        f"{units.seconds(latency.value)}"
+    )
+
+
+def _dtype(candidate: Candidate, variant: Variant) -> str:
+    """The arithmetic with the highest peak that the candidate may use.
+
+    OpenVINO may choose bfloat16 by itself unless told otherwise.
+    """
+    if any(isinstance(recipe, _INT8) for recipe in variant.recipes):
+        return "int8"
+    stated = candidate.settings.precision
+    if stated is None and candidate.backend == "openvino":
+        return "bfloat16"
+    return stated or "float32"
+
+
+def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing: Standing) -> str:
+    """Fixed shapes, folded constants and narrower storage leave the arithmetic as it is, so
+    they do not make up for a backend that runs the original far more slowly than the best."""
+    if not all(isinstance(recipe, _SAME_WORK) for recipe in variant.recipes):
+        return ""
+    original = [
+        standing.speeds[t.candidate.key]
+        for t in standing.trials
+        if t.round == 1
+        and t.candidate.backend == candidate.backend
+        and t.candidate.key in standing.speeds
+    ]
+    behind = standing.top_speed / max(original) if original else 0.0
+    if behind <= HOPELESS:
+        return ""
+    return (
+        f"not measured: the best so far is {behind:.2g}x as fast as the original on "
+        f"{candidate.backend}, and this computes the same"
+    )
+
+
+def settings_that_lost(
+    candidate: Candidate, standing: Standing, *, variants: Iterable[Variant]
+) -> str:
+    """The same settings on other variants of this backend, set against their defaults."""
+    required = {variant.id: variant.settings for variant in variants}
+    found = forecast(candidate, standing, required=required)
+    if found is None or found.at_best >= BEHIND * standing.top_speed:
+        return ""
+    return (
+        f"not measured: forecast at {found.speed / standing.top_speed:.2g}x of the best so far "
+        f"from {found.num_samples} trial{'' if found.num_samples == 1 else 's'} of "
+        f"{candidate.settings.describe()} on {candidate.backend}"
+    )
+
+
+def forecast(
+    candidate: Candidate, standing: Standing, *, required: dict[str, Settings]
+) -> Forecast | None:
+    """Speed at the pair's defaults times what these settings did elsewhere on this backend."""
+    at_defaults = {
+        c.variant_id: speed
+        for c, speed in standing.candidates()
+        if c.backend == candidate.backend and c.settings == required.get(c.variant_id)
+    }
+    own = at_defaults.get(candidate.variant_id)
+    if own is None or candidate.settings == required.get(candidate.variant_id):
+        return None
+    effects = [
+        math.log(speed / at_defaults[c.variant_id])
+        for c, speed in standing.candidates()
+        if c.backend == candidate.backend
+        and c.variant_id != candidate.variant_id
+        and c.variant_id in at_defaults
+        and c.settings == candidate.settings
+    ]
+    if not effects:
+        return None
+    spread = ONE_SAMPLE_SPREAD
+    if len(effects) > 1:
+        spread = max(LEAST_SPREAD, stdev(effects))
+    return Forecast(own * math.exp(fmean(effects)), spread, len(effects))

@@ -1,0 +1,139 @@
+"""Hopeless candidates are told by physics and by earlier trials, never on a hunch."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from bench_machine import device
+from fitwright.records.figure import Figure
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import FixShapes, Int8Static, Recipe, Variant
+from fitwright.records.trial import Candidate, Comparison, Trial
+from fitwright.tune.forecast import forecast, hopeless
+from fitwright.tune.standing import Standing
+
+CALM = Settings(spinning=False)
+FLOPS = 1_000_000_000
+
+
+def variant(id_: str, *recipes: Recipe) -> Variant:
+    return Variant(
+        id=id_, recipes=recipes, file="m", files=("m",), format="onnx", sha256="0" * 64,
+        size_bytes=1, backends=("onnxruntime", "openvino"),
+    )  # fmt: skip
+
+
+ORIGINAL, FIXED = variant("orig"), variant("fixed", FixShapes())
+INT8, OTHER = variant("int8", FixShapes(), Int8Static()), variant("other", Int8Static())
+VARIANTS = (ORIGINAL, FIXED, INT8, OTHER)
+
+
+def candidate(of: Variant, backend: str = "onnxruntime", settings: Settings | None = None) -> Any:
+    return Candidate(
+        variant_id=of.id, title=of.title, backend=backend, settings=settings or Settings()
+    )
+
+
+def first(latency_s: float = 1.0) -> Trial:
+    return Trial(
+        number=1, round=1, candidate=candidate(ORIGINAL), decision="accepted", reason="",
+        figures={"latency_p50": Figure.measured(latency_s, unit="s")},
+    )  # fmt: skip
+
+
+def raced(
+    number: int, what: Candidate, ratio: float, *, round_: int = 2, accepted: bool = False
+) -> Trial:
+    comparison = Comparison(
+        incumbent=candidate(ORIGINAL).key, ratio=ratio, low=ratio, high=ratio, num_rounds=9,
+        outcome="faster" if ratio > 1 else "slower",
+    )  # fmt: skip
+    return Trial(
+        number=number, round=round_, candidate=what, reason="", comparison=comparison,
+        decision="accepted" if accepted else "rejected",
+        figures={"latency_p50": Figure.measured(1.0 / ratio, unit="s")},
+    )  # fmt: skip
+
+
+def told(
+    what: Candidate, of: Variant, *trials: Trial, peaks: dict[str, float] | None = None
+) -> str:
+    peaks = peaks or {}
+    machine = device().model_copy(
+        update={"peaks": {name: Figure.measured(v, unit="FLOP/s") for name, v in peaks.items()}}
+    )
+    return hopeless(
+        what,
+        of,
+        standing=Standing(trials),
+        variants=VARIANTS,
+        summary=SimpleNamespace(flops=FLOPS),  # type: ignore[arg-type]
+        device=machine,
+    )
+
+
+def test_what_cannot_be_computed_in_time_is_not_measured() -> None:
+    peaks = {"float32": FLOPS / 2.0, "int8": FLOPS / 0.1}  # 2 s and 0.1 s at the peak
+    why = told(candidate(FIXED), FIXED, first(latency_s=1.0), peaks=peaks)
+    assert "in float32 take 1.4 s at least" in why, "0.7 of the time at the peak, as a margin"
+    assert told(candidate(INT8), INT8, first(latency_s=1.0), peaks=peaks) == ""
+    assert told(candidate(FIXED), FIXED, first(latency_s=1.5), peaks=peaks) == ""
+
+
+def test_a_backend_that_may_choose_a_narrower_arithmetic_is_judged_by_that() -> None:
+    peaks = {"float32": FLOPS / 2.0, "bfloat16": FLOPS / 0.5}
+    on_openvino = candidate(FIXED, "openvino")
+    assert told(on_openvino, FIXED, first(latency_s=1.0), peaks=peaks) == ""
+    kept = candidate(FIXED, "openvino", Settings(precision="float32"))
+    assert "float32" in told(kept, FIXED, first(latency_s=1.0), peaks=peaks)
+
+
+def test_without_a_measured_peak_physics_is_silent() -> None:
+    assert told(candidate(FIXED), FIXED, first()) == ""
+
+
+def test_the_baselines_are_always_measured() -> None:
+    peaks = {"float32": 1.0}
+    assert told(candidate(ORIGINAL), ORIGINAL, first(latency_s=0.001), peaks=peaks) == ""
+
+
+def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same() -> None:
+    fast = raced(2, candidate(ORIGINAL, "openvino"), 2.0, round_=1, accepted=True)
+    why = told(candidate(FIXED), FIXED, first(), fast)
+    assert "2x as fast as the original on onnxruntime" in why
+    assert told(candidate(FIXED, "openvino"), FIXED, first(), fast) == ""
+    assert told(candidate(INT8), INT8, first(), fast) == "", "other arithmetic may well win"
+
+
+def lost(ratio: float) -> list[Trial]:
+    """These settings, `ratio` times as fast as the defaults on another variant."""
+    return [
+        first(),
+        raced(2, candidate(INT8), 1.0),
+        raced(3, candidate(OTHER), 1.0),
+        raced(4, candidate(INT8, settings=CALM), ratio),
+    ]
+
+
+def test_settings_that_lost_elsewhere_on_the_backend_are_not_measured_again() -> None:
+    what = candidate(OTHER, settings=CALM)
+    assert "forecast at 0.5x of the best so far from 1 trial" in told(what, OTHER, *lost(0.5))
+    assert told(what, OTHER, *lost(0.9)) == "", "one sample does not tell 10 %"
+    on_another_backend = candidate(OTHER, "openvino", CALM)
+    assert told(on_another_backend, OTHER, *lost(0.5)) == ""
+
+
+def test_a_forecast_narrows_with_its_samples() -> None:
+    third = variant("third", Int8Static())
+    trials = [
+        *lost(0.9), raced(5, candidate(third), 1.0), raced(6, candidate(third, settings=CALM), 0.9)
+    ]  # fmt: skip
+    required = {v.id: v.settings for v in (*VARIANTS, third)}
+    what = candidate(OTHER, settings=CALM)
+    one = forecast(what, Standing(lost(0.9)), required=required)
+    two = forecast(what, Standing(trials), required=required)
+    assert one is not None and two is not None
+    assert (one.num_samples, two.num_samples) == (1, 2)
+    assert two.spread < one.spread
+    assert abs(two.speed - 0.9) < 1e-9  # rounding of exp(log)
