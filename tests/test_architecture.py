@@ -20,8 +20,9 @@ INSIDE: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
     "explain": {"errors"},
-    "records": LEAVES,
-    "ports": LEAVES | {"records"},
+    "store": LEAVES,
+    "records": LEAVES | {"store"},
+    "ports": LEAVES | {"records", "store"},
     "graph": LEAVES | {"records", "ports"},
     "perf": LEAVES | {"records"},
     "catalog": LEAVES | {"records"},
@@ -35,6 +36,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
     "explain": set(),
+    "store": {"sqlalchemy"},
     "records": {"pydantic"},
     "ports": set(),
     "graph": {"numpy", "onnx", "onnx_ir"},
@@ -45,12 +47,25 @@ THIRD_PARTY: dict[str, set[str]] = {
     "design": {"numpy"},
     "adapt": {"numpy"},
     "bench": {"numpy", "psutil"},
-    "tune": {"numpy"},
+    "tune": {"numpy", "optuna"},
     "deliver": {"numpy", "jinja2"},
     "executors": {"numpy", "psutil"},
 }
 ANYTHING = {"backends", "flow", "start", "cli", "testing", "__init__", "__main__"}
-HEAVY = ("torch", "tensorflow", "jax", "onnxruntime", "openvino", "nncf", "onnx", "numpy", "scipy")
+HEAVY = (
+    "sqlalchemy",
+    "optuna",
+    "ray",
+    "torch",
+    "tensorflow",
+    "jax",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "onnx",
+    "numpy",
+    "scipy",
+)
 
 
 def modules() -> list[Path]:

@@ -141,7 +141,7 @@ def started(project: Path, environment: dict[str, str]) -> subprocess.Popen[byte
 def wait_for_trials(run: RunFolder, process: subprocess.Popen[bytes], *, number: int) -> None:
     end = time.monotonic() + 120
     while time.monotonic() < end and process.poll() is None:
-        if run.bundle.is_dir() and len(list((run.path / "trials").glob("[0-9]*.json"))) >= number:
+        if run.bundle.is_dir() and len(run.trials()) >= number:
             return
         time.sleep(0.05)
     raise AssertionError("the run made no progress")

@@ -8,10 +8,11 @@ from types import MappingProxyType
 from fitwright.explain.explanation import Explanation
 from fitwright.explain.model import MODEL
 from fitwright.explain.running import RUNNING
+from fitwright.explain.storage import STORAGE
 from fitwright.explain.usage import DATA, USAGE
 
 EXPLANATIONS: Mapping[str, Explanation] = MappingProxyType(
-    dict(sorted({**USAGE, **DATA, **MODEL, **RUNNING}.items()))
+    dict(sorted({**USAGE, **DATA, **MODEL, **RUNNING, **STORAGE}.items()))
 )
 """Code to text, in the order of the codes."""
 

@@ -85,7 +85,7 @@ RUNNING: Mapping[str, Explanation] = {
         title="No candidate runs and agrees with the original.",
         why="Every backend failed on the original model itself, or gave other outputs than the "
         "reference run, so there is nothing to start from.",
-        fix="Read the causes in the message and in the run's `trials/`; check the backends with "
+        fix="Read the causes in the message and in the run's report; check the backends with "
         "`fitwright doctor`.",
     ),
     "FW440": Explanation(

@@ -1,4 +1,4 @@
-"""A run on disk: the numbered records, one file per trial, written whole or not at all."""
+"""A run on disk: the numbered records and the trials, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import errno
 import os
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
 from fitwright.errors import StorageError, UsageError
 from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
-from fitwright.records.front import Front
 from fitwright.records.ledger import Ledger
 from fitwright.records.need import Analysis
 from fitwright.records.origin import Origin
@@ -24,6 +23,11 @@ from fitwright.records.record import Record
 from fitwright.records.selection import Selection
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
+from fitwright.store.open import file_store
+
+if TYPE_CHECKING:
+    from fitwright.ports import TrialStore
+    from fitwright.store.lease import Lease
 
 R = TypeVar("R", bound=Record)
 
@@ -37,8 +41,8 @@ FILES: dict[type[Record], str] = {
     Adapted: "4-adapted.json",
     Verdict: "6-verdict.json",
     Ledger: "ledger.json",
-    Front: "front.json",
 }
+TRIALS = "trials.db"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -100,16 +104,23 @@ def _loaded(kind: type[R], file: Path) -> R:
 class RunFolder:
     """Paths and records of one run; reading never changes anything.
 
+    Args:
+        path: ``runs/<name>/``, with ``trials.db``, ``variants/``, ``data/`` beneath.
+        shared: a store that several workers write into; ``trials.db`` then keeps a copy, so
+            the folder can be moved and read without it. Default: ``trials.db`` alone.
+
     Attributes:
-        path: ``runs/<name>/``, with ``trials/``, ``variants/``, ``data/`` beneath.
+        store: where trials are recorded and candidates claimed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: TrialStore | None = None) -> None:
         self.path = path
         self.variants = path / "variants"
         self.data = path / "data"
         self.report = path / "report.html"
         self.bundle = path / "bundle"
+        self._own = file_store(path / TRIALS, read=Trial.model_validate_json)
+        self.store: TrialStore = self._own if shared is None else shared
 
     def write(self, record: Record) -> None:
         """Store one of the run's records under its numbered name."""
@@ -134,18 +145,43 @@ class RunFolder:
         """Whether that record was written."""
         return (self.path / FILES[kind]).is_file()
 
-    def record_trial(self, trial: Trial) -> None:
-        """Store one finished trial; from then on it is never lost."""
-        write_atomically(self._trials / f"{trial.number:04d}.json", trial.to_json().encode())
+    def record_trial(self, trial: Trial, lease: Lease | None = None) -> Trial:
+        """Store one finished trial; once this returns, it is never lost.
+
+        Args:
+            lease: of the worker that claimed the candidate, where several share the run.
+
+        Returns:
+            The trial as it is stored: under the next free number when another has its own
+            by now, or another worker's when that one finished the same candidate first.
+        """
+        if not self._own.trials() and (old := self._one_file_each()):
+            self._own.adopt(old)
+        kept = self.store.record(trial, lease)
+        if self.store is not self._own:
+            self._own.adopt((kept,))
+        return kept
 
     def trials(self) -> tuple[Trial, ...]:
         """Every finished trial, in order.
 
         Raises:
-            UsageError: one of the files is damaged.
+            UsageError: one of them is damaged.
         """
-        return tuple(_loaded(Trial, f) for f in sorted(self._trials.glob("[0-9]*.json")))
+        try:
+            found = self.store.trials()
+            if self.store is not self._own and found:
+                self._own.adopt(found)
+        except ValidationError as error:
+            raise UsageError(
+                f"{self.path / TRIALS} holds a trial that this version does not read: "
+                f"{error.error_count()} problem(s), first: {error.errors()[0]['msg']}",
+                code="FW102",
+                remedy="Start a new run with `fitwright fit`.",
+            ) from error
+        return found or self._one_file_each()
 
-    @property
-    def _trials(self) -> Path:
-        return self.path / "trials"
+    def _one_file_each(self) -> tuple[Trial, ...]:
+        """Trials as runs before ``trials.db`` kept them."""
+        folder = self.path / "trials"
+        return tuple(_loaded(Trial, f) for f in sorted(folder.glob("[0-9]*.json")))

@@ -83,7 +83,7 @@ class Comparison(Record):
 
 
 class Trial(Record):
-    """One candidate, measured or failed; one JSON file under ``trials/``.
+    """One candidate, measured or failed; one row of ``trials.db``.
 
     Attributes:
         figures: by name: ``latency_p50`` … ``latency_p99``, ``latency_mean``, ``throughput``,
@@ -109,6 +109,23 @@ class Trial(Record):
     facts: dict[str, str] = Field(default_factory=dict)
     latencies_s: tuple[float, ...] = ()
     seconds: float = 0.0
+
+    @classmethod
+    def given_up(cls, candidate: Candidate, *, number: int, round_: int, worker: str) -> Trial:
+        """What is recorded of a candidate whose workers died, the retry included.
+
+        Args:
+            worker: name of the last one.
+        """
+        failure = Failure(cause="killed", detail=f"worker {worker} stopped answering")
+        return cls(
+            number=number,
+            round=round_,
+            candidate=candidate,
+            decision="failed",
+            reason=f"{failure.cause}: {failure.detail}",
+            failure=failure,
+        )
 
     @property
     def silent_precision(self) -> str:

@@ -208,8 +208,7 @@ def test_without_a_verdict_the_report_says_how_to_go_on(run: RunFolder) -> None:
 
 
 def test_a_run_without_trials_renders(run: RunFolder) -> None:
-    for file in (run.path / "trials").iterdir():
-        file.unlink()
+    (run.path / "trials.db").unlink()
     (run.path / FILES[Verdict]).unlink()
     assert "No trial has finished" in Page(written(run)).text
 

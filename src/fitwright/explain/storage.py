@@ -1,0 +1,38 @@
+"""The trial store: what keeps it from being opened or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fitwright.explain.explanation import Explanation
+
+STORAGE: Mapping[str, Explanation] = {
+    "FW160": Explanation(
+        title="This is not the URL of a database.",
+        why="Workers on several machines share their trials through a database. Its URL is "
+        "read as SQLAlchemy reads it.",
+        fix="Write scheme, user, host and name of the database.",
+        example="postgresql://fitwright@db.example/trials",
+    ),
+    "FW308": Explanation(
+        title="A package behind the trial store is not installed.",
+        why="A run keeps its trials in a file, which needs nothing. Any other database needs "
+        "SQLAlchemy and the driver of that database.",
+        fix="Install the extra; drivers other than PostgreSQL's come from their own packages.",
+        example="pip install 'fitwright[store]'",
+    ),
+    "FW522": Explanation(
+        title="Another process holds the trial store.",
+        why="Writers of one run come one after another, each for milliseconds. One that holds "
+        "the lock for longer was probably stopped in the middle, or the folder is on a network "
+        "file system without working locks.",
+        fix="End the other process; nothing it has recorded is lost.",
+    ),
+    "FW523": Explanation(
+        title="The database of the trial store did not answer, or refused.",
+        why="It is down, out of reach, full, or does not let this user write. Everything that "
+        "was recorded before is kept.",
+        fix="See to the database, then go on from the last trial.",
+        example="fitwright tune runs/digits-1",
+    ),
+}

@@ -1,0 +1,72 @@
+"""A PostgreSQL server of our own: loopback only, in a folder that goes away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+USER = "nobody"  # PostgreSQL refuses to run as root
+
+
+def postgres_programs() -> Path | None:
+    """Folder of `initdb` and `postgres`, the newest first; None where there is none."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: p.parts[-2])
+    if found := shutil.which("initdb"):
+        places.insert(0, Path(found).resolve().parent)
+    usable = (p for p in reversed(places) if (p / "initdb").exists() and (p / "postgres").exists())
+    return next(usable, None)
+
+
+@contextmanager
+def running_postgres(programs: Path) -> Iterator[str]:
+    """The URL of a fresh server that answers."""
+    as_user = {"user": USER} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="fitwright-pg-") as place:
+        folder = Path(place)
+        if as_user:
+            shutil.chown(folder, USER)
+        data, port = folder / "data", free_port()
+        initdb = [programs / "initdb", "-D", data, "-A", "trust", "-U", "fitwright", "-N"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)  # type: ignore[call-overload]
+        options = {
+            "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "",
+            "max_connections": 40, "shared_buffers": "16MB",
+        }  # fmt: skip
+        command = [programs / "postgres", "-D", data]
+        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **as_user)  # type: ignore[call-overload]
+        try:
+            wait_until_it_answers(port, server, folder / "log")
+            yield f"postgresql://fitwright@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)  # fast shutdown: open connections are ended
+            server.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def wait_until_it_answers(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    import psycopg
+
+    end = time.monotonic() + 60
+    while True:
+        assert server.poll() is None, log.read_text()
+        try:
+            psycopg.connect(f"host=127.0.0.1 port={port} user=fitwright dbname=postgres").close()
+            return
+        except psycopg.OperationalError:
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
