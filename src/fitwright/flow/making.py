@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fitwright import units
 from fitwright.adapt.adapt import adapt
@@ -20,16 +20,30 @@ LEAST_PASS_S = 20.0  # a pass begun near the end of the search still gets this l
 LEAST_PASS_SHARE = 0.1  # of the whole budget, when that is less
 
 
-def make(search: Search, chain: Chain) -> None:
+class Maker(Protocol):
+    """Makes the end of a chain from a variant that has its beginning."""
+
+    def __call__(self, search: Search, start: Variant, rest: Chain) -> Variant | Skipped: ...
+
+
+def make(search: Search, chain: Chain, *, maker: Maker) -> None:
     """One chain of recipes; what it came to is remembered and on disk."""
     name = " + ".join(title(r) for r in chain)
     search.tools.console.say(f"adapt   {name} …")
     start, num_made = _start(search.adapted, chain)
     if same := _changes_nothing(search, start, chain):
         return _remember(search, chain, Skipped(recipes=chain, reason=same))
-    made = adapt(
+    outcome = maker(search, start, chain[num_made:])
+    if isinstance(outcome, Skipped) and search.left_s() <= 0:
+        return None  # cut off by the budget, not refused: a resumed run tries again
+    return _remember(search, chain, outcome)
+
+
+def made(search: Search, start: Variant, rest: Chain) -> Variant | Skipped:
+    """By the passes of the backends, in child processes."""
+    return adapt(
         start,
-        chain[num_made:],
+        rest,
         summary=search.walk.analyzed.analysis.summary,
         device=search.walk.device,
         transforms=search.tools.transforms,
@@ -38,9 +52,6 @@ def make(search: Search, chain: Chain) -> None:
         calibration=_calibration(search),
         folder=search.run.variants,
     )
-    if isinstance(made, Skipped) and search.left_s() <= 0:
-        return None  # cut off by the budget, not refused: a resumed run tries again
-    return _remember(search, chain, made)
 
 
 def _pass_s(search: Search) -> float:

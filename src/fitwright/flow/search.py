@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fitwright import units
 from fitwright.adapt.variants import original_variant, variant_path
-from fitwright.bench.cohort import eliminate
-from fitwright.bench.trial import (
-    Contender,
-    Measurement,
-    Setup,
-    Target,
-    objective_block,
-    open_contender,
-    try_candidate,
-)
+from fitwright.bench.setup import Setup, Target
 from fitwright.errors import BackendMissing
 from fitwright.flow import making
 from fitwright.flow.ending import Ending, ending
+from fitwright.flow.races import ChildRaces, Races
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
-from fitwright.ports import ChildLimits, Tools
+from fitwright.flow.telling import decided, line, trial_of, unmeasured, why_it_left
+from fitwright.ports import Tools
 from fitwright.records.agenda import Chain
 from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
-from fitwright.tune.decide import Decision, decide
+from fitwright.tune.decide import Decision
 from fitwright.tune.explore import Exploration, exploration
 from fitwright.tune.forecast import hopeless
 from fitwright.tune.gains import baseline_of
@@ -66,13 +58,23 @@ class Search:
         judged: the last final run of this process, if there was one.
     """
 
-    def __init__(self, walk: Walk, *, tools: Tools, run: RunFolder, watch: Stopwatch) -> None:
+    def __init__(
+        self,
+        walk: Walk,
+        *,
+        tools: Tools,
+        run: RunFolder,
+        watch: Stopwatch,
+        races: Races | None = None,
+        maker: making.Maker = making.made,
+    ) -> None:
         self.walk, self.tools, self.run, self.watch = walk, tools, run, watch
         self.standing = Standing(run.trials())
         self.adapted = run.read(Adapted) if run.has(Adapted) else self._with_original()
         self.setup = _setup(walk, tools, wall_s=120.0)
         self.judged: Judged | None = None
-        self._contender: Contender | None = None
+        self._races = races or ChildRaces(target_of=self.target_of)
+        self._maker = maker
         self._exploration: tuple[tuple[Pair, ...], Exploration] | None = None
         self._spent: set[tuple[Pair, ...]] = set()
 
@@ -104,20 +106,18 @@ class Search:
 
     def make(self, chain: Chain) -> None:
         """Step 4: one chain of recipes, starting from what was already made of it."""
-        making.make(self, chain)
+        making.make(self, chain, maker=self._maker)
 
     def bench(self, step: Try) -> Trial:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
         if why := self._hopeless(step):
-            return self._unmeasured(step, why)
+            return self._told(unmeasured(step, why, number=self._number()))
+        setup = self.setup if step.round == BASELINE else self._limited()
         target = self.target(step.candidate, step.variant)
-        incumbent = self._incumbent()
-        setup = self.setup if step.round == BASELINE else replace(self.setup, limits=self._limits())
-        measured = try_candidate(setup, target, incumbent=incumbent, budget_s=self._race_s())
-        decision = self._decide(measured, incumbent)
-        trial = self._trial(step, measured, decision)
-        self._swap(measured, decision)
-        return self._told(trial)
+        raced = self._races.alone(setup, target, best=self.best(), budget_s=self._race_s())
+        decision = decided(self.walk.analyzed.analysis.need, raced)
+        self._races.settle(accepted=decision.accepted)
+        return self._told(trial_of(step, raced.measured, decision, number=self._number()))
 
     def explore(self, step: Explore) -> list[Trial]:
         """Steps 5 and 6 for a few settings at once: a cohort, then a race of its survivor."""
@@ -126,29 +126,27 @@ class Search:
         asked = self._exploration[1].next(self._cohort_size(), self.standing)
         if not asked:
             self._spent.add(step.pairs)
-            return []
-        tries = [setting(c, self.adapted.variant(c.variant_id)) for c in asked]
-        why = {t.candidate.key: self._hopeless(t) for t in tries}
-        trials = [self._unmeasured(t, why[t.candidate.key]) for t in tries if why[t.candidate.key]]
-        return trials + self._cohort([t for t in tries if not why[t.candidate.key]])
+        tries, trials = [], []
+        for candidate in asked:
+            one = setting(candidate, self.adapted.variant(candidate.variant_id))
+            if why := self._hopeless(one):
+                trials.append(self._told(unmeasured(one, why, number=self._number())))
+            else:
+                tries.append(one)
+        return trials + self._cohort(tries)
 
     def _cohort(self, tries: list[Try]) -> list[Trial]:
-        incumbent = self._incumbent()
-        if len(tries) < 2 or incumbent is None:
+        best = self.best()
+        if len(tries) < 2 or best is None:
             return [self.bench(step) for step in tries]
-        setup = replace(self.setup, limits=self._limits())
-        raced = eliminate(
-            setup,
-            [self.target(t.candidate, t.variant) for t in tries],
-            incumbent=incumbent,
-            budget_s=self._race_s(),
-            block=objective_block(setup),
-        )
+        targets = [self.target(t.candidate, t.variant) for t in tries]
+        raced = self._races.together(self._limited(), targets, best=best, budget_s=self._race_s())
         trials = []
         for step in tries:
             if (measured := raced.left.get(step.candidate.key)) is not None:
-                decision = Decision(False, _why_it_left(measured))
-                trials.append(self._told(self._trial(step, measured, decision)))
+                decision = Decision(False, why_it_left(measured))
+                trial = trial_of(step, measured, decision, number=self._number())
+                trials.append(self._told(trial))
         survivor = [t for t in tries if t.candidate.key == raced.survivor]
         return trials + [self.bench(step) for step in survivor]
 
@@ -230,9 +228,7 @@ class Search:
 
     def close(self) -> None:
         """End the incumbent's child."""
-        if self._contender is not None:
-            self._contender.worker.close()
-            self._contender = None
+        self._races.close()
 
     # --- inside ----------------------------------------------------------------------
 
@@ -273,86 +269,18 @@ class Search:
         fit = int(COHORT_SHARE * self.walk.device.memory_bytes / used.value)
         return max(1, min(COHORT, fit))
 
-    def _incumbent(self) -> Contender | None:
-        """The open worker of the best so far; reopened after a final run and after a resume.
-
-        Raises:
-            TrialFailed: it no longer opens; without it nothing could be compared.
-        """
-        best = self.best()
-        if best is not None and self._contender is None:
-            self._contender = open_contender(self.setup, self.target_of(best))
-            self._contender.figures = best.figures
-        return self._contender
-
-    def _decide(self, measured: Measurement, incumbent: Contender | None) -> Decision:
-        if measured.failure is not None:
-            return Decision(False, f"{measured.failure.cause}: {measured.failure.detail}")
-        if incumbent is None or measured.comparison is None:
-            return Decision(True, "the first candidate that runs and agrees with the original")
-        return decide(
-            self.walk.analyzed.analysis.need,
-            candidate=measured.figures,
-            incumbent={**incumbent.figures, **measured.incumbent_figures},
-            comparison=measured.comparison,
-        )
-
-    def _trial(self, step: Try, measured: Measurement, decision: Decision) -> Trial:
-        accepted = "accepted" if decision.accepted else "rejected"
-        return Trial(
-            number=len(self.trials) + 1,
-            round=step.round,
-            candidate=step.candidate,
-            decision="failed" if measured.failure else accepted,
-            reason=decision.reason,
-            figures=dict(measured.figures),
-            comparison=measured.comparison,
-            failure=measured.failure,
-            facts=dict(measured.facts),
-            latencies_s=tuple(measured.latencies_s),
-            seconds=measured.seconds,
-        )
-
-    def _unmeasured(self, step: Try, why: str) -> Trial:
-        trial = Trial(
-            number=len(self.trials) + 1,
-            round=step.round,
-            candidate=step.candidate,
-            decision="rejected",
-            reason=why,
-        )
-        return self._told(trial)
+    def _number(self) -> int:
+        return len(self.trials) + 1
 
     def _told(self, trial: Trial) -> Trial:
         self.record(trial)
-        self.tools.console.say(_line(trial))
+        self.tools.console.say(line(trial))
         return trial
 
-    def _swap(self, measured: Measurement, decision: Decision) -> None:
-        """Keep the winner's child open for the next race, end the loser's."""
-        if measured.contender is None:
-            return
-        if decision.accepted:
-            self.close()
-            self._contender = measured.contender
-        else:
-            measured.contender.worker.close()
-
-    def _limits(self) -> ChildLimits:
-        """Of a challenger's child near the end; a baseline is measured whatever it takes."""
-        return trial_limits(self.walk.device, wall_s=min(120.0, max(self.left_s(), 5.0)))
-
-
-def _why_it_left(measured: Measurement) -> str:
-    c = measured.comparison
-    if measured.failure is not None:
-        return f"{measured.failure.cause}: {measured.failure.detail}"
-    if c is None:
-        return "eliminated before it could be compared"
-    seen = f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
-    if c.outcome == "slower":
-        return f"slower: {seen}"
-    return f"eliminated: another of its cohort was ahead: {seen}"
+    def _limited(self) -> Setup:
+        """For a challenger's child near the end; a baseline is measured whatever it takes."""
+        wall_s = min(120.0, max(self.left_s(), 5.0))
+        return replace(self.setup, limits=trial_limits(self.walk.device, wall_s=wall_s))
 
 
 def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
@@ -368,12 +296,3 @@ def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
         meter=tools.meter,
         clock=tools.clock,
     )
-
-
-def _line(trial: Trial) -> str:
-    latency = trial.figures.get("latency_p50")
-    shown = f" {units.seconds(latency.value)}" if latency and latency.value else ""
-    name = trial.candidate.describe()
-    if trial.silent_precision:
-        name += f", computing in {trial.silent_precision}"
-    return f"{trial.decision:8s}{shown:>9s}  {name}: {trial.reason}"

@@ -43,7 +43,7 @@ class Machine:
         worker = FakeWorker(
             latency_s=noisy(self._latencies_s.get(threads, INCUMBENT_S), next(self._seeds)),
             clock=self.clock,
-            fails_at=12 if threads == self._dies else None,
+            fails_at=9 if threads == self._dies else None,
         )
         self.opened[threads] = worker
         return worker
@@ -111,7 +111,7 @@ def test_every_child_but_the_incumbents_is_ended() -> None:
 
 
 def test_an_incumbent_that_dies_is_the_runs_misfortune_not_a_candidates() -> None:
-    machine = Machine({0: INCUMBENT_S, 1: 0.02}, dies=0)
+    machine = Machine({1: 0.02, 2: 0.009}, dies=0)
     with pytest.raises(TrialFailed):
         machine.run()
     assert machine.opened[1].closed

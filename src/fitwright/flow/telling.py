@@ -1,0 +1,74 @@
+"""What became of a proposal: as a trial for the record, and in one line for people."""
+
+from __future__ import annotations
+
+from fitwright import units
+from fitwright.bench.setup import Measurement
+from fitwright.flow.races import Raced
+from fitwright.records.need import Need
+from fitwright.records.trial import Trial
+from fitwright.tune.decide import Decision, decide
+from fitwright.tune.propose import Try
+
+
+def decided(need: Need, raced: Raced) -> Decision:
+    """Whether the candidate takes the incumbent's place."""
+    measured = raced.measured
+    if measured.failure is not None:
+        return Decision(False, f"{measured.failure.cause}: {measured.failure.detail}")
+    if raced.incumbent is None or measured.comparison is None:
+        return Decision(True, "the first candidate that runs and agrees with the original")
+    return decide(
+        need,
+        candidate=measured.figures,
+        incumbent=raced.incumbent,
+        comparison=measured.comparison,
+    )
+
+
+def why_it_left(measured: Measurement) -> str:
+    """Why a member of a cohort was not raced in full."""
+    c = measured.comparison
+    if measured.failure is not None:
+        return f"{measured.failure.cause}: {measured.failure.detail}"
+    if c is None:
+        return "eliminated before it could be compared"
+    seen = f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
+    if c.outcome == "slower":
+        return f"slower: {seen}"
+    return f"eliminated: another of its cohort was ahead: {seen}"
+
+
+def trial_of(step: Try, measured: Measurement, decision: Decision, *, number: int) -> Trial:
+    """A finished trial."""
+    accepted = "accepted" if decision.accepted else "rejected"
+    return Trial(
+        number=number,
+        round=step.round,
+        candidate=step.candidate,
+        decision="failed" if measured.failure else accepted,
+        reason=decision.reason,
+        figures=dict(measured.figures),
+        comparison=measured.comparison,
+        failure=measured.failure,
+        facts=dict(measured.facts),
+        latencies_s=tuple(measured.latencies_s),
+        seconds=measured.seconds,
+    )
+
+
+def unmeasured(step: Try, why: str, *, number: int) -> Trial:
+    """A trial that was left out, with the reason."""
+    return Trial(
+        number=number, round=step.round, candidate=step.candidate, decision="rejected", reason=why
+    )
+
+
+def line(trial: Trial) -> str:
+    """One line of progress."""
+    latency = trial.figures.get("latency_p50")
+    shown = f" {units.seconds(latency.value)}" if latency and latency.value else ""
+    name = trial.candidate.describe()
+    if trial.silent_precision:
+        name += f", computing in {trial.silent_precision}"
+    return f"{trial.decision:8s}{shown:>9s}  {name}: {trial.reason}"
