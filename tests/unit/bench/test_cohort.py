@@ -43,7 +43,7 @@ class Machine:
         worker = FakeWorker(
             latency_s=noisy(self._latencies_s.get(threads, INCUMBENT_S), next(self._seeds)),
             clock=self.clock,
-            fails_at=9 if threads == self._dies else None,
+            fails_at=(9 if threads else 5) if threads == self._dies else None,
         )
         self.opened[threads] = worker
         return worker
