@@ -229,6 +229,11 @@ class Budget(Record):
         description="met: end as soon as every limit is met; exhausted: go on for the best until "
         "nothing is left to try (always so without limits).",
     )
+    learn: bool = Field(
+        default=True,
+        description="Whether what earlier runs on this machine found orders what is tried first, "
+        "and this run is remembered for the next; nothing is ever taken over unmeasured.",
+    )
 
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})
 
