@@ -29,7 +29,7 @@ class Silent:
     def say(self, text: str) -> None:
         """Ignored."""
 
-    def budget(self, spent_s: float, total_s: float) -> None:
+    def budget(self, spent_s: float, total_s: float, eta_s: float | None = None) -> None:
         """Ignored."""
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from fitwright.errors import StorageError, UsageError
 from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
+from fitwright.records.front import Front
 from fitwright.records.ledger import Ledger
 from fitwright.records.need import Analysis
 from fitwright.records.origin import Origin
@@ -41,6 +42,7 @@ FILES: dict[type[Record], str] = {
     Adapted: "4-adapted.json",
     Verdict: "6-verdict.json",
     Ledger: "ledger.json",
+    Front: "front.json",
 }
 TRIALS = "trials.db"
 
