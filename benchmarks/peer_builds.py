@@ -1,4 +1,4 @@
-"""What other tools make of a model, through their public interfaces and as their documents say.
+"""What other tools make of an ONNX file, through their public interfaces, as their documents say.
 
 Nothing of Fitwright's own adaptation is used here. Each build runs in a process of its own:
 ``python benchmarks/peer_builds.py TOOL MODEL CALIBRATION.npz FOLDER`` prints one JSON line
@@ -27,12 +27,21 @@ from numpy.typing import NDArray
 Queries = list[dict[str, NDArray[Any]]]
 
 
-def queries(calibration: Path) -> Queries:
-    """The file's samples as the model takes them: one per call, first axis 1."""
+def queries(calibration: Path, *, batch: int) -> Queries:
+    """The file's samples as the model takes them, `batch` per call."""
     with np.load(calibration) as arrays:
         columns = {name: arrays[name] for name in arrays.files}
     num = len(next(iter(columns.values())))
-    return [{name: column[i : i + 1] for name, column in columns.items()} for i in range(num)]
+    return [
+        {name: column[i : i + batch] for name, column in columns.items()}
+        for i in range(0, num, batch)
+    ]
+
+
+def batch_of(model: Path) -> int:
+    """First size of the first input; the benchmark's files have fixed shapes."""
+    first = onnx.load(model, load_external_data=False).graph.input[0]
+    return int(first.type.tensor_type.shape.dim[0].dim_value) or 1
 
 
 def is_transformer(model: Path) -> bool:
@@ -57,7 +66,9 @@ def onnxruntime_int8(model: Path, calibration: Path, folder: Path) -> Path:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
-            self._left: Iterator[dict[str, NDArray[Any]]] = iter(queries(calibration))
+            self._left: Iterator[dict[str, NDArray[Any]]] = iter(
+                queries(calibration, batch=batch_of(model))
+            )
 
         def get_next(self) -> dict[str, NDArray[Any]] | None:
             return next(self._left, None)
@@ -78,7 +89,7 @@ def openvino_int8(model: Path, calibration: Path, folder: Path) -> Path:
     model_type = nncf.ModelType.TRANSFORMER if is_transformer(model) else None
     quantised = nncf.quantize(
         openvino.Core().read_model(model),
-        nncf.Dataset(queries(calibration)),
+        nncf.Dataset(queries(calibration, batch=batch_of(model))),
         model_type=model_type,
     )
     file = folder / "int8.xml"

@@ -1,5 +1,8 @@
 """One interleaved run of the artefact and its peers, each in a process of its own.
 
+The artefact and the peers that Fitwright's own backends can run are children of its executor;
+those of other environments are driven over a pipe (`peer_external`).
+
 Every round runs one short block of each contestant, in a new random order (seeded), so a
 drift of the machine falls on all of them alike and nobody always follows the same neighbour.
 The first run of a block warms the caches that the others used and does not count. A second
@@ -15,14 +18,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from peer_external import ExternalWorker, PeerFailed
+from peer_inputs import HeldOut
 
 from fitwright.backends import RUNTIMES
 from fitwright.bench.statistics import bootstrap_interval, median_ratio_interval
+from fitwright.errors import FitwrightError
 from fitwright.executors.local import LocalExecutor
-from fitwright.ports import ChildLimits, Tensors, Worker
+from fitwright.ports import Array, ChildLimits, Tensors
 from fitwright.records.plan import Settings
 
 BLOCK_S = 0.3
@@ -32,26 +38,86 @@ DUEL_SESSIONS = 4
 SAME = 0.02  # a ratio within 2 % of 1 counts as equally fast; the control row says how much
 #              two processes running the very same file differ
 SAME_AGREEMENT = 1.1  # distances within 10 % of each other differ by the choice of samples
-LIMITS = ChildLimits(wall_s=300.0, memory_bytes=8 << 30)
+LARGEST_L2 = 0.05  # what still counts as the same answers, for random weights
+LARGEST_DROP = 0.01  # of the task's metric, for trained ones
+LIMITS = ChildLimits(wall_s=300.0, memory_bytes=12 << 30)
+Given = Literal["onnx", "torch"]
+
+
+class Turns(Protocol):
+    """What the comparison asks of a process; see `fitwright.ports.Worker`."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What really happened."""
+        ...
+
+    def feed(self, inputs: Tensors) -> None:
+        """Hand over queries."""
+        ...
+
+    def outputs(self) -> dict[str, Array]:
+        """Run every query once, in order."""
+        ...
+
+    def time_block(self, *, seconds: float, min_runs: int = 1) -> Sequence[float]:
+        """Run queries in turn, one at a time; latency of each, seconds."""
+        ...
+
+    def close(self) -> None:
+        """End the process."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """Runs in a child of Fitwright's executor, by one of its backends."""
+
+    backend: str
+    file: Path
+    settings: Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class External:
+    """Runs under the Python of another environment.
+
+    Attributes:
+        command: starts a process that speaks as `peer_serve` does.
+        folder: for queries, outputs and what the process prints.
+        environment: variables on top of this process's own.
+    """
+
+    command: tuple[str, ...]
+    folder: Path
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A model file, how it is run, and what it took to make.
+    """A model, how it is run, and what it took to make.
 
     Attributes:
         what: the candidate in words.
+        given: what its maker started from: the ONNX file, or the torch module itself.
         made_s: wall-clock time of the tool that made it, seconds; 0 for plain files.
         size_bytes: of every file that it needs.
     """
 
     name: str
     what: str
-    backend: str
-    file: Path
-    settings: Settings
+    given: Given
+    runs: Child | External
     made_s: float
     size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotRun:
+    """A peer that is not in the table, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +126,16 @@ class Row:
 
     Attributes:
         latency_s, latency_low_s, latency_high_s: median over the rounds and its bootstrap
-            interval (95 %).
+            interval (95 %), of one query.
         speed, speed_low, speed_high: time of this contestant over time of the artefact,
             median of the paired rounds and its sign-test interval (95 %); above 1 the
             artefact is faster.
         relative_l2: distance of the outputs to the original's, over all held-out queries.
+        metric: the task's, on the held-out samples; None for random weights.
     """
 
     name: str
+    given: Given
     latency_s: float
     latency_low_s: float
     latency_high_s: float
@@ -75,6 +143,7 @@ class Row:
     speed_low: float
     speed_high: float
     relative_l2: float
+    metric: float | None
     size_bytes: int
     made_s: float
     facts: Mapping[str, str]
@@ -88,8 +157,8 @@ class Row:
 class Finding:
     """Whether the artefact is at least as fast as the fastest rival.
 
-    A rival is a peer whose outputs lie no further from the original's than the artefact's
-    (within SAME_AGREEMENT). `outcome` judges the interval of the ratio to that rival.
+    A rival is a peer whose answers are as good: see `agrees`. `outcome` judges the interval of
+    the ratio to that rival, over so many rounds.
     """
 
     rival: str
@@ -97,45 +166,67 @@ class Finding:
     speed: float
     speed_low: float
     speed_high: float
+    rounds: int = 0
 
 
 def compare(
-    contestants: Sequence[Contestant], *, held_out: Tensors, reference: str, rounds: int
-) -> list[Row]:
+    contestants: Sequence[Contestant], *, held_out: HeldOut, reference: str, rounds: int
+) -> tuple[list[Row], list[NotRun]]:
     """Measure all of them in one run; the first is the artefact.
 
     Args:
-        contestants: opened all at once, each in a child, in this order. Those that run the
+        contestants: opened all at once, each in a process, in this order. Those that run the
             artefact's own file are copies of it: its time in a round is their geometric mean,
             because the child that is opened first runs some percent slower than the last.
-        held_out: queries that no tool has seen, shape (queries, *input shape).
+        held_out: queries that no tool has seen.
         reference: name of the contestant whose outputs are the original's.
         rounds: how many blocks each contestant runs.
+
+    Returns:
+        A row of each contestant that ran, and what kept the others from running.
     """
     with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        for contestant in contestants:
-            worker = opened(contestant, held_out)
-            stack.callback(worker.close)
-            workers[contestant.name] = worker
-        outputs = {name: worker.outputs() for name, worker in workers.items()}
+        workers, outputs, not_run = answered(contestants, held_out, stack=stack)
         times = interleaved(workers, rounds=rounds)
         facts = {name: dict(worker.facts) for name, worker in workers.items()}
-    copies = [times[c.name] for c in contestants if c.file == contestants[0].file]
+    ran = [c for c in contestants if c.name in workers]
+    copies = [times[c.name] for c in ran if c.runs == contestants[0].runs]
     artefact_times = [math.prod(t) ** (1 / len(t)) for t in zip(*copies, strict=True)]
-    return [
+    rows = [
         row(
             c,
             times=times[c.name],
             artefact_times=artefact_times,
             relative_l2=distance(outputs[c.name], outputs[reference]),
+            metric=metric(outputs[c.name], held_out.labels),
             facts=facts[c.name],
         )
-        for c in contestants
+        for c in ran
     ]
+    return rows, not_run
 
 
-def duel(artefact: Contestant, rival: Contestant, *, held_out: Tensors, rounds: int) -> Finding:
+def answered(
+    contestants: Sequence[Contestant], held_out: HeldOut, *, stack: ExitStack
+) -> tuple[dict[str, Turns], dict[str, Tensors], list[NotRun]]:
+    """Everyone opened, with the outputs; a peer that fails is left out with its reason."""
+    workers: dict[str, Turns] = {}
+    outputs: dict[str, Tensors] = {}
+    not_run: list[NotRun] = []
+    for contestant in contestants:
+        try:
+            worker = opened(contestant, held_out.inputs)
+            stack.callback(worker.close)
+            outputs[contestant.name] = worker.outputs()
+            workers[contestant.name] = worker
+        except (FitwrightError, PeerFailed) as error:
+            if contestant is contestants[0]:
+                raise
+            not_run.append(NotRun(name=contestant.name, reason=str(error).split("\n")[0]))
+    return workers, outputs, not_run
+
+
+def duel(artefact: Contestant, rival: Contestant, *, held_out: HeldOut, rounds: int) -> Finding:
     """Only the two, in sessions that open one first and then the other, all rounds together.
 
     Which child is opened first shifts a ratio by a percent or two; both orders cancel that.
@@ -144,9 +235,9 @@ def duel(artefact: Contestant, rival: Contestant, *, held_out: Tensors, rounds: 
     for session in range(DUEL_SESSIONS):
         pair = (artefact, rival) if session % 2 == 0 else (rival, artefact)
         with ExitStack() as stack:
-            workers: dict[str, Worker] = {}
+            workers: dict[str, Turns] = {}
             for contestant in pair:
-                worker = opened(contestant, held_out)
+                worker = opened(contestant, held_out.inputs)
                 stack.callback(worker.close)
                 workers[contestant.name] = worker
             times = interleaved(workers, rounds=rounds // DUEL_SESSIONS)
@@ -159,18 +250,24 @@ def duel(artefact: Contestant, rival: Contestant, *, held_out: Tensors, rounds: 
         speed=speed,
         speed_low=interval.low,
         speed_high=interval.high,
+        rounds=len(log_ratios),
     )
 
 
-def opened(contestant: Contestant, held_out: Tensors) -> Worker:
-    """A child with the contestant compiled and the queries handed over."""
-    runtime = RUNTIMES[contestant.backend]
-    worker = LocalExecutor().open(runtime, contestant.file, contestant.settings, limits=LIMITS)
+def opened(contestant: Contestant, held_out: Tensors) -> Turns:
+    """A process with the contestant compiled and the queries handed over."""
+    runs = contestant.runs
+    worker: Turns
+    if isinstance(runs, External):
+        worker = ExternalWorker(runs.command, folder=runs.folder, environment=runs.environment)
+    else:
+        runtime = RUNTIMES[runs.backend]
+        worker = LocalExecutor().open(runtime, runs.file, runs.settings, limits=LIMITS)
     worker.feed(held_out)
     return worker
 
 
-def interleaved(workers: Mapping[str, Worker], *, rounds: int) -> dict[str, list[float]]:
+def interleaved(workers: Mapping[str, Turns], *, rounds: int) -> dict[str, list[float]]:
     """Median latency of every block, seconds, by contestant and round."""
     times: dict[str, list[float]] = {name: [] for name in workers}
     shuffled = np.random.default_rng(0)
@@ -189,6 +286,7 @@ def row(
     times: Sequence[float],
     artefact_times: Sequence[float],
     relative_l2: float,
+    metric: float | None,
     facts: Mapping[str, str],
 ) -> Row:
     """The estimates and their intervals from the medians of the blocks."""
@@ -198,6 +296,7 @@ def row(
     speed, speed_interval = median_ratio_interval(log_ratios)
     return Row(
         name=contestant.name,
+        given=contestant.given,
         latency_s=float(np.median(medians)),
         latency_low_s=interval.low,
         latency_high_s=interval.high,
@@ -205,6 +304,7 @@ def row(
         speed_low=speed_interval.low,
         speed_high=speed_interval.high,
         relative_l2=relative_l2,
+        metric=metric,
         size_bytes=contestant.size_bytes,
         made_s=contestant.made_s,
         facts=facts,
@@ -222,9 +322,29 @@ def square_sum(arrays: Any) -> float:
     return float(sum(np.square(a).sum() for a in arrays))
 
 
-def finding(artefact: Row, peers: Sequence[Row]) -> Finding:
-    """The artefact against the fastest peer of no worse agreement."""
-    rivals = [p for p in peers if p.relative_l2 <= artefact.relative_l2 * SAME_AGREEMENT]
+def metric(outputs: Tensors, labels: Array | None) -> float | None:
+    """Share of samples whose largest logit is the right class; None without labels."""
+    if labels is None:
+        return None
+    (logits,) = outputs.values()
+    return float((logits.argmax(-1) == labels).mean())
+
+
+def agrees(peer: Row, artefact: Row, *, original: Row) -> bool:
+    """Whether a peer's answers are as good as the artefact's, or good enough.
+
+    On random weights: a distance to the original of at most LARGEST_L2, or no larger than the
+    artefact's. On trained ones: a metric at most LARGEST_DROP below the original's, or no
+    lower than the artefact's.
+    """
+    if peer.metric is None or artefact.metric is None or original.metric is None:
+        return peer.relative_l2 <= max(LARGEST_L2, artefact.relative_l2 * SAME_AGREEMENT)
+    return peer.metric >= min(original.metric - LARGEST_DROP, artefact.metric)
+
+
+def finding(artefact: Row, peers: Sequence[Row], *, original: Row, rounds: int) -> Finding:
+    """The artefact against the fastest of the peers that agree as it does."""
+    rivals = [p for p in peers if agrees(p, artefact, original=original)]
     if not rivals:
         return Finding(
             rival="none", outcome="no peer agrees as well", speed=1.0, speed_low=1.0, speed_high=1.0
@@ -236,6 +356,7 @@ def finding(artefact: Row, peers: Sequence[Row]) -> Finding:
         speed=rival.speed,
         speed_low=rival.speed_low,
         speed_high=rival.speed_high,
+        rounds=rounds,
     )
 
 

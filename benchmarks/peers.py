@@ -1,150 +1,176 @@
-"""Fitwright's artefact against what its neighbours' defaults give, side by side.
+"""Fitwright's artefact against what its neighbours make of the same model, side by side.
 
-For each model: `fitwright fit` with a time budget, four peers built by the tools' own
-interfaces from the same samples (`peer_builds.py`), then one interleaved run of them all
-(`peer_compare.py`). Prints a Markdown table per model, writes ``benchmarks/.work/peers.json``
-and, with ``--write-docs``, the marked block of ``docs/benchmarks.md``.
+For each model and batch: `fitwright fit` with a time budget, the peers built by the tools' own
+interfaces from the same samples (`peer_contestants.py`), then one interleaved run of them all
+(`peer_compare.py`). Each case leaves ``benchmarks/.work/results/NAME-bBATCH.json``; a case that
+has one is not run again, so an interrupted benchmark goes on where it stopped. Prints the
+tables of what is there and, with ``--write-docs``, puts them in ``docs/benchmarks.md``.
 
-Run by hand on a quiet machine, after ``python benchmarks/models.py``:
-``python benchmarks/peers.py [--model resnet50] [--time 5m] [--rounds 40] [--write-docs]``.
+Run by hand on a quiet machine, after ``python benchmarks/models.py``, with the Pythons of the
+peers' environments (a peer without one is listed as not run):
+
+    python benchmarks/peers.py --torch-python TORCH/bin/python --olive-python OLIVE/bin/python
+
+The first is ``pip install torch transformers`` (on Linux pick a CPU build of torch), which also
+builds the models; the second ``pip install torch`` (the same) and then ``pip install olive-ai
+onnxruntime optuna requests``. `torch.compile` needs a C++ compiler.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
-import time
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from peer_builds import PEERS
-from peer_compare import Contestant, compare, duel, finding
-from peer_inputs import INPUTS, calibration_file, held_out
+from peer_compare import Contestant, Finding, NotRun, Row, compare, duel, finding
+from peer_contestants import (
+    ONNX_PEERS,
+    ORIGINAL,
+    PEER_NAMES,
+    Case,
+    Environments,
+    fit,
+    peer,
+    prepared,
+    versions,
+)
+from peer_inputs import BATCHES, NAMES, TRAINED, TRANSFORMERS, HeldOut, held_out
 from peer_tables import document, write_block
 
 from fitwright.deliver.environment import describe_environment
-from fitwright.records.plan import Settings
 
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
 DOCS = HERE.parent / "docs" / "benchmarks.md"
 DUEL_ROUNDS = 120
-SETTLED = ("faster", "as fast", "no peer agrees as well")
-ARTEFACT, CONTROL, ORIGINAL = "Fitwright", "Fitwright, second copy", "ONNX Runtime, defaults"
-CONTRACT = """\
-model: {model}
-data: {{source: {samples}, calibration_share: 0.5}}
-budget: {{time: {time}, stop: exhausted}}
-"""
+SETTLED = ("faster", "as fast", "slower", "no peer agrees as well")
+CONTROL = "Fitwright, second copy"
 
 
-def fit(name: str, model: Path, *, folder: Path, budget: str) -> Contestant:
-    """Fit without limits: the fastest artefact that agrees with the original.
-
-    The contract names the samples that the peers calibrate on; Fitwright sets one part of
-    them aside to calibrate and judges agreement on the rest.
-    """
-    contract = folder / f"{name}.yaml"
-    samples = calibration_file(name, folder)
-    contract.write_text(CONTRACT.format(model=model, samples=samples, time=budget))
-    command = [str(Path(sys.executable).with_name("fitwright")), "fit", str(contract)]
-    start = time.monotonic()
-    done = subprocess.run(
-        [*command, "--json", "--runs", str(folder / "runs")], stdout=subprocess.PIPE, text=True
-    )
-    seconds = time.monotonic() - start
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
-    return artefact(Path(json.loads(done.stdout)["run"]), made_s=seconds)
-
-
-def artefact(run: Path, *, made_s: float) -> Contestant:
-    """What the run's bundle ships, with the settings of its manifest."""
-    bundle = run / "bundle"
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    file = bundle / manifest["model"]
-    return Contestant(
-        name=ARTEFACT,
-        what=manifest["candidate"],
-        backend=manifest["backend"],
-        file=file,
-        settings=Settings.model_validate(manifest["settings"]),
-        made_s=made_s,
-        size_bytes=sum(f.stat().st_size for f in file.parent.rglob("*") if f.is_file()),
-    )
-
-
-def peer(name: str, model: Path, *, folder: Path) -> Contestant:
-    """One peer, built in a process of its own."""
-    command = [sys.executable, str(HERE / "peer_builds.py"), name]
-    target = folder / name.replace(", ", "-").replace(" ", "-").lower()
-    done = subprocess.run(
-        [*command, str(model), str(folder / "calibration.npz"), str(target)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    answer = json.loads(done.stdout.splitlines()[-1])
-    file = Path(answer["file"])
-    return Contestant(
-        name=name,
-        what="built with its tool's defaults",
-        backend=answer["backend"],
-        file=file,
-        settings=Settings(),
-        made_s=answer["seconds"],
-        size_bytes=sum(f.stat().st_size for f in file.parent.glob(f"{file.stem}.*")),
-    )
-
-
-def benchmark(name: str, *, budget: str, rounds: int) -> dict[str, Any]:
+def benchmark(case: Case, *, given: argparse.Namespace) -> dict[str, Any]:
     """Fit, build the peers, compare; plain values."""
-    model = WORK / "models" / f"{name}.onnx"
-    if not model.is_file():
-        raise SystemExit(f"{model} is missing; build it with `python {HERE / 'models.py'}`")
-    folder = WORK / name
-    folder.mkdir(parents=True, exist_ok=True)
-    fitted = fit(name, model, folder=folder, budget=budget)
-    control = replace(fitted, name=CONTROL)
-    peers = [peer(tool, model, folder=folder) for tool in PEERS]
-    rows = compare(
-        [fitted, *peers, control], held_out=held_out(name), reference=ORIGINAL, rounds=rounds
-    )
-    found, num_rounds = finding(rows[0], rows[1:-1]), rounds
-    if found.outcome not in SETTLED:
-        rival = next(p for p in peers if p.name == found.rival)
-        num_rounds = DUEL_ROUNDS
-        found = duel(fitted, rival, held_out=held_out(name), rounds=num_rounds)
+    if not case.model.is_file():
+        raise SystemExit(f"{case.model} is missing; build it with `python {HERE / 'models.py'}`")
+    environments = Environments(torch=given.torch_python, olive=given.olive_python)
+    prepared(case)
+    fitted = fit(case, budget=given.fit_budget)
+    made = [
+        peer(name, case, environments=environments, limit_s=given.olive_limit)
+        for name in PEER_NAMES
+    ]
+    peers = [p for p in made if isinstance(p, Contestant)]
+    measured = compared(case, [fitted, *peers], rounds=given.rounds)
+    measured["not_run"] = [asdict(p) for p in made if isinstance(p, NotRun)] + measured["not_run"]
     return {
-        "model": name,
+        "model": case.name,
+        "batch": case.batch,
+        "metric": TRAINED.get(case.name),
+        "transformer": case.name in TRANSFORMERS,
         "candidate": fitted.what,
-        "rounds": num_rounds,
-        "budget": budget,
-        "rows": [row.to_json() for row in rows],
-        "finding": asdict(found),
+        "budget": given.fit_budget,
+        **measured,
+        "environment": environment(environments),
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark and write what it found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", action="append", choices=INPUTS, help="default: all")
-    parser.add_argument("--time", default="5 min", help="time budget of each fit")
+def compared(case: Case, contestants: Sequence[Contestant], *, rounds: int) -> dict[str, Any]:
+    """The common run, both verdicts, and a duel for each that it leaves open; plain values."""
+    unseen = held_out(case.name, case.models, batch=case.batch)
+    control = replace(contestants[0], name=CONTROL)
+    rows, failed = compare(
+        [*contestants, control], held_out=unseen, reference=ORIGINAL, rounds=rounds
+    )
+    scopes = {"all": PEER_NAMES, "onnx": ONNX_PEERS}
+    judged = {scope: judge(rows, among=names, rounds=rounds) for scope, names in scopes.items()}
+    judged = settled(judged, contestants, unseen=unseen)
+    return {
+        "rounds": rounds,
+        "rows": [row.to_json() for row in rows],
+        "not_run": [asdict(n) for n in failed],
+        "findings": {scope: asdict(found) for scope, found in judged.items()},
+    }
+
+
+def judge(rows: Sequence[Row], *, among: Sequence[str], rounds: int) -> Finding:
+    """The artefact's row, the first, against those of the named peers."""
+    original = next(row for row in rows if row.name == ORIGINAL)
+    peers = [row for row in rows if row.name in among]
+    return finding(rows[0], peers, original=original, rounds=rounds)
+
+
+def settled(
+    judged: dict[str, Finding], contestants: Sequence[Contestant], *, unseen: HeldOut
+) -> dict[str, Finding]:
+    """Those that the common run left open, each decided in a duel; one duel per rival."""
+    duels: dict[str, Finding] = {}
+    for found in judged.values():
+        if found.outcome not in SETTLED and found.rival not in duels:
+            rival = next(c for c in contestants if c.name == found.rival)
+            duels[found.rival] = duel(contestants[0], rival, held_out=unseen, rounds=DUEL_ROUNDS)
+    return {scope: duels.get(found.rival, found) for scope, found in judged.items()}
+
+
+def environment(environments: Environments) -> dict[str, Any]:
+    """Machine and versions, those of the peers' environments included."""
+    found = describe_environment("python benchmarks/peers.py").model_dump()
+    return {**found, "packages": found["packages"] | versions(environments)}
+
+
+def python_of(variable: str) -> Path | None:
+    """An interpreter that an environment variable names."""
+    return Path(os.environ[variable]) if variable in os.environ else None
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", action="append", choices=NAMES, help="default: every model")
+    parser.add_argument("--batch", action="append", type=int, choices=BATCHES, help="default: both")
+    parser.add_argument("--fit-budget", default="5 min", help="time budget of each fit")
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--olive-limit", type=int, default=120, help="seconds of Olive's search")
+    parser.add_argument("--again", action="store_true", help="also cases that have a result")
+    parser.add_argument("--tables", action="store_true", help="run nothing, print what is there")
     parser.add_argument("--write-docs", action="store_true")
-    chosen = parser.parse_args(arguments)
-    names = chosen.model or list(INPUTS)
-    environment = describe_environment("python benchmarks/peers.py").model_dump()
-    results = [benchmark(n, budget=chosen.time, rounds=chosen.rounds) for n in names]
-    found = {"environment": environment, "results": results}
-    (WORK / "peers.json").write_text(json.dumps(found, indent=2) + "\n")
-    text = document(found)
+    for name in ("torch", "olive"):
+        variable = f"FITWRIGHT_BENCH_{name.upper()}_PYTHON"
+        parser.add_argument(
+            f"--{name}-python", type=Path, default=python_of(variable), help=f"or {variable}"
+        )
+    return parser.parse_args(arguments)
+
+
+def results(names: Sequence[str]) -> list[dict[str, Any]]:
+    """What has been found so far, in the order of the models."""
+    files = [WORK / "results" / f"{n}-b{b}.json" for n in names for b in BATCHES]
+    return [json.loads(file.read_text()) for file in files if file.is_file()]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what has no result yet, and write what is there."""
+    given = parsed(arguments)
+    cases = [
+        Case(name=n, batch=b, models=WORK / "models", folder=WORK / "cases" / f"{n}-b{b}")
+        for n in given.only or NAMES
+        for b in given.batch or BATCHES
+    ]
+    (WORK / "results").mkdir(parents=True, exist_ok=True)
+    for case in [] if given.tables else cases:
+        file = WORK / "results" / f"{case.label}.json"
+        if given.again or not file.is_file():
+            found = benchmark(case, given=given)
+            unfinished = file.with_suffix(".unfinished")
+            unfinished.write_text(json.dumps(found, indent=2) + "\n")
+            unfinished.replace(file)
+    text = document(results(NAMES))
     print(text)
-    if chosen.write_docs:
+    if given.write_docs:
         write_block(DOCS, text)
 
 
