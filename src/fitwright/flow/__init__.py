@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fitwright.deliver.environment import describe_environment
@@ -80,11 +81,14 @@ def adapt_only(
         return search.adapted
 
 
-def loop(search: Search, *, refuted: set[str]) -> Stop:
+def loop(
+    search: Search, *, refuted: set[str], on_accepted: Callable[[Search], None] = so_far
+) -> Stop:
     """Propose, adapt, bench, decide; the best so far is on disk after every trial.
 
     Args:
         refuted: keys of candidates that looked good enough but failed the final run.
+        on_accepted: called whenever there is a new best; puts it on disk.
     """
     search.say_step("4 adapt · 5 bench · 6 tune")
     while (step := search.propose()) is not None:
@@ -98,7 +102,7 @@ def loop(search: Search, *, refuted: set[str]) -> Stop:
             continue
         trials = [search.bench(step)] if isinstance(step, Try) else search.explore(step)
         if any(trial.decision == "accepted" for trial in trials):
-            so_far(search)
+            on_accepted(search)
     return "exhausted"
 
 
