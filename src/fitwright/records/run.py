@@ -157,7 +157,7 @@ class RunFolder:
             The trial as it is stored: under the next free number when another has its own
             by now, or another worker's when that one finished the same candidate first.
         """
-        if not self._own.trials() and (old := self._one_file_each()):
+        if (old := self._one_file_each()) and not self._own.trials():
             self._own.adopt(old)
         kept = self.store.record(trial, lease)
         if self.store is not self._own:

@@ -1,0 +1,77 @@
+"""The roles of the crash tests: a driver of a stub search, and workers that share a store."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from fitwright.records.plan import Settings
+from fitwright.records.run import RunFolder
+from fitwright.records.trial import Candidate, Trial
+from fitwright.store.lease import Lease
+from fitwright.store.open import url_store
+from fitwright.store.work import ask, give_up, tell
+from fitwright.testing.stub_search import StubSearch, chain_of
+from nursery import note, serve
+
+NUM_CANDIDATES = 60
+TRIAL_S = 0.02
+LEASE_S = 0.5
+URL = "url"
+KEYS = [f"candidate-{n:02d}" for n in range(NUM_CANDIDATES)]
+
+
+def drive(folder: Path, name: str) -> None:
+    """One driver: the real loop from where the run stands to its end."""
+
+    def opened(model: Path, settings: Settings) -> None:
+        note(folder, life=name, opened=f"{chain_of(model)} | {settings.describe()}")
+
+    run = RunFolder(folder / "run")
+    record = run.record_trial
+
+    def recorded(trial: Trial, lease: Lease | None = None) -> Trial:
+        kept = record(trial, lease)
+        key = f"{kept.candidate.title} | {kept.candidate.settings.describe()}"
+        note(folder, life=name, recorded=key, number=kept.number, stage=kept.stage)
+        return kept
+
+    run.record_trial = recorded  # type: ignore[method-assign]
+    verdict = StubSearch(folder=folder, opened=opened).fit(run)
+    assert verdict.candidate is not None
+    note(folder, life=name, finished=verdict.candidate.key)
+
+
+def candidate(key: str) -> Candidate:
+    return Candidate(variant_id=key, title=key, backend="b", settings=Settings())
+
+
+def work(folder: Path, name: str) -> None:
+    """One of several workers: ask, measure, tell, until every candidate has its trial."""
+    store = url_store((folder / URL).read_text(), run="shared", read=Trial.model_validate_json)
+
+    def measured(lease: Lease) -> Trial:
+        note(folder, life=name, begun=lease.key, attempt=lease.attempt)
+        time.sleep(TRIAL_S)
+        return Trial(
+            number=1, round=1, candidate=candidate(lease.key), decision="rejected", reason=name
+        )
+
+    def given_up(lease: Lease) -> Trial:
+        return Trial.given_up(candidate(lease.key), number=1, round_=1, worker=lease.worker)
+
+    while len(done := {t.candidate.variant_id for t in store.trials()}) < NUM_CANDIDATES:
+        give_up(store, given_up)
+        first = os.getpid() % NUM_CANDIDATES  # so that workers do not ask for the same ones
+        left = [k for k in KEYS[first:] + KEYS[:first] if k not in done]
+        lease = ask(store, left, worker=name, lease_s=LEASE_S)
+        if lease is None:
+            time.sleep(TRIAL_S)
+            continue
+        kept = tell(store, lease, lambda lease=lease: measured(lease))  # type: ignore[misc]
+        note(folder, life=name, recorded=lease.key, number=kept.number)
+
+
+if __name__ == "__main__":
+    serve({"drive": drive, "work": work})
