@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import inf, log
+from math import inf
 
 from fitwright.bench.block import Pace, WorkerLost, latency_block_under
 from fitwright.bench.energy import energy_figure
@@ -18,9 +18,9 @@ from fitwright.bench.load import (
 )
 from fitwright.bench.opening import first_queries, open_worker, static_figures
 from fitwright.bench.physics import cost_figure, physics_figures
-from fitwright.bench.race import compared
-from fitwright.bench.setup import Measurement, Setup, Target
-from fitwright.bench.statistics import median_ratio_interval
+from fitwright.bench.race import CANDIDATE, Blocks, race, race_on
+from fitwright.bench.reopening import fresh_pair, objective_block
+from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.bench.verify import verify
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import TrialFailed
@@ -32,7 +32,8 @@ from fitwright.records.trial import Comparison, Failure
 ARTEFACT, BASELINE = "artefact", "baseline"
 WARM_SHARE = 0.05
 LATENCY_SHARE = 0.6
-THROUGHPUT_SHARE = 0.15
+HEATS_SHARE = 0.1  # and what the latencies leave of theirs
+THROUGHPUT_SHARE = 0.1
 ENERGY_SHARE, ENERGY_MOST_S = 0.05, 5.0
 
 
@@ -41,12 +42,16 @@ class _Side:
     """One of the two while the run goes on."""
 
     target: Target
-    worker: Worker | None = None
-    latency_s: float = 0.0
+    contender: Contender | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     failure: Failure | None = None
     blocks: tuple[tuple[float, ...], ...] = ()
-    start_s: float = 0.0
+
+    @property
+    def ready(self) -> Contender:
+        """The opened worker; only asked for when both were prepared without failure."""
+        assert self.contender is not None, "prepared first"
+        return self.contender
 
 
 def final(
@@ -57,7 +62,9 @@ def final(
     Both are opened in fresh children, verified on all evaluation samples, then measured in
     interleaved blocks: latency percentiles under the contract's traffic, throughput,
     energy; memory, size and load time are read on the way; cost and achieved rates follow
-    from them. The artefact's measurement holds the comparison with the baseline.
+    from them. The artefact's measurement holds the comparison with the baseline: the rounds
+    of this run are its first heat, and while the difference is too close to tell from that
+    between two processes of one file, further heats open both again.
 
     A child that dies, or an output that disagrees, becomes the failure of its own
     measurement; the other keeps the figures taken until then. No child stays open.
@@ -80,8 +87,8 @@ def final(
         sides[lost.name].failure = Failure.of(lost.cause)
     finally:
         for side in sides.values():
-            if side.worker is not None:
-                side.worker.close()
+            if side.contender is not None:
+                side.contender.worker.close()
     seconds = setup.clock() - start_s
     first, second = (_measurement(side, seconds=seconds) for side in sides.values())
     return replace(first, comparison=comparison), second
@@ -91,7 +98,7 @@ def _measurement(side: _Side, *, seconds: float) -> Measurement:
     return Measurement(
         figures=side.figures,
         failure=side.failure,
-        facts=dict(side.worker.facts) if side.worker is not None else {},
+        facts=dict(side.contender.worker.facts) if side.contender is not None else {},
         latencies_s=thinned(side.blocks),
         seconds=seconds,
     )
@@ -100,7 +107,8 @@ def _measurement(side: _Side, *, seconds: float) -> Measurement:
 def _prepare(setup: Setup, side: _Side, *, warm_s: float) -> None:
     """Open, verify on every evaluation sample, warm up."""
     try:
-        worker = side.worker = open_worker(setup, side.target)
+        worker = open_worker(setup, side.target)
+        side.contender = Contender(target=side.target, worker=worker)
         footprint, _ = first_queries(setup, worker)
         side.figures |= footprint | static_figures(side.target, worker)
         worker.feed(setup.samples.inputs)
@@ -116,42 +124,46 @@ def _prepare(setup: Setup, side: _Side, *, warm_s: float) -> None:
             side.failure = verified
             return
         side.figures |= verified
-        side.latency_s = warm_up(worker, budget_s=warm_s, clock=setup.clock).latency_s
+        warm = warm_up(worker, budget_s=warm_s, clock=setup.clock)
+        side.contender.latency_s = warm.latency_s
     except TrialFailed as error:
         side.failure = Failure.of(error)
 
 
 def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Comparison:
-    workers = {name: side.worker for name, side in sides.items() if side.worker is not None}
+    workers = {name: side.ready.worker for name, side in sides.items()}
+    start_s = setup.clock()
     pace = Pace(
-        latency_s=max(side.latency_s for side in sides.values()),
+        latency_s=max(side.ready.latency_s for side in sides.values()),
         budget_s=LATENCY_SHARE * budget_s,
         clock=setup.clock,
         seed=setup.seed,
     )
     results = _latencies(setup, workers, pace=pace)
+    left_s = (LATENCY_SHARE + HEATS_SHARE) * budget_s - (setup.clock() - start_s)
     for name, result in results.items():
         sides[name].blocks = result.blocks
         sides[name].figures |= result.figures
-    pace = replace(pace, budget_s=THROUGHPUT_SHARE * budget_s)
-    times = throughput_run(workers, traffic=setup.need.traffic, pace=pace)
+    throughput_pace = replace(pace, budget_s=THROUGHPUT_SHARE * budget_s)
+    times = throughput_run(workers, traffic=setup.need.traffic, pace=throughput_pace)
     for name, side in sides.items():
         side.figures["throughput"] = throughput_figure(times[name], traffic=setup.need.traffic)
         energy_s = min(ENERGY_SHARE * budget_s, ENERGY_MOST_S)
-        side.figures["energy"] = _energy(setup, name, side, workers[name], seconds=energy_s)
-        side.figures |= _derived(setup, side, workers[name])
+        side.figures["energy"] = _energy(setup, name, side, seconds=energy_s)
+        side.figures |= _derived(setup, side)
+    blocks = {name: result.blocks for name, result in results.items()}
     if setup.need.objective == "throughput":
-        return _compared(sides, times)
-    return _compared(sides, {n: r.round_medians_s for n, r in results.items()})
+        blocks = {name: tuple((t,) for t in seen) for name, seen in times.items()}
+    return _compared(setup, sides, blocks, pace=replace(pace, budget_s=max(0.0, left_s)))
 
 
-def _derived(setup: Setup, side: _Side, worker: Worker) -> dict[str, Figure]:
+def _derived(setup: Setup, side: _Side) -> dict[str, Figure]:
     """What follows from the measured figures."""
     figures = physics_figures(
         side.target,
         side.figures,
         device=setup.device,
-        facts=worker.facts,
+        facts=side.ready.worker.facts,
         traffic=setup.need.traffic,
     )
     price = setup.need.price_usd_per_s
@@ -171,8 +183,7 @@ def _latencies(
         pace=pace,
     )
     if traffic.scenario != "server":
-        compared = None if setup.need.objective == "throughput" else BASELINE
-        return run(block=latency_block_under(traffic), against=compared)
+        return run(block=latency_block_under(traffic))
     block = ServerBlock(traffic, seed=setup.seed)
     results = run(block=block, length_s=server_block_s(traffic, budget_s=pace.budget_s))
     return {
@@ -203,26 +214,53 @@ def _unbounded(result: LatencyResult, traffic: Traffic) -> LatencyResult:
     return replace(result, figures=figures)
 
 
-def _energy(setup: Setup, name: str, side: _Side, worker: Worker, *, seconds: float) -> Figure:
+def _energy(setup: Setup, name: str, side: _Side, *, seconds: float) -> Figure:
     try:
         return energy_figure(
-            worker,
+            side.ready.worker,
             meter=setup.meter,
             device=setup.device,
             traffic=setup.need.traffic,
             seconds=seconds,
             seed=setup.seed,
-            latency_s=side.latency_s,
+            latency_s=side.ready.latency_s,
         )
     except TrialFailed as error:
         raise WorkerLost(name, error) from error
 
 
-def _compared(sides: Mapping[str, _Side], times_s: Mapping[str, tuple[float, ...]]) -> Comparison:
-    """Artefact against baseline, from the rounds of one run."""
-    log_ratios = [
-        log(theirs / ours)
-        for ours, theirs in zip(times_s[ARTEFACT], times_s[BASELINE], strict=True)
-    ]
-    ratio, interval = median_ratio_interval(log_ratios)
-    return compared(log_ratios, sides[BASELINE].target.candidate.key, interval, ratio)
+def _compared(
+    setup: Setup, sides: Mapping[str, _Side], blocks: Mapping[str, Blocks], *, pace: Pace
+) -> Comparison:
+    """Artefact against baseline: the rounds so far, then heats as long as it takes."""
+    try:
+        return _raced(setup, sides[ARTEFACT].ready, sides[BASELINE].ready, blocks, pace=pace)
+    except WorkerLost as lost:
+        name = ARTEFACT if lost.name == CANDIDATE else BASELINE
+        raise WorkerLost(name, lost.cause) from lost
+
+
+def _raced(
+    setup: Setup,
+    ours: Contender,
+    theirs: Contender,
+    blocks: Mapping[str, Blocks],
+    *,
+    pace: Pace,
+) -> Comparison:
+    """Waiting under server traffic says nothing about two candidates that the load would not
+    decide, so there they are raced from the start, one query at a time."""
+    again = partial(
+        race_on,
+        list(zip(blocks[ARTEFACT], blocks[BASELINE], strict=True)),
+        opening_s=ours.worker.load_s + theirs.worker.load_s,
+    )
+    if setup.need.traffic.scenario == "server" and setup.need.objective != "throughput":
+        again = partial(race, ours.worker, theirs.worker)
+    return again(
+        incumbent_name=theirs.target.candidate.key,
+        pace=pace,
+        block=objective_block(setup),
+        fresh=fresh_pair(setup, ours, theirs),
+        floor=setup.floor,
+    ).comparison

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 import numpy as np
 
 from fitwright.bench.block import Block, Pace, interleaved, latency_block
-from fitwright.bench.race import classify
 from fitwright.bench.statistics import (
     LEVEL,
     MIN_BLOCKS_FOR_DESIGN_EFFECT,
@@ -20,7 +18,6 @@ from fitwright.bench.statistics import (
     block_mean_interval,
     design_effect,
     mean_interval,
-    median_ratio_interval,
     num_samples_for,
     num_samples_for_point,
     percentile,
@@ -36,7 +33,6 @@ MIN_ROUNDS = 12
 NARROW = 0.05
 TAIL = 99
 TAIL_SHARE = 0.3
-RATIO_SHARE = 0.8
 
 Blocks = Sequence[Sequence[float]]
 Stop = Literal["decided", "narrow", "out_of_time"]
@@ -58,11 +54,6 @@ class LatencyResult:
     blocks: tuple[tuple[float, ...], ...]
     stop: Stop
 
-    @property
-    def round_medians_s(self) -> tuple[float, ...]:
-        """Median of each round, for the paired comparison."""
-        return tuple(median(block) for block in self.blocks)
-
 
 def percentile_run(
     workers: Mapping[str, Worker],
@@ -73,21 +64,18 @@ def percentile_run(
     pace: Pace,
     block: Block = latency_block,
     length_s: float | None = None,
-    against: str | None = None,
 ) -> dict[str, LatencyResult]:
     """Latencies of several workers, interleaved, until the contract's percentile is known.
 
     From 12 rounds on it is looked at whenever it has grown by a quarter, and ends when for
     every bound the judged worker's interval lies on one side (at the level `spent_alpha`
     leaves to this look) or is within ±5 %; without bounds, when `percentile` is within
-    ±5 %. Up to 30 % of the budget goes into enough runs for p99, which every report shows,
-    and up to 80 % into knowing which of two workers is the faster one.
+    ±5 %. Up to 30 % of the budget goes into enough runs for p99, which every report shows.
 
     Args:
         judged: the worker whose percentiles are judged.
         bounds: percent to largest allowed latency, seconds.
         length_s: of one block; that of the pace by default.
-        against: the worker that the judged one is compared with, if any.
 
     Raises:
         WorkerLost: a child died.
@@ -100,19 +88,10 @@ def percentile_run(
         spent_s = pace.clock() - start
         if looks.due(len(blocks[judged])):
             known = spent_s >= TAIL_SHARE * pace.budget_s or _carries_tail(blocks[judged])
-            if against is not None and spent_s < RATIO_SHARE * pace.budget_s:
-                known = known and _compared(blocks[judged], blocks[against], look=looks.number)
             stop = _settled(blocks[judged], percentile, bounds, look=looks.number, tail=known)
         if stop or spent_s >= pace.budget_s:
             break
     return {n: _result(seen, stop or "out_of_time", seed=pace.seed) for n, seen in blocks.items()}
-
-
-def _compared(ours: Blocks, theirs: Blocks, *, look: int) -> bool:
-    """Whether it is known which is faster, or that they are the same; looking often is paid."""
-    log_ratios = [math.log(median(b) / median(a)) for a, b in zip(ours, theirs, strict=True)]
-    interval = median_ratio_interval(log_ratios, level=1 - spent_alpha(look))[1]
-    return classify(interval) != "undecided"
 
 
 def _result(blocks: Blocks, stop: Stop, *, seed: int) -> LatencyResult:

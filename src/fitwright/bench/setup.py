@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fitwright.bench.heats import Floor
 from fitwright.bench.metrics import Metric
 from fitwright.ports import ChildLimits, Clock, Executor, Meter, Runtime, Samples, Tensors, Worker
 from fitwright.records.device import Device
@@ -26,6 +27,7 @@ class Setup:
         limits: for each child.
         meter: energy counter, or None where none can be read.
         seed: of resampling, arrivals and who goes first.
+        floor: what the run has learned of the spread between processes; every race learns.
     """
 
     need: Need
@@ -38,6 +40,7 @@ class Setup:
     meter: Meter | None = None
     seed: int = 0
     clock: Clock = time.monotonic
+    floor: Floor = field(default_factory=Floor, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,8 @@ class Target:
 class Contender:
     """An opened, fed, warmed worker: the incumbent between two races.
 
-    `worker` is replaced when its child dies and is reopened.
+    `worker` is replaced whenever the candidate is opened again: for every heat after the
+    first, and when its child died.
     """
 
     target: Target

