@@ -13,7 +13,7 @@ import numpy as np
 from fitwright.bench.metrics import Metric, named_metric
 from fitwright.bench.setup import Setup, Target
 from fitwright.errors import TrialFailed
-from fitwright.ports import Array, Availability, ChildLimits, Meter, Samples, Tensors
+from fitwright.ports import Array, Availability, ChildLimits, LoadGenLoad, Meter, Samples, Tensors
 from fitwright.records.contract import Agreement, Budget, Traffic
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
@@ -55,6 +55,7 @@ class FakeWorker:
     closed: bool = False
     fed: dict[str, Array] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    sent: list[LoadGenLoad] = field(default_factory=list)
     runs: int = 0
     requests: int = 0
     used_s: float = 0.0
@@ -107,6 +108,31 @@ class FakeWorker:
             services.append(self._run())
         self.clock.now_s += sum(services)
         return [s * concurrency for s in services], sum(services)
+
+    def burst_block(self, *, seconds: float, size: int) -> tuple[Sequence[float], float]:
+        """`size` queries at once share the server, so a burst takes as long as all of them."""
+        self._request("burst_block")
+        latencies: list[float] = []
+        while sum(latencies) < seconds:
+            latencies.append(sum(self._run() for _ in range(size)))
+        self.clock.now_s += sum(latencies)
+        return latencies, sum(latencies)
+
+    def loadgen_block(self, load: LoadGenLoad) -> tuple[Sequence[float], float]:
+        """Remembers what was asked for, and answers like the other blocks."""
+        self.sent.append(load)
+        if load.scenario == "multi_stream":
+            return self.burst_block(seconds=load.seconds, size=load.streams)
+        arrivals_s: Sequence[float] = ()
+        if load.scenario == "server":
+            assert load.rate_per_s is not None
+            gaps = np.random.default_rng(load.seed).exponential(
+                1 / load.rate_per_s, max(1, int(load.rate_per_s * load.seconds))
+            )
+            arrivals_s = np.cumsum(gaps).tolist()
+        return self.load_block(
+            seconds=load.seconds, concurrency=load.concurrency, arrivals_s=arrivals_s
+        )
 
     def peak_memory_bytes(self) -> int:
         self._request("peak_memory_bytes")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from fitwright.bench.sending import kept_busy, streamed
 from fitwright.errors import TrialFailed
 from fitwright.ports import Clock, Worker
 from fitwright.records.contract import Traffic
@@ -84,47 +86,35 @@ def latency_block(worker: Worker, *, seconds: float, min_runs: int) -> Sequence[
     return worker.time_block(seconds=seconds, min_runs=min_runs)
 
 
-def in_flight_block(num_in_flight: int) -> Block:
-    """Latency of each query with `num_in_flight` under way at once."""
+def streamed_block(traffic: Traffic) -> Block:
+    """Latencies of the contract's streams, as its scheduler sends them."""
+    seeds = itertools.count()
 
     def block(worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG001
-        return worker.load_block(seconds=seconds, concurrency=num_in_flight)[0]
+        return streamed(worker, traffic, seconds=seconds, seed=next(seeds))
 
     return block
 
 
 def rate_block(traffic: Traffic) -> Block:
     """One number: elapsed time per finished query when the worker is kept busy."""
+    seeds = itertools.count()
 
     def block(worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG001
-        latencies, elapsed_s = worker.load_block(
-            seconds=seconds, concurrency=num_in_flight(worker, traffic)
-        )
-        return [elapsed_s / len(latencies)] if latencies else [elapsed_s]
+        num, elapsed_s = kept_busy(worker, traffic, seconds=seconds, seed=next(seeds))
+        return [elapsed_s / num] if num else [elapsed_s]
 
     return block
 
 
 def latency_block_under(traffic: Traffic) -> Block:
-    """How latency is taken: queries in flight as the contract's streams, else one at a time.
+    """How latency is taken: bursts of the contract's streams, else one query at a time.
 
     Server traffic is compared by service time here (it is monotone in it and far less
-    noisy); `load.serve` measures the latency under Poisson arrivals.
+    noisy); `load.ServerBlock` measures the latency under Poisson arrivals.
     """
     if traffic.scenario == "multi_stream" and traffic.streams > 1:
-        return in_flight_block(traffic.streams)
+        return streamed_block(traffic)
+    if traffic.scheduler == "loadgen" and traffic.scenario in ("single_stream", "multi_stream"):
+        return streamed_block(traffic)
     return latency_block
-
-
-def num_in_flight(worker: Worker, traffic: Traffic) -> int:
-    """Queries under way at once when throughput is asked.
-
-    One in single_stream; the contract's streams in multi_stream; in offline and server as
-    many as the compiled model can take at once (`concurrency` of the worker's facts).
-    """
-    if traffic.scenario == "single_stream":
-        return 1
-    if traffic.scenario == "multi_stream":
-        return traffic.streams
-    stated = worker.facts.get("concurrency", "1")
-    return max(traffic.streams, int(stated) if stated.isdigit() else 1)

@@ -1,8 +1,9 @@
 """Throughput and latency under the contract's traffic, as MLPerf inference names it.
 
 Source: MLPerf Inference rules, section "Scenarios" (Reddi et al., ISCA 2020): single
-stream sends the next query when the last returns, multi stream keeps several under way,
-server sends at Poisson times, offline has everything at once.
+stream sends the next query when the last returns, multi stream several together and the next
+ones when the last of them returns, server sends at Poisson times, offline has everything at
+once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from statistics import median
 
 import numpy as np
 
-from fitwright.bench.block import Pace, interleaved, num_in_flight, rate_block
+from fitwright.bench.block import Pace, interleaved, rate_block
+from fitwright.bench.sending import by_loadgen, num_in_flight
 from fitwright.bench.statistics import percentile_interval
 from fitwright.ports import Worker
 from fitwright.records.contract import Traffic
@@ -54,19 +56,26 @@ class ServerBlock:
 
     def __call__(self, worker: Worker, *, seconds: float, min_runs: int) -> Sequence[float]:  # noqa: ARG002
         seconds /= max((s for i, s in self._stretches.items() if self._is_behind(i)), default=1.0)
-        arrivals_s = poisson_arrivals(
-            self._traffic.rate_per_s or 1.0, seconds=seconds, seed=next(self._draws)
-        )
-        latencies_s, elapsed_s = worker.load_block(
-            seconds=seconds,
-            concurrency=num_in_flight(worker, self._traffic),
-            arrivals_s=arrivals_s,
-        )
-        grows = backlog_grows(latencies_s, span_s=arrivals_s[-1], elapsed_s=elapsed_s)
+        latencies_s, elapsed_s, span_s = self._served(worker, seconds=seconds)
+        grows = backlog_grows(latencies_s, span_s=span_s, elapsed_s=elapsed_s)
         self._backlogs.setdefault(id(worker), []).append(grows)
         if grows:
             self._stretches[id(worker)] = max(1.0, elapsed_s / seconds)
         return latencies_s
+
+    def _served(self, worker: Worker, *, seconds: float) -> tuple[Sequence[float], float, float]:
+        """Latencies, elapsed time and the time within which the queries came."""
+        traffic, seed = self._traffic, next(self._draws)
+        if traffic.scheduler == "loadgen":
+            sent = by_loadgen(worker, traffic, scenario="server", seconds=seconds, seed=seed)
+            return *sent, min(seconds, sent[1])
+        arrivals_s = poisson_arrivals(traffic.rate_per_s or 1.0, seconds=seconds, seed=seed)
+        latencies_s, elapsed_s = worker.load_block(
+            seconds=seconds,
+            concurrency=num_in_flight(worker, traffic),
+            arrivals_s=arrivals_s,
+        )
+        return latencies_s, elapsed_s, arrivals_s[-1]
 
     def overloaded(self, worker: Worker) -> bool:
         """Whether queries came faster than they left in most of this worker's blocks."""
@@ -100,6 +109,8 @@ def busy_block(
 ) -> tuple[int, float]:
     """Queries served and elapsed time under the contract's own traffic.
 
+    Always sent by Fitwright's own scheduler: memory and energy are those of the model.
+
     Args:
         latency_s: of one query, where known: no more arrive than can be served in `seconds`.
     """
@@ -107,6 +118,9 @@ def busy_block(
         latencies: Sequence[float] = worker.time_block(seconds=seconds, min_runs=1)
         return len(latencies), sum(latencies)
     in_flight = num_in_flight(worker, traffic)
+    if traffic.scenario == "multi_stream":
+        latencies, elapsed_s = worker.burst_block(seconds=seconds, size=in_flight)
+        return len(latencies) * in_flight, elapsed_s
     arrivals_s: tuple[float, ...] = ()
     if traffic.rate_per_s is not None:
         load = traffic.rate_per_s * latency_s / in_flight
@@ -154,8 +168,8 @@ def _narrow(times: Sequence[float]) -> bool:
 def throughput_figure(times_s: Sequence[float], *, traffic: Traffic) -> Figure:
     """``throughput``: inferences per second, queries times the contract's batch.
 
-    Of a worker that always has work: one query after another in single_stream, the
-    contract's streams under way in multi_stream, as many as the compiled model takes at
+    Of a worker that always has work: one query after another in single_stream, bursts of
+    the contract's streams in multi_stream, as many as the compiled model takes at
     once in offline and server. For server it is therefore the capacity, which must exceed
     the arrival rate, and not the rate served.
 

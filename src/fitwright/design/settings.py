@@ -14,6 +14,7 @@ from fitwright.records.need import Need
 from fitwright.records.plan import BackendPlan, Settings
 
 MAX_SETTINGS = 8
+MAX_INSTANCES = 16  # each is a process with its own copy of the weights
 MANY_CORES = 16
 
 
@@ -35,6 +36,16 @@ class Situation:
         return self.need.traffic.scenario != "single_stream" or any(
             limit.name == "throughput" for limit in self.need.limits
         )
+
+    @property
+    def wants_capacity(self) -> bool:
+        """Queries come from many and are judged by their rate, so processes may share them."""
+        traffic = self.need.traffic
+        if traffic.scheduler != "own":
+            return False  # LoadGen lives in the one process that holds the model
+        if traffic.scenario == "server":
+            return self.limits("throughput")
+        return traffic.scenario == "offline"
 
     def limits(self, name: str) -> bool:
         """Whether the contract bounds this quantity."""
@@ -88,6 +99,23 @@ def _streams(situation: Situation) -> Iterator[Settings]:
     yield Settings(mode="throughput", streams=situation.cores)
 
 
+def _instances(situation: Situation) -> Iterator[Settings]:
+    """All cores in two ways: most instances, then half as many with twice the threads."""
+    per_core = [t for t in (1, 2, 4, 8) if situation.cores // t <= MAX_INSTANCES]
+    for threads in per_core[:2]:
+        if (num := situation.cores // threads) > 1:
+            yield Settings(instances=num, threads=threads)
+
+
+def _roaming_instances(situation: Situation) -> Iterator[Settings]:
+    """The first of them, free to move between cores."""
+    yield from (s.merged(Settings(pinned=False)) for s in [next(_instances(situation))])
+
+
+def _shares_cores(situation: Situation) -> bool:
+    return situation.wants_capacity and situation.cores > 1
+
+
 def _smt(situation: Situation) -> bool:
     return situation.device.num_threads > situation.device.num_cores
 
@@ -123,6 +151,16 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
             why="concurrent callers keep every core busy without waiting at barriers",
             applies=lambda s: s.wants_throughput and _several_cores(s),
             settings=_callers,
+        ),
+        Row(
+            why="processes share neither locks nor an allocator, and each keeps to its cores",
+            applies=_shares_cores,
+            settings=_instances,
+        ),
+        Row(
+            why="where other work takes a core away, an instance that may move does not wait",
+            applies=_shares_cores,
+            settings=_roaming_instances,
         ),
         Row(
             why="peak memory is limited, and the arena keeps what it ever used",
@@ -162,6 +200,16 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
             why="one stream per core, where the backend's own choice is fewer",
             applies=lambda s: s.wants_throughput and _more_than_two_cores(s),
             settings=_streams,
+        ),
+        Row(
+            why="processes share neither locks nor an allocator, and each keeps to its cores",
+            applies=_shares_cores,
+            settings=_instances,
+        ),
+        Row(
+            why="where other work takes a core away, an instance that may move does not wait",
+            applies=_shares_cores,
+            settings=_roaming_instances,
         ),
         Row(
             why="the default may compute in bfloat16 here; this keeps float32",

@@ -12,13 +12,13 @@ import pickle
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fitwright.errors import FitwrightError, StorageError, TrialFailed
+from fitwright.errors import FitwrightError, PlanError, StorageError, TrialFailed
 from fitwright.executors import tree
 from fitwright.ports import Runtime, Session, Tensors
 from fitwright.records.plan import Settings
@@ -56,6 +56,23 @@ class Held:
         """The compiled model; requests that need it come after one that loads it."""
         assert self.session is not None, "load comes first"
         return self.session
+
+
+def pin(_held: Held, cores: Iterable[int]) -> Reply:
+    """Keep to these cores, and all threads started from here on.
+
+    Raises:
+        PlanError: the system has no such call, or not these cores.
+    """
+    try:
+        os.sched_setaffinity(0, cores)
+    except (AttributeError, OSError, ValueError) as error:
+        raise PlanError(
+            f"a process cannot be pinned to the cores {sorted(cores)} here: {error}",
+            code="FW333",
+            remedy="Set pinned=False, or ask for fewer instances.",
+        ) from error
+    return None, None
 
 
 def load(held: Held, runtime: Runtime, model: Path, settings: Settings) -> Reply:
@@ -171,17 +188,78 @@ def _load_block(held: Held, seconds: float, concurrency: int, arrivals_s: Any) -
     return timing.closed_loop(run, held.queries, seconds=seconds, concurrency=concurrency), None
 
 
+def _closed_part(held: Held, seconds: float, concurrency: int, begin_at: float) -> Reply:
+    """This process's part of a closed loop over several."""
+    from fitwright.executors import timing
+
+    run, queries = held.ready().run, held.queries
+    part = timing.closed_loop(
+        run, queries, seconds=seconds, concurrency=concurrency, begin_at=begin_at
+    )
+    return part, None
+
+
+def _open_part(
+    held: Held, reading_end: int, concurrency: int, arrivals_s: Sequence[float], begin_at: float
+) -> Reply:
+    """This process's part of an open loop over several, which share the turns."""
+    from fitwright.executors import timing, turns
+
+    try:
+        part = timing.open_loop(
+            held.ready().run,
+            held.queries,
+            arrivals_s,
+            concurrency=concurrency,
+            begin_at=begin_at,
+            take=turns.taker(reading_end),
+        )
+    finally:
+        os.close(reading_end)
+    return part, None
+
+
+def _burst_block(held: Held, seconds: float, size: int) -> Reply:
+    from fitwright.executors import timing
+
+    return timing.bursts(held.ready().run, held.queries, seconds=seconds, size=size), None
+
+
+def _loadgen_block(held: Held, load: Any) -> Reply:
+    """LoadGen calls back from native code, through which no exception may pass."""
+    from fitwright.executors import loadgen
+
+    run, raised = held.ready().run, list[Exception]()
+
+    def guarded(query: Tensors) -> None:
+        try:
+            run(query)
+        except Exception as error:  # noqa: BLE001 - foreign code may raise anything
+            raised.append(error)
+
+    guarded(held.queries[0])  # a query that fails now would fail thousands of times
+    block = loadgen.block(guarded, held.queries, load=load) if not raised else None
+    if raised:
+        raise raised[0]
+    return block, None
+
+
 def _peak_memory_bytes(held: Held) -> Reply:
     return peak_memory_bytes(held), None
 
 
 VERBS: Mapping[str, Callable[..., Reply]] = {
+    "pin": pin,
     "load": load,
     "call": call,
     "feed": feed,
     "outputs": outputs,
     "time_block": _time_block,
     "load_block": _load_block,
+    "closed_part": _closed_part,
+    "open_part": _open_part,
+    "burst_block": _burst_block,
+    "loadgen_block": _loadgen_block,
     "peak_memory_bytes": _peak_memory_bytes,
     "busy_s": busy_s,
 }

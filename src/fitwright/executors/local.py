@@ -21,7 +21,18 @@ from fitwright import units
 from fitwright.errors import FitwrightError, TrialFailed, one_line
 from fitwright.executors import tree, warden
 from fitwright.executors.child import ChildTerms
-from fitwright.ports import Array, ChildLimits, P, Runtime, T, Tensors, Worker
+from fitwright.executors.instances import open_instances
+from fitwright.ports import (
+    Array,
+    ChildLimits,
+    LoadBlock,
+    LoadGenLoad,
+    P,
+    Runtime,
+    T,
+    Tensors,
+    Worker,
+)
 from fitwright.records.plan import Settings
 
 START_S = 60.0  # to fork a child that answers; the first also starts Python anew
@@ -194,12 +205,20 @@ class LocalWorker:
     """A child that holds one compiled model; see `ports.Worker`."""
 
     def __init__(
-        self, runtime: Runtime, model: Path, settings: Settings, *, limits: ChildLimits
+        self,
+        runtime: Runtime,
+        model: Path,
+        settings: Settings,
+        *,
+        limits: ChildLimits,
+        cores: Sequence[int] = (),
     ) -> None:
         self._subject = f"{model.name} on {runtime.name}"
         self._child = LocalChild(limits)
         loaded = None
         try:
+            if cores:
+                self._child.ask(f"pinning {self._subject}", "pin", tuple(cores))
             loaded, _ = self._child.ask(
                 f"loading {self._subject}", "load", runtime, model, settings
             )
@@ -227,7 +246,10 @@ class LocalWorker:
         """Hand over queries through shared memory; shape (queries, *input shape)."""
         from fitwright.executors import shared
 
-        memory, tensors = shared.packed(inputs)
+        self.feed_shared(*shared.packed(inputs))
+
+    def feed_shared(self, memory: int, tensors: Any) -> None:
+        """Take queries that lie in shared memory already; the descriptor is used up."""
         self._child.ask(f"feeding {self._subject}", "feed", tensors, memory=memory)
 
     def outputs(self) -> dict[str, Array]:
@@ -256,6 +278,32 @@ class LocalWorker:
         )
         return cast("tuple[Sequence[float], float]", block)
 
+    def closed_part(self, *, seconds: float, concurrency: int, begin_at: float) -> LoadBlock:
+        """This child's part of a closed loop over several; see `timing.closed_loop`."""
+        doing = f"loading {self._subject} with traffic"
+        part, _ = self._child.ask(doing, "closed_part", seconds, concurrency, begin_at)
+        return cast("LoadBlock", part)
+
+    def open_part(
+        self, reading_end: int, *, concurrency: int, arrivals_s: Sequence[float], begin_at: float
+    ) -> LoadBlock:
+        """This child's part of an open loop over several; closes its end of the turns."""
+        doing, arrivals_s = f"loading {self._subject} with traffic", tuple(arrivals_s)
+        part, _ = self._child.ask(
+            doing, "open_part", concurrency, arrivals_s, begin_at, memory=reading_end
+        )
+        return cast("LoadBlock", part)
+
+    def burst_block(self, *, seconds: float, size: int) -> LoadBlock:
+        """Bursts of queries; latency of each burst and the elapsed time, seconds."""
+        doing = f"loading {self._subject} with bursts"
+        return cast("LoadBlock", self._child.ask(doing, "burst_block", seconds, size)[0])
+
+    def loadgen_block(self, load: LoadGenLoad) -> LoadBlock:
+        """Under the load of MLCommons LoadGen; latencies and the elapsed time, seconds."""
+        doing = f"loading {self._subject} by LoadGen"
+        return cast("LoadBlock", self._child.ask(doing, "loadgen_block", load)[0])
+
     def peak_memory_bytes(self) -> int:
         """Peak resident memory of the child so far, without queries and outputs in transit."""
         return int(self._child.ask(f"watching {self._subject}", "peak_memory_bytes")[0])
@@ -276,7 +324,9 @@ class LocalExecutor:
     def open(
         self, runtime: Runtime, model: Path, settings: Settings, *, limits: ChildLimits
     ) -> Worker:
-        """Start a fresh child and compile in it. Raises TrialFailed."""
+        """Start a fresh child, or several instances, and compile in it. Raises TrialFailed."""
+        if settings.instances > 1 or settings.pinned is not None:
+            return open_instances(LocalWorker, runtime, model, settings, limits=limits)
         return LocalWorker(runtime, model, settings, limits=limits)
 
     def call(

@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from statistics import fmean
 
 from fitwright.ports import Array, Tensors
 
 Run = Callable[[Tensors], dict[str, Array]]
+Take = Callable[[], int | None]
+"""The number of the next query to serve, from 0; None when there are no more."""
 SPIN_S = 100e-6  # a sleep wakes late by about half of this on Linux; the rest is waited awake
 
 
@@ -64,41 +67,95 @@ def block(
 
 
 def closed_loop(
-    run: Run, queries: Sequence[Tensors], *, seconds: float, concurrency: int
+    run: Run,
+    queries: Sequence[Tensors],
+    *,
+    seconds: float,
+    concurrency: int,
+    begin_at: float | None = None,
 ) -> tuple[list[float], float]:
-    """`concurrency` callers, each sending its next query when the last is answered."""
+    """`concurrency` callers, each sending its next query when the last is answered.
+
+    The elapsed time is the mean over the callers, each until its last answer: the load is
+    full until the first of them ends, and that the others end a little later is no idleness
+    of the model. So queries over elapsed time is callers over mean latency (Little's law).
+
+    Args:
+        begin_at: moment of `time.perf_counter` to begin at, which is one clock for all
+            processes of a machine; now by default.
+    """
 
     def caller(number: int, begin: float, latencies_s: list[float]) -> None:
-        i, now = number, time.perf_counter()
+        i, now = number, max(begin, time.perf_counter())
         while now - begin < seconds or not latencies_s:
             run(queries[i % len(queries)])
             done = time.perf_counter()
             latencies_s.append(done - now)
             i, now = i + concurrency, done
 
-    return _together(caller, concurrency)
+    latencies_s, spans_s = _together(caller, concurrency, begin_at=begin_at)
+    return latencies_s, fmean(spans_s)
+
+
+def bursts(
+    run: Run, queries: Sequence[Tensors], *, seconds: float, size: int
+) -> tuple[list[float], float]:
+    """`size` queries sent together, the next ones when the last of them is answered.
+
+    Each latency is that of a whole burst: MLPerf's multi-stream.
+    """
+    latencies_s: list[float] = []
+    with no_collection(), prompt_switches(), ThreadPoolExecutor(size) as pool:
+        list(pool.map(time.sleep, [1e-3] * size))  # every thread has started
+        begin = now = time.perf_counter()
+        while now - begin < seconds or not latencies_s:
+            first = len(latencies_s) * size
+            sent = [pool.submit(run, queries[(first + n) % len(queries)]) for n in range(size)]
+            for one in sent:
+                one.result()
+            done = time.perf_counter()
+            latencies_s.append(done - now)
+            now = done
+    return latencies_s, now - begin
 
 
 def open_loop(
-    run: Run, queries: Sequence[Tensors], arrivals_s: Sequence[float], *, concurrency: int
+    run: Run,
+    queries: Sequence[Tensors],
+    arrivals_s: Sequence[float],
+    *,
+    concurrency: int,
+    begin_at: float | None = None,
+    take: Take | None = None,
 ) -> tuple[list[float], float]:
     """Queries at the given times from the start, first come first served.
 
     A latency counts from the arrival, so waiting for a free caller is part of it.
+
+    Args:
+        begin_at: as for `closed_loop`.
+        take: hands out the arrivals by number, in order, where several processes share them.
     """
-    turns, turn = iter(enumerate(sorted(arrivals_s))), threading.Lock()
+    ordered_s, turn = sorted(arrivals_s), threading.Lock()
+    take = take or _each(len(ordered_s))
 
     def caller(_number: int, begin: float, latencies_s: list[float]) -> None:
         while True:
             with turn:
-                i, arrival_s = next(turns, (-1, 0.0))
-                if i < 0:
+                i = take()
+                if i is None:
                     return
-                _wait_until(begin + arrival_s)
+                _wait_until(begin + ordered_s[i])
             run(queries[i % len(queries)])
-            latencies_s.append(time.perf_counter() - begin - arrival_s)
+            latencies_s.append(time.perf_counter() - begin - ordered_s[i])
 
-    return _together(caller, concurrency)
+    latencies_s, spans_s = _together(caller, concurrency, begin_at=begin_at)
+    return latencies_s, max(spans_s)
+
+
+def _each(num: int) -> Take:
+    numbers = iter(range(num))
+    return lambda: next(numbers, None)
 
 
 def _wait_until(moment: float) -> None:
@@ -110,12 +167,21 @@ def _wait_until(moment: float) -> None:
 
 
 def _together(
-    caller: Callable[[int, float, list[float]], None], concurrency: int
-) -> tuple[list[float], float]:
-    """Run the callers at once; all latencies and the time until the last has ended."""
+    caller: Callable[[int, float, list[float]], None],
+    concurrency: int,
+    *,
+    begin_at: float | None,
+) -> tuple[list[float], list[float]]:
+    """Run the callers at once; all latencies, and how long after the beginning each ended."""
     latencies_s: list[list[float]] = [[] for _ in range(concurrency)]
     started: list[float] = []
-    gate = threading.Barrier(concurrency, action=lambda: started.append(time.perf_counter()))
+
+    def start() -> None:
+        if begin_at is not None:
+            _wait_until(begin_at)
+        started.append(time.perf_counter() if begin_at is None else begin_at)
+
+    gate = threading.Barrier(concurrency, action=start)
 
     def enter(number: int) -> float:
         gate.wait()
@@ -125,4 +191,4 @@ def _together(
     with no_collection(), prompt_switches(), ThreadPoolExecutor(concurrency) as pool:
         running = [pool.submit(enter, n) for n in range(concurrency)]
     ends = [one.result() for one in running]
-    return [s for part in latencies_s for s in part], max(ends) - started[0]
+    return [s for part in latencies_s for s in part], [end - started[0] for end in ends]

@@ -21,6 +21,12 @@ RUNNING: Mapping[str, Explanation] = {
         fix="Install the extra that the message names.",
         example="pip install 'fitwright[openvino]'",
     ),
+    "FW302": Explanation(
+        title="LoadGen is not installed.",
+        why="The contract asks for traffic by MLCommons LoadGen, an optional extra.",
+        fix="Install it, or let Fitwright's own scheduler send the same traffic.",
+        example="pip install 'fitwright[loadgen]'",
+    ),
     "FW330": Explanation(
         title="No backend can run on the chosen device.",
         why="A plan needs at least one.",
@@ -38,6 +44,17 @@ RUNNING: Mapping[str, Explanation] = {
         why="Some settings exist in one backend only, some need an instruction set, some are "
         "lowered to what the machine has. Fitwright refuses instead of measuring something else.",
         fix="Leave the setting unset, or choose another backend.",
+    ),
+    "FW333": Explanation(
+        title="A process cannot keep to cores of its own.",
+        why="Pinned instances need a core each, and a system that lets a process choose.",
+        fix="Ask for fewer instances, or set pinned=False.",
+    ),
+    "FW334": Explanation(
+        title="This traffic cannot be sent to several instances.",
+        why="LoadGen and the bursts of multi_stream live inside one process, so nothing would "
+        "keep several processes in step.",
+        fix="Use one instance with several streams.",
     ),
     "FW400": Explanation(
         title="A trial raised an error.",

@@ -130,7 +130,7 @@ class Traffic(Record):
 
     scenario: Literal["single_stream", "multi_stream", "server", "offline"] = Field(
         default="single_stream",
-        description="single_stream: one query after another; multi_stream: several in flight; "
+        description="single_stream: one query after another; multi_stream: several at once; "
         "server: Poisson arrivals at 'rate'; offline: all queries at once.",
     )
     rate_per_s: PerSecond | None = Field(
@@ -140,7 +140,16 @@ class Traffic(Record):
     )
     batch: Whole = Field(default=1, ge=1, le=65536, description="Samples per query.")
     streams: Whole = Field(
-        default=1, ge=1, le=4096, description="Queries in flight in the multi_stream scenario."
+        default=1,
+        ge=1,
+        le=4096,
+        description="Queries of one burst in the multi_stream scenario; the next burst is sent "
+        "when the last of them is answered, and a latency is that of a burst.",
+    )
+    scheduler: Literal["own", "loadgen"] = Field(
+        default="own",
+        description="Who sends the queries: Fitwright itself, or MLCommons LoadGen (extra "
+        "'loadgen').",
     )
 
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})

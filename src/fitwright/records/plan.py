@@ -24,6 +24,10 @@ class Settings(Record):
         memory_arena: whether the backend keeps freed memory for reuse.
         mode: what the backend optimises for.
         spinning: whether idle threads busy-wait (lower latency, more energy).
+        instances: processes that hold the model, each with a copy of the weights; queries go
+            to whichever is free. `threads` and `streams` are those of one instance.
+        pinned: whether each instance keeps to cores of its own; ``None`` pins several
+            instances where each can have a core, and leaves a single one free.
     """
 
     threads: int | None = Field(default=None, ge=1)
@@ -34,6 +38,7 @@ class Settings(Record):
     mode: Literal["latency", "throughput"] | None = None
     spinning: bool | None = None
     instances: int = Field(default=1, ge=1)
+    pinned: bool | None = None
 
     def merged(self, other: Settings) -> Settings:
         """These settings, overridden by what `other` states."""

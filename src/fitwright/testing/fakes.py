@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from fitwright.errors import TrialFailed
-from fitwright.ports import Array, ChildLimits, P, Runtime, T, Tensors, Worker
+from fitwright.ports import (
+    Array,
+    ChildLimits,
+    LoadBlock,
+    LoadGenLoad,
+    P,
+    Runtime,
+    T,
+    Tensors,
+    Worker,
+)
 from fitwright.records.plan import Settings
 
 Answer = Callable[[Tensors], Mapping[str, Array]]
@@ -98,6 +108,27 @@ class FakeWorker:
             latencies_s.append(free_s[caller] - (arrival_s if arrivals_s else begin_s))
         self.clock.now_s += max(*free_s, last_s)
         return latencies_s, max(*free_s, last_s)
+
+    def burst_block(self, *, seconds: float, size: int) -> LoadBlock:
+        """All of a burst at once, on as many callers; the slowest ends it."""
+        self._request()
+        latencies_s: list[float] = []
+        while not latencies_s or sum(latencies_s) < seconds:
+            latencies_s.append(max(self._run() for _ in range(size)))
+        self.clock.now_s += sum(latencies_s)
+        return latencies_s, sum(latencies_s)
+
+    def loadgen_block(self, load: LoadGenLoad) -> LoadBlock:
+        """The same traffic without LoadGen."""
+        if load.scenario == "multi_stream":
+            return self.burst_block(seconds=load.seconds, size=load.streams)
+        arrivals_s: Sequence[float] = ()
+        if load.rate_per_s is not None and load.scenario == "server":
+            rng = np.random.default_rng(load.seed)
+            num = max(1, round(load.rate_per_s * load.seconds))
+            arrivals_s = np.cumsum(rng.exponential(1 / load.rate_per_s, num)).tolist()
+        callers = 1 if load.scenario == "single_stream" else load.concurrency
+        return self.load_block(seconds=load.seconds, concurrency=callers, arrivals_s=arrivals_s)
 
     def peak_memory_bytes(self) -> int:
         """As told."""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench_machine import FakeClock, FakeWorker, noisy
-from fitwright.bench.block import Pace, num_in_flight
+from fitwright.bench.block import Pace
 from fitwright.bench.load import (
     ServerBlock,
     backlog_grows,
@@ -17,6 +17,7 @@ from fitwright.bench.load import (
     throughput_figure,
     throughput_run,
 )
+from fitwright.bench.sending import num_in_flight
 from fitwright.records.contract import Traffic
 
 unhurried = settings(max_examples=50, deadline=None)  # other work shares the machine

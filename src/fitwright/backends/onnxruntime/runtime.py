@@ -77,6 +77,7 @@ class OnnxRuntime:
             "streams": str(callers),
             "mode": settings.mode or "latency",
             "concurrency": str(callers),
+            "weights": "shared by the streams" if callers > 1 else "one copy",
             "version": str(onnxruntime.__version__),
             **_options_in_force(session.get_session_options()),
         }
@@ -139,7 +140,7 @@ def _options(onnxruntime: Any, settings: Settings, threads: int | None) -> Any:
             key = f"session.{pool}.allow_spinning"
             options.add_session_config_entry(key, "1" if settings.spinning else "0")
     if settings.instances != 1:
-        why = "one child holds one session"
+        why = "one load is one instance; an executor opens several"
         raise refused("onnxruntime", "instances", settings.instances, why=why)
     _set_precision(options, settings)
     return options

@@ -75,7 +75,7 @@ def _properties(settings: Settings, capabilities: list[str]) -> dict[str, str | 
         if (value := getattr(settings, setting)) is not None:
             raise refused("openvino", setting, value, why="it offers no such switch")
     if settings.instances != 1:
-        why = "one child holds one compiled model"
+        why = "one load is one instance; an executor opens several"
         raise refused("openvino", "instances", settings.instances, why=why)
     needs = CAPABILITIES.get(settings.precision or "")
     if needs and needs not in capabilities:
@@ -86,6 +86,8 @@ def _properties(settings: Settings, capabilities: list[str]) -> dict[str, str | 
         "NUM_STREAMS": settings.streams,
         "PERFORMANCE_HINT": settings.mode.upper() if settings.mode else None,
         "INFERENCE_PRECISION_HINT": PRECISIONS.get(settings.precision or ""),
+        # of its own accord it ties threads to the first cores, in every process to the same
+        "ENABLE_CPU_PINNING": settings.pinned,
     }
     return {key: value for key, value in wanted.items() if value is not None}
 
@@ -171,6 +173,7 @@ class OpenVinoSession:
             "streams": str(ask("NUM_STREAMS")),
             "mode": str(ask("PERFORMANCE_HINT")).lower(),
             "concurrency": str(self.concurrency),
+            "weights": "shared by the streams" if int(ask("NUM_STREAMS")) > 1 else "one copy",
             "version": self._version,
         }
 
