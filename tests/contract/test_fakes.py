@@ -11,7 +11,7 @@ import pytest
 from fitwright.backends.onnxruntime.runtime import OnnxRuntime
 from fitwright.errors import TrialFailed
 from fitwright.executors.local import LocalExecutor
-from fitwright.ports import ChildLimits, Executor, Meter, Tensors, Worker
+from fitwright.ports import ChildLimits, Executor, LoadGenLoad, Meter, Tensors, Worker
 from fitwright.records.plan import Settings
 from fitwright.testing.fakes import FakeExecutor, FakeWorker, ReplayMeter
 from fitwright.testing.models import two_layers, write_two_layers
@@ -69,6 +69,28 @@ def test_an_open_loop_answers_every_arrival_and_counts_the_wait(worker: Worker) 
     assert max(latencies_s) > elapsed_s / 2
     _, elapsed_s = worker.load_block(seconds=1.0, concurrency=1, arrivals_s=[0.0, 0.2])
     assert elapsed_s >= 0.2
+
+
+def test_a_burst_is_as_long_as_the_time_between_two(worker: Worker) -> None:
+    latencies_s, elapsed_s = worker.burst_block(seconds=0.02, size=3)
+    assert min(latencies_s) > 0
+    assert sum(latencies_s) == pytest.approx(elapsed_s)  # rounding of a sum
+    assert elapsed_s >= 0.02
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "multi_stream", "server", "offline"])
+def test_loadgen_gives_latencies_and_their_time(worker: Worker, scenario: str) -> None:
+    pytest.importorskip("mlperf_loadgen")
+    load = LoadGenLoad(
+        scenario=scenario,  # type: ignore[arg-type]
+        seconds=0.05,
+        concurrency=2,
+        streams=2,
+        rate_per_s=200.0,
+    )
+    latencies_s, elapsed_s = worker.loadgen_block(load)
+    assert min(latencies_s) > 0
+    assert max(latencies_s) <= elapsed_s * (1 + 1e-9)  # sums of rounded numbers
 
 
 def test_memory_and_time_are_used(worker: Worker) -> None:

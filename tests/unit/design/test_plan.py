@@ -164,6 +164,46 @@ def test_throughput_brings_streams_on_both_backends(asked: Need) -> None:
     assert not any(s.streams for s in tried(planned(), "onnxruntime"))
 
 
+OFFLINE = Traffic(scenario="offline")
+
+
+@pytest.mark.parametrize("cores", [2, 4, 6, 16, 64])
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_offline_traffic_brings_instances_that_fit_the_cores(cores: int, backend: str) -> None:
+    several = [
+        s
+        for s in tried(planned(need(traffic=OFFLINE), device(cores=cores)), backend)
+        if s.instances > 1
+    ]
+    assert {s.pinned for s in several} == {None, False}
+    for settings in several:
+        assert settings.threads is not None
+        assert settings.instances * settings.threads <= cores
+        assert settings.instances <= 16
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        need(),
+        need("latency_p99"),
+        need("throughput", traffic=Traffic(scenario="multi_stream", streams=4)),
+        need("latency_p99", traffic=Traffic(scenario="server", rate=10.0)),  # type: ignore[call-arg]
+        need(traffic=Traffic(scenario="offline", scheduler="loadgen")),
+    ],
+    ids=["single", "latency", "multi_stream", "server", "loadgen"],
+)
+def test_contracts_on_latency_and_loadgen_stay_in_one_process(asked: Need) -> None:
+    plan = planned(asked)
+    for backend in plan.backends:
+        assert all(s.instances == 1 and s.pinned is None for s in backend.settings)
+
+
+def test_one_core_is_not_divided() -> None:
+    plan = planned(need(traffic=OFFLINE), device(cores=1))
+    assert all(s.instances == 1 for b in plan.backends for s in b.settings)
+
+
 def test_float32_is_stated_where_the_default_may_be_bfloat16() -> None:
     stated = Settings(precision="float32")
     assert stated in tried(planned(on=device(instruction_sets=("avx512_bf16",))), "openvino")
