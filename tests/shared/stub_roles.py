@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.store.lease import Lease
 from fitwright.store.open import url_store
+from fitwright.store.store import SqlStore
 from fitwright.store.work import ask, give_up, tell
 from fitwright.testing.stub_search import StubSearch, chain_of
 from nursery import note, serve
@@ -47,16 +50,26 @@ def candidate(key: str) -> Candidate:
     return Candidate(variant_id=key, title=key, backend="b", settings=Settings())
 
 
+def rejected(key: str, *, reason: str, seconds: float = 0.0) -> Trial:
+    return Trial(
+        number=1, round=1, candidate=candidate(key), decision="rejected", reason=reason,
+        seconds=seconds,
+    )  # fmt: skip
+
+
+def shared_store(folder: Path) -> SqlStore[Trial]:
+    url = (folder / URL).read_text()
+    return url_store(url, run=folder.name, read=Trial.model_validate_json)
+
+
 def work(folder: Path, name: str) -> None:
     """One of several workers: ask, measure, tell, until every candidate has its trial."""
-    store = url_store((folder / URL).read_text(), run="shared", read=Trial.model_validate_json)
+    store = shared_store(folder)
 
     def measured(lease: Lease) -> Trial:
         note(folder, life=name, begun=lease.key, attempt=lease.attempt)
         time.sleep(TRIAL_S)
-        return Trial(
-            number=1, round=1, candidate=candidate(lease.key), decision="rejected", reason=name
-        )
+        return rejected(lease.key, reason=name)
 
     def given_up(lease: Lease) -> Trial:
         return Trial.given_up(candidate(lease.key), number=1, round_=1, worker=lease.worker)
@@ -73,5 +86,32 @@ def work(folder: Path, name: str) -> None:
         note(folder, life=name, recorded=lease.key, number=kept.number)
 
 
+def hang(folder: Path, name: str) -> None:
+    """A worker whose candidate never comes to an end."""
+    lease = ask(shared_store(folder), ["doomed"], worker=name, lease_s=LEASE_S)
+    assert lease is not None
+    note(folder, life=name, begun=lease.key, attempt=lease.attempt)
+    time.sleep(3600)
+
+
+def linger(folder: Path, name: str) -> None:
+    """A worker whose trial takes several leases."""
+    store = shared_store(folder)
+    lease = ask(store, ["slow"], worker=name, lease_s=LEASE_S)
+    assert lease is not None
+    start = time.monotonic()
+
+    def measured() -> Trial:
+        note(folder, life=name, begun="slow")
+        time.sleep(4 * LEASE_S)
+        return rejected("slow", reason=name, seconds=time.monotonic() - start)
+
+    kept = tell(store, lease, measured)
+    note(folder, life=name, kept=kept.reason)
+
+
 if __name__ == "__main__":
-    serve({"drive": drive, "work": work})
+    for package in ("sqlalchemy.dialects.postgresql", "psycopg"):  # before the forks, if there
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
+    serve({"drive": drive, "work": work, "hang": hang, "linger": linger})

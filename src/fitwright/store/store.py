@@ -174,12 +174,12 @@ class SqlStore(Generic[T]):
 
     def renew(self, lease: Lease) -> bool:
         """One beat; False when the lease was lost to another worker or has ended."""
-        with self._writing(num_bytes=0) as run:
+        with self._writing(num_bytes=len(lease.key)) as run:
             return run(sql.RENEW_CLAIM, self._mine(lease)).num_changed == 1
 
     def release(self, lease: Lease) -> None:
         """Give a candidate back untried; the attempt does not count."""
-        with self._writing(num_bytes=0) as run:
+        with self._writing(num_bytes=len(lease.key)) as run:
             run(sql.FREE_CLAIM, self._mine(lease))
 
     def held(self) -> tuple[Lease, ...]:
@@ -238,7 +238,7 @@ class SqlStore(Generic[T]):
         if there():
             return
         try:
-            with self._database.writing(num_bytes=0) as run:
+            with self._database.writing(num_bytes=sum(map(len, statements))) as run:
                 for statement in statements:
                     run(statement, {"run": self._run})
         except StorageError:

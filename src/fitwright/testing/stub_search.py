@@ -40,7 +40,7 @@ from fitwright.records.need import Analysis, Need
 from fitwright.records.origin import Origin
 from fitwright.records.plan import BackendPlan, MemoryPlan, Parallelism, Plan, Settings
 from fitwright.records.recipe import FixShapes, Fp16Weights, Int8Static, Recipe, title
-from fitwright.records.run import RunFolder
+from fitwright.records.run import RunFolder, storage_error
 from fitwright.records.selection import Selection
 from fitwright.records.verdict import Verdict
 from fitwright.start import Silent
@@ -104,8 +104,15 @@ class StubTransform:
 
 
 def write_stub_model(path: Path, chain: str) -> Path:
-    """A file of `BYTES` that tells which recipes led to it."""
-    path.write_bytes(chain.encode().ljust(BYTES))
+    """A file of `BYTES` that tells which recipes led to it.
+
+    Raises:
+        StorageError: as a child of a real executor does when the disk is full.
+    """
+    try:
+        path.write_bytes(chain.encode().ljust(BYTES))
+    except OSError as error:
+        raise storage_error(error, path.parent, BYTES) from error
     return path
 
 
