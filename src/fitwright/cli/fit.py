@@ -138,5 +138,6 @@ def print_run(run: RunFolder, *, report: Path | None = None) -> None:
     if run.has(Ledger):
         table("Ledger", LEDGER_HEADERS, [r.cells for r in ledger_rows(run.read(Ledger))])
     lines(headline(verdict), *(f"  relax: {r.text}" for r in verdict.relaxations))
+    lines(*(f"  instead: {a.text}: {a.candidate.describe()}" for a in verdict.alternatives))
     shipped = verdict.candidate.describe() if verdict.candidate else "nothing"
     lines(f"ships   {shipped}", f"bundle  {run.bundle}", f"report  {report or run.report}")

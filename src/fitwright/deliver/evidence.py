@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
+from fitwright.records.front import Front
 from fitwright.records.ledger import Ledger
 from fitwright.records.need import Analysis
 from fitwright.records.plan import Plan
@@ -41,6 +42,7 @@ class Evidence:
     trials: tuple[Trial, ...]
     verdict: Verdict | None
     ledger: Ledger | None
+    front: Front | None = None
 
     @property
     def baseline(self) -> Trial | None:
@@ -91,6 +93,7 @@ def read_evidence(run: RunFolder) -> Evidence:
         trials=run.trials(),
         verdict=maybe(Verdict),
         ledger=maybe(Ledger),
+        front=maybe(Front),
     )
 
 

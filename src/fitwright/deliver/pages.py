@@ -69,6 +69,7 @@ FILTERS: dict[str, Callable[..., str | Marked]] = {
     "figure_text": wording.figure_text,
     "figure_title": wording.figure_title,
     "interval_text": wording.interval_text,
+    "samples_text": wording.samples_text,
     "times": wording.times,
     "share": wording.share,
     "seconds": units.seconds,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fitwright.deliver.evidence import Evidence
 from fitwright.deliver.roofline import Roofline, roofline_of
 from fitwright.deliver.svg import Svg
+from fitwright.deliver.svg_front import draw_front
 from fitwright.deliver.svg_latency import LatencyLine, draw_latencies
 from fitwright.deliver.svg_marks import draw_ratio, ratio_range
 from fitwright.deliver.svg_memory import draw_memory
@@ -66,6 +67,18 @@ def _limits_s(evidence: Evidence) -> dict[int, float]:
         for limit in limits
         if limit.name.startswith("latency_p")
     }
+
+
+def front_plot(evidence: Evidence) -> Svg | None:
+    """The Pareto front, when the run kept one that can be drawn."""
+    if evidence.front is None:
+        return None
+    artefact, baseline = evidence.artefact, evidence.baseline
+    return draw_front(
+        evidence.front,
+        artefact=artefact.candidate.key if artefact else "",
+        baseline=baseline.candidate.key if baseline else "",
+    )
 
 
 def memory_plot(evidence: Evidence) -> Svg | None:

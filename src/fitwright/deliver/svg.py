@@ -68,6 +68,14 @@ class Drawing:
         points = " ".join(f"{_px(a)},{_px(b)}" for a, b in corners)
         self._add("polygon", {"points": points}, kind, hint)
 
+    def cross(self, x: float, y: float, radius: float, *, kind: str, hint: str = "") -> None:
+        """Two strokes."""
+        ends = (
+            f"M{_px(x + a * radius)} {_px(y - radius)} L{_px(x - a * radius)} {_px(y + radius)}"
+            for a in (-1, 1)
+        )
+        self._add("path", {"d": " ".join(ends)}, kind, hint)
+
     def text(
         self, x: float, y: float, words: str, *, kind: str = "", anchor: str = "start"
     ) -> None:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from fitwright.deliver import facts
 from fitwright.deliver.evidence import Evidence
 from fitwright.deliver.machine import any_beyond, floor_rows, peak_rows
-from fitwright.deliver.plots import latency_plot, memory_plot, roofline_and_plot, trial_marks
+from fitwright.deliver.plots import (
+    front_plot,
+    latency_plot,
+    memory_plot,
+    roofline_and_plot,
+    trial_marks,
+)
+from fitwright.deliver.story import search_rows
 from fitwright.deliver.summary import (
     before_after_rows,
     headline,
@@ -17,6 +24,7 @@ from fitwright.deliver.summary import (
 )
 from fitwright.deliver.svg_marks import draw_bound
 from fitwright.deliver.svg_memory import MOST_BOXES
+from fitwright.deliver.trade import front_rows, front_words, title_of
 from fitwright.deliver.wording import (
     factor_interval,
     factor_text,
@@ -24,6 +32,7 @@ from fitwright.deliver.wording import (
     figure_title,
     interval_text,
     positive,
+    samples_text,
 )
 from fitwright.records.figure import Figure
 from fitwright.records.verdict import Verdict
@@ -40,6 +49,7 @@ CONTENTS = (
     ("ships", "What ships"),
     ("before-after", "Before and after"),
     ("ledger", "Ledger"),
+    ("front", "Front"),
     ("trials", "Trials"),
     ("machine", "Against the machine"),
     ("roofline", "Roofline"),
@@ -70,6 +80,7 @@ def page(evidence: Evidence) -> dict[str, object]:
         **_top(evidence),
         **_outcome(evidence),
         **_comparison(evidence),
+        **_front(evidence),
         **_trials(evidence),
         **_machine(evidence),
         **_drawings(evidence),
@@ -112,7 +123,8 @@ def _factor_fact(figure: Figure, name: str) -> Fact:
 
 
 def _figure_fact(name: str, figure: Figure) -> Fact:
-    detail = interval_text(figure) or figure.label
+    told = (interval_text(figure) or figure.label, samples_text(figure))
+    detail = ", ".join(filter(None, told))
     return Fact(value=figure_text(figure), name=figure_title(name), detail=detail)
 
 
@@ -150,11 +162,25 @@ def _comparison(evidence: Evidence) -> dict[str, object]:
     }
 
 
+def _front(evidence: Evidence) -> dict[str, object]:
+    front = evidence.front
+    return {
+        "front": front,
+        "front_svg": front_plot(evidence),
+        "front_words": front_words(front) if front else "",
+        "front_rows": front_rows(front) if front else [],
+        "front_titles": [title_of(o) for o in front.objectives] if front else [],
+        "left_out": [f"{title_of(o)} {why}" for o, why in front.left_out] if front else [],
+        "alternatives": evidence.verdict.alternatives if evidence.verdict else (),
+    }
+
+
 def _trials(evidence: Evidence) -> dict[str, object]:
     marks = trial_marks(evidence.trials)
     return {
         "trial_rows": list(zip(trial_rows(evidence.trials), marks, strict=True)),
         "trial_counts": facts.trial_counts(evidence),
+        "search_rows": search_rows(evidence),
         "skipped": facts.skipped_rows(evidence.adapted.skipped) if evidence.adapted else [],
     }
 

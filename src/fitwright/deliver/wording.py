@@ -23,6 +23,7 @@ _TITLES = {
     "size": "artefact size",
     "accuracy_drop": "accuracy drop",
     "relative_l2": "relative L2 distance",
+    "time_ratio": "time",
     "agreement": "relative L2 distance",
     "top1_agreement": "top-1 agreement",
     "equal_share": "equal integer outputs",
@@ -124,6 +125,13 @@ def interval_text(figure: Figure) -> str:
     if low == high:
         return ""
     return f"{_without_shared_unit(low, high)} – {high}"
+
+
+def samples_text(figure: Figure) -> str:
+    """``n = 4,000``: how many queries carry a time; empty for figures that are no statistic."""
+    if figure.value is None or figure.unit != "s" or not figure.num_samples:
+        return ""
+    return f"n = {figure.num_samples:,}"
 
 
 def _open_interval(low: float, high: float, text: Callable[[float], str]) -> str:

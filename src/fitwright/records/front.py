@@ -43,7 +43,7 @@ class Front(Record):
             unavailable where it was not timed.
         time_is: what that time is: ``median latency``, or ``time per query under load``.
         objectives: what was compared, time first.
-        left_out: objectives that too few candidates have a figure of, in words.
+        left_out: objectives that too few candidates have a figure of, and why in words.
         points: in the order of their trials; all members, and of the others the fastest.
         num_dominated, num_refused: of all candidates, those not kept in `points` included.
     """
@@ -52,7 +52,7 @@ class Front(Record):
     reference_time: Figure
     time_is: str
     objectives: tuple[Objective, ...]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[tuple[Objective, str], ...] = ()
     points: tuple[FrontPoint, ...] = ()
     num_dominated: int = 0
     num_refused: int = 0

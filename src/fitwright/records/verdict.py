@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fitwright.records.figure import Figure
+from fitwright.records.front import Alternative
 from fitwright.records.need import Limit
 from fitwright.records.record import Record
 from fitwright.records.trial import Candidate
@@ -48,6 +49,7 @@ class Verdict(Record):
         stop: why the loop ended.
         blocking: the limit with the largest gap, when missed.
         relaxations: cheapest first, when missed.
+        alternatives: members of the front that someone else might prefer, nearest first.
     """
 
     status: Status
@@ -58,6 +60,7 @@ class Verdict(Record):
     stop: Literal["met", "exhausted", "out_of_time", "interrupted", "nothing_runs"]
     blocking: str | None = None
     relaxations: tuple[Relaxation, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
     num_trials: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()

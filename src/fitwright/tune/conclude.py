@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from fitwright.records.figure import Figure
+from fitwright.records.front import Front
 from fitwright.records.need import Need
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
+from fitwright.tune.alternatives import alternatives
 from fitwright.tune.gains import speedup
 from fitwright.tune.judge import blocking, judge, overall, relaxations
 
@@ -24,6 +26,7 @@ def conclude(
     stop: Stop,
     seconds: float,
     notes: tuple[str, ...] = (),
+    front: Front | None = None,
 ) -> Verdict:
     """Limit by limit for the artefact that ships.
 
@@ -32,6 +35,7 @@ def conclude(
             short ones (then limits that need the full run stay undecided).
         stop: why the loop ended.
         seconds: wall-clock time of the run so far.
+        front: of the run, for the alternatives to the artefact.
     """
     limits = judge(need, artefact.figures)
     ships_baseline = artefact.candidate.key == baseline.candidate.key
@@ -47,6 +51,7 @@ def conclude(
         num_trials=len(trials),
         seconds=seconds,
         notes=notes,
+        alternatives=alternatives(front, need, artefact=artefact.candidate.key) if front else (),
     )
 
 

@@ -110,14 +110,14 @@ def _point(trial: Trial, ratio: Figure, need: Need) -> FrontPoint:
 
 def _objectives(
     points: Sequence[FrontPoint], need: Need
-) -> tuple[tuple[Objective, ...], tuple[str, ...]]:
+) -> tuple[tuple[Objective, ...], tuple[tuple[Objective, str], ...]]:
     """What is known of enough candidates, and in words what is not."""
     closeness: Objective = "accuracy_drop" if need.has_labels else "relative_l2"
     wanted: tuple[Objective, ...] = ("time_ratio", closeness, "peak_memory", "size", "energy")
     counts = {name: sum(name in p.figures for p in points) for name in wanted}
     kept = tuple(n for n in wanted if counts[n] >= KNOWN_SHARE * len(points))
     return kept, tuple(
-        f"{name}: known of {counts[name]} of {len(points)} candidates"
+        (name, f"is known of {counts[name]} of {len(points)} candidates")
         for name in wanted
         if name not in kept
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fitwright.errors import StorageError
+from fitwright.records.agenda import Agenda, Body
 from fitwright.records.contract import Traffic
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
@@ -31,6 +32,7 @@ OTHER_MODEL = 0.8  # most that a run of another model counts
 OTHER_VERSION = 0.5  # what a trial with another version of its backend counts
 OTHER_TRAFFIC = 0.5  # what a run under another scenario or batch counts
 SIZE_REACH = 8.0  # so many times the FLOP halve the similarity
+GAINED = 1.05  # an expected speed from which a body counts as one that pays in time
 DOUBT = 0.5  # weight of the assumption that nothing is gained
 FAILED_SPEED = 0.25  # what a failure counts as
 
@@ -253,6 +255,26 @@ def expected_speed(
     exact = [h.speed for h in fitting if h.chain == wanted]
     ending = [h.speed for h in fitting if wanted and h.chain[-len(wanted) :] == wanted]
     return max(exact or ending, default=1.0)
+
+
+def ordered(agenda: Agenda, hints: Sequence[Hint]) -> Agenda:
+    """The agenda in the order the past suggests; where it is silent the order stays.
+
+    A body that seldom pays in time but did so for a model like this one is no longer put off.
+    """
+
+    def expected(body: Body) -> float:
+        return expected_speed(hints, chain=tuple(title(r) for r in body.recipes))
+
+    bodies = sorted(agenda.bodies, key=lambda body: -expected(body))
+    return agenda.model_copy(
+        update={
+            "bodies": tuple(
+                b.model_copy(update={"seldom_faster": b.seldom_faster and expected(b) < GAINED})
+                for b in bodies
+            )
+        }
+    )
 
 
 def _same_traffic(one: Traffic, other: Traffic) -> bool:

@@ -12,6 +12,7 @@ from fitwright.records.contract import Contract
 from fitwright.records.device import Cache, Device
 from fitwright.records.environment import Environment
 from fitwright.records.figure import Figure
+from fitwright.records.front import Front
 from fitwright.records.ledger import Ledger, LedgerEntry
 from fitwright.records.model import (
     Lifetime,
@@ -44,6 +45,7 @@ from fitwright.records.run import RunFolder
 from fitwright.records.selection import Choice, Refused, Selection
 from fitwright.records.trial import Candidate, Comparison, Failure, Trial
 from fitwright.records.verdict import LimitVerdict, Relaxation, Verdict
+from fitwright.tune.front import front
 
 KIB, MIB = 1 << 10, 1 << 20
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x07<svg onload=x>"
@@ -647,6 +649,12 @@ def ledger() -> Ledger:
     )
 
 
+def front_record() -> Front:
+    found = front(trials(), need())
+    assert found is not None
+    return found
+
+
 def environment() -> Environment:
     return Environment(
         fitwright="0.1.0",
@@ -682,6 +690,7 @@ def finished_run(folder: Path, hostile: str = "") -> RunFolder:
         run.record_trial(trial)
     run.write(ledger())
     run.write(verdict())
+    run.write(front_record())
     return run
 
 

@@ -27,7 +27,7 @@ from fitwright.records.verdict import Verdict
 VOID = {"meta", "link", "br", "hr", "img", "input", "col", "wbr"}
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x07<svg onload=x>"
 SECTIONS = [
-    *("verdict", "ships", "before-after", "ledger", "trials", "machine", "roofline"),
+    *("verdict", "ships", "before-after", "ledger", "front", "trials", "machine", "roofline"),
     *("latency", "memory", "accuracy", "contract", "environment", "repeat"),
 ]
 AS_WRITTEN = (Contract, Environment, Analysis, Selection, Plan, Adapted, Ledger, Verdict)
@@ -120,6 +120,7 @@ def test_headers_have_scope_and_pictures_have_words(run: RunFolder) -> None:
             assert attributes.get("aria-hidden") == "true" or attributes.get("role") == "img"
     pictures = re.findall(r'role="img"><title>(.+?)</title><desc>(.+?)</desc>', written(run))
     assert [title for title, _ in pictures] == [
+        "Pareto front: median latency against size of the files",
         "Roofline of the operators",
         "Latency by percentile",
         "Static memory plan of the activations",

@@ -48,7 +48,14 @@ def test_every_row_has_one_cell_per_header(run: RunFolder) -> None:
 
 def test_a_limit_reads_as_bound_figure_interval_label_and_status(run: RunFolder) -> None:
     first = verdict_rows(run.read(Verdict))[0]
-    assert first.cells == ("p99 latency", "≤ 5 ms", "1.52 ms", "1.48 – 1.57 ms", "measured", "met")
+    assert first.cells == (
+        "p99 latency",
+        "≤ 5 ms",
+        "1.52 ms",
+        "1.48 – 1.57 ms, n = 4,000",
+        "measured",
+        "met",
+    )
 
 
 def test_an_undecided_limit_says_what_would_decide_it(missed: Verdict) -> None:
@@ -61,7 +68,12 @@ def test_an_undecided_limit_says_what_would_decide_it(missed: Verdict) -> None:
 def test_before_and_after_say_better_and_worse_in_words(run: RunFolder) -> None:
     *_, baseline, artefact = run.trials()
     rows = {r.figure: r for r in before_after_rows(baseline, artefact)}
-    assert rows["p50 latency"].cells == ("p50 latency", "2.6 ms", "940 µs", "2.77× better")
+    assert rows["p50 latency"].cells == (
+        "p50 latency",
+        "2.6 ms (n = 400)",
+        "940 µs (n = 400)",
+        "2.77× better",
+    )
     assert rows["throughput"].change == "2.77× better"
     assert rows["peak memory"].change == "1.27× worse"
     assert rows["load time"].change == "the same"
@@ -114,7 +126,7 @@ def test_rejected_and_failed_trials_keep_figures_and_cause(run: RunFolder) -> No
         "4",
         "fix_shapes + int8_static/onnxruntime on onnxruntime (defaults)",
         "1.93 ms",
-        "0.79× (0.766 – 0.814×)",
+        "0.79× (0.766 – 0.814×), slower",
         "rejected",
         "slower than the incumbent: 0.79×",
     )

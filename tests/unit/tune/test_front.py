@@ -157,7 +157,7 @@ def test_an_objective_that_few_candidates_know_is_left_out_and_named() -> None:
     found = front(trials, FREE)
     assert found is not None
     assert "energy" not in found.objectives
-    assert "energy: known of 1 of 3 candidates" in found.left_out
+    assert ("energy", "is known of 1 of 3 candidates") in found.left_out
     assert standings(found) == {"first": "dominated", "second": "member", "third": "dominated"}
 
 

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitwright.records.agenda import Agenda, Body
 from fitwright.records.contract import Traffic
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
 from fitwright.records.model import ModelSummary, OperatorCost
 from fitwright.records.past import Hint, ModelPrint, PastRun, PastTrial
 from fitwright.records.plan import Settings
-from fitwright.records.recipe import Adapted, FixShapes, Int8Static, Variant
+from fitwright.records.recipe import Adapted, Bf16, FixShapes, Int8Static, Int8Weights, Variant
 from fitwright.records.trial import Candidate, Comparison, Failure, Trial
 from fitwright.tune.past import (
     MOST_RUNS,
@@ -26,6 +27,7 @@ from fitwright.tune.past import (
     keep,
     machine_print,
     model_print,
+    ordered,
     recall,
     remember,
     similarity,
@@ -341,3 +343,26 @@ def test_expectations_are_numbers_whatever_was_remembered() -> None:
         speed=Figure.measured(math.inf),
     )  # fmt: skip
     assert math.isfinite(recalled(past_run(odd))[0].speed)
+
+
+def test_the_past_orders_the_agenda_and_leaves_nothing_out() -> None:
+    bodies = (
+        Body(recipes=(Bf16(),), backends=frozenset("a")),
+        Body(recipes=(Int8Static(),), backends=frozenset("a")),
+        Body(recipes=(Int8Weights(),), backends=frozenset("a"), seldom_faster=True),
+    )
+    hints = (
+        Hint(
+            chain=("int8_weights/onnxruntime",), backend="a", settings=Settings(), speed=2.0,
+            weight=1.0, num_failed=0, evidence="",
+        ),
+        Hint(
+            chain=("bf16",), backend="a", settings=Settings(), speed=0.5, weight=1.0,
+            num_failed=0, evidence="",
+        ),
+    )  # fmt: skip
+    found = ordered(Agenda(bodies=bodies), hints)
+    kinds = [body.recipes[0].kind for body in found.bodies]
+    assert kinds == ["int8_weights", "int8_static", "bf16"]
+    assert not any(body.seldom_faster for body in found.bodies), "it paid before"
+    assert ordered(Agenda(bodies=bodies), ()) == Agenda(bodies=bodies)
