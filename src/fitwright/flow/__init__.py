@@ -8,6 +8,7 @@ from pathlib import Path
 from fitwright.deliver.environment import describe_environment
 from fitwright.errors import UsageError
 from fitwright.flow.handover import finish, so_far
+from fitwright.flow.remembering import remembered, with_hints
 from fitwright.flow.search import Search
 from fitwright.flow.steps import Walk, walk
 from fitwright.flow.stopwatch import Stopwatch
@@ -44,7 +45,7 @@ def fit(
             full. Nothing is written before the first three steps succeed.
     """
     watch = _watch(contract, tools)
-    found = walk(contract, folder=Path(origin.folder), tools=tools)
+    found = with_hints(walk(contract, folder=Path(origin.folder), tools=tools), tools=tools)
     _refuse_another_model(found, run)
     _write_start(found, run, origin=origin, command=command)
     refuted: set[str] = set()
@@ -52,6 +53,7 @@ def fit(
         while True:
             stop = loop(search, refuted=refuted)
             verdict = finish(search, stop=stop)
+            remembered(search)
             if stop != "met" or verdict.status == "met":
                 return verdict
             refuted.add(search.best_key())

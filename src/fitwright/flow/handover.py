@@ -18,6 +18,7 @@ from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop, conclude
 from fitwright.tune.decide import Decision, decide
+from fitwright.tune.front import front
 from fitwright.tune.gains import baseline_of, ledger_entries
 
 MOST_FINALS = 2  # measured to the end; when both fall back, the baseline ships
@@ -40,10 +41,16 @@ def so_far(search: Search) -> None:
         notes=("the run is not finished: limits that need the final run are undecided",),
     )
     search.run.write(verdict)
+    _write_front(search)
     try:
         bundle(search, best)
     except TrialFailed as error:  # the bundle before it stays; the run goes on
         search.tools.console.say(f"no bundle of {best.candidate.describe()}: {error.rule}")
+
+
+def _write_front(search: Search) -> None:
+    if (found := front(search.trials, search.walk.analyzed.analysis.need)) is not None:
+        search.run.write(found)
 
 
 def _without_queueing(search: Search, trial: Trial) -> Trial:
@@ -78,6 +85,7 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
         search.trials, search.adapted.variants, baseline=baseline, artefact=artefact
     )
     search.run.write(book(entries, total=verdict.speedup))
+    _write_front(search)
     write_report(search.run)
     bundle(search, artefact)
     return verdict

@@ -19,7 +19,8 @@ from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision
-from fitwright.tune.explore import Exploration, exploration
+from fitwright.tune.eta import eta_s
+from fitwright.tune.explore import PATIENCE, Exploration, exploration
 from fitwright.tune.forecast import hopeless
 from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
@@ -93,6 +94,7 @@ class Search:
 
     def propose(self) -> Step | None:
         """What to do next, or None when nothing is left to try."""
+        self._show_time_left()
         return propose(
             Knowledge(
                 plan=self.walk.plan,
@@ -268,6 +270,19 @@ class Search:
             return 1
         fit = int(COHORT_SHARE * self.walk.device.memory_bytes / used.value)
         return max(1, min(COHORT, fit))
+
+    def _show_time_left(self) -> None:
+        """Tell the console how long the search will still take, as far as is known."""
+        num_passes = sum(c not in self.adapted.chains for c in self.walk.agenda.chains)
+        num_tries = num_passes * len(self.walk.plan.backends) + PATIENCE
+        time_left_s = eta_s(
+            [t.seconds for t in self.trials],
+            [v.seconds for v in self.adapted.variants],
+            num_trials_left=num_tries,
+            num_passes_left=num_passes,
+            left_s=self.left_s(),
+        )
+        self.watch.show(time_left_s)
 
     def _number(self) -> int:
         return len(self.trials) + 1

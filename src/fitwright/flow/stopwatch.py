@@ -27,10 +27,12 @@ class Stopwatch:
     console: Console
 
     def spent_s(self) -> float:
-        """Since the start; shows it on the console on the way."""
-        spent = self.clock() - self.started
-        self.console.budget(spent, self.budget_s)
-        return spent
+        """Since the start."""
+        return self.clock() - self.started
+
+    def show(self, eta_s: float | None) -> None:
+        """Tell the console how far the budget is spent, and how long the search will take."""
+        self.console.budget(self.spent_s(), self.budget_s, eta_s)
 
     def search_left_s(self, end: Ending) -> float:
         """Left for trying things; negative when the final run must begin."""
