@@ -18,35 +18,11 @@ from fitwright.executors.local import LocalExecutor
 from fitwright.ports import ChildLimits
 from fitwright.records.trial import Failure
 from fitwright.testing import faults
+from processes import GONE_S, gone, trial_processes
 
 MIB = 1 << 20
-GONE_S = 5.0
 LIMITS = ChildLimits(wall_s=20.0, memory_bytes=400 * MIB, output_bytes=4 * MIB)
 SHORT = ChildLimits(wall_s=1.0, memory_bytes=400 * MIB)
-
-
-def trial_processes() -> set[int]:
-    """Everything below this process except the fork server and its tracker."""
-    servers = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
-    found = set()
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                continue
-            parent, words = process.ppid(), " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            continue
-        if parent != os.getpid() or not any(server in words for server in servers):
-            found.add(process.pid)
-    return found
-
-
-def gone(alive: Callable[[], object]) -> bool:
-    """Whether it becomes empty within the time allowed."""
-    end = time.monotonic() + GONE_S
-    while alive() and time.monotonic() < end:
-        time.sleep(0.02)
-    return not alive()
 
 
 def segments() -> set[str]:
@@ -161,10 +137,10 @@ def test_children_end_when_the_parent_is_killed() -> None:
     parent.stdout.readline()
     this = psutil.Process(parent.pid)
     end = time.monotonic() + 20
-    # fork server, tracker, and for each of the two calls a warden and a worker
-    while len(below := this.children(recursive=True)) < 6 and time.monotonic() < end:
+    # a template, and for each of the two calls a warden and a worker
+    while len(below := this.children(recursive=True)) < 5 and time.monotonic() < end:
         time.sleep(0.05)
-    assert len(below) >= 6
+    assert len(below) >= 5
     time.sleep(0.5)
     below = this.children(recursive=True)
     os.kill(parent.pid, signal.SIGKILL)
@@ -179,7 +155,7 @@ from fitwright.executors.local import LocalExecutor
 from fitwright.ports import ChildLimits
 from fitwright.testing import faults
 threading.Thread(target=LocalExecutor().call, args=(faults.loop_forever, ChildLimits())).start()
-time.sleep(2)
+time.sleep(4)
 sleeper = os.fork()
 if sleeper == 0:
     time.sleep(20)

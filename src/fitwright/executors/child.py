@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,17 +25,27 @@ from fitwright.ports import Runtime, Session, Tensors
 from fitwright.records.plan import Settings
 
 Reply = tuple[object, int | None]
+Run = tuple[int, int]  # first page and how many
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChildTerms:
-    """How a child starts: the environment of its parent now, and what it may use."""
+    """How a child starts: what its parent's world is now, and what it may use.
+
+    Attributes:
+        import_s: time that importing the framework took where it was done ahead, seconds.
+        pages: of libraries, that were in use there; see `pages`.
+    """
 
     environment: Mapping[str, str]
+    folder: str
+    import_path: tuple[str, ...]
     parent_pid: int
     memory_bytes: int
     output_bytes: int
+    import_s: float = 0.0
+    pages: tuple[Run, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -42,11 +53,15 @@ class Held:
     """What a child keeps between requests.
 
     Attributes:
+        import_s: time that importing the framework took before this process was copied.
+        pages: of libraries, that were in use there; see `pages`.
         queries: one mapping of input views per query.
         cursor: the next query to run, so that blocks rotate through all of them.
         peak_bytes: peak resident memory up to the last `feed`, without shared tensors.
     """
 
+    import_s: float = 0.0
+    pages: tuple[Run, ...] = ()
     session: Session | None = None
     queries: list[Tensors] = field(default_factory=list)
     cursor: int = 0
@@ -79,7 +94,7 @@ def load(held: Held, runtime: Runtime, model: Path, settings: Settings) -> Reply
     """Compile; the time counts the import of the framework too."""
     begin = time.perf_counter()
     held.session = runtime.load(model, settings)
-    elapsed = time.perf_counter() - begin
+    elapsed = time.perf_counter() - begin + held.import_s
     return (elapsed, dict(held.session.facts()), held.session.concurrency), None
 
 
@@ -141,11 +156,14 @@ def _check_same_shape(name: str, shape: object, first: object, query: int) -> No
 
 def peak_memory_bytes(held: Held) -> int:
     """Peak resident memory so far, without the queries and outputs in shared memory."""
+    from fitwright.executors import pages
+
     status = _status_bytes()
     if "VmHWM" not in status:
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return max(held.peak_bytes, status["VmHWM"] - status.get("RssShmem", 0))
+    peak_bytes = status["VmHWM"] - status.get("RssShmem", 0)
+    return max(held.peak_bytes, peak_bytes + pages.left_behind_bytes(held.pages))
 
 
 def _status_bytes() -> dict[str, int]:
@@ -316,6 +334,9 @@ def settle(terms: ChildTerms, output: int) -> None:
     os.close(output)
     os.environ.clear()
     os.environ.update(terms.environment)
+    sys.path[:] = terms.import_path
+    with suppress(OSError):  # a folder may be gone by now; paths are resolved by those who send
+        os.chdir(terms.folder)
     # One allocation far beyond the limit fails at once; what lies between is polled. Twice
     # the limit and a gigabyte, because allocators reserve more than they touch.
     _lower(resource.RLIMIT_DATA, 2 * terms.memory_bytes + (1 << 30))
@@ -333,7 +354,7 @@ def serve(connection: Connection, terms: ChildTerms, output: int) -> NoReturn:
     settle(terms, output)
     from fitwright.executors import shared
 
-    held = Held()
+    held = Held(import_s=terms.import_s, pages=terms.pages)
     shared.send(connection, ("ok", None))
     while True:
         try:

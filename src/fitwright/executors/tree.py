@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -52,6 +53,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def num_threads(pid: int) -> int:
+    """Threads of one process; 0 when it has ended."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return 0
+
+
 def resident_bytes(pid: int) -> int:
     """Resident memory of one process; 0 when it has ended."""
     try:
@@ -80,7 +89,38 @@ def runs(pid: int) -> bool:
 
 def kill(pid: int) -> None:
     """SIGKILL, if it still runs."""
+    signal_to(pid, signal.SIGKILL)
+
+
+def signal_to(pid: int, number: int) -> None:
+    """Send a signal, if that process still runs."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def stop_beneath(pid: int, *, within_s: float) -> tuple[int, ...]:
+    """Stop every process beneath `pid`, and wait until they stand still; their ids.
+
+    Those forked while others are being stopped are found by looking again. One that the
+    kernel holds in a disk access stops later, and is not waited for longer than `within_s`.
+    """
+    found: list[int] = []
+    end = time.monotonic() + within_s
+    while new := [one for one in descendants(pid) if one not in found]:
+        for one in new:
+            signal_to(one, signal.SIGSTOP)
+        found += new
+        while any(_still_runs(one) for one in new) and time.monotonic() < end:
+            time.sleep(0)
+    return tuple(found)
+
+
+def _still_runs(pid: int) -> bool:
+    """Not stopped, not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in "TtZX"

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Literal
+from typing import Literal, cast
 
 from fitwright.errors import Exit
 from fitwright.executors import child, tree
@@ -23,7 +23,7 @@ SHORTEST_TICK_S, LONGEST_TICK_S = 0.02, 0.2
 FILL_BYTES_PER_S = 8e9  # no process touches fresh pages faster on today's machines
 REAP_S = 5.0
 
-Reason = Literal["", "memory", "output", "timeout", "parent_gone"]
+Reason = Literal["", "memory", "output", "timeout", "closed", "parent_gone"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Printed:
 
 
 def watch(control: Connection, data: Connection, terms: child.ChildTerms) -> None:
-    """Fork the worker, then watch over it; entry point of the child process."""
+    """Fork the worker, then watch over it until it has ended."""
     os.setsid()
     tree.adopt_orphans()
     read_end, write_end = os.pipe()
@@ -121,10 +121,9 @@ def _until_it_ends(
 def _word(control: Connection) -> Reason:
     """What the parent says: a reason to stop, or nothing because it is gone."""
     try:
-        control.recv()
+        return cast("Reason", control.recv())
     except (EOFError, OSError):
         return "parent_gone"
-    return "timeout"
 
 
 def _killed(worker: int, reason: Reason, seen: int, printed: Printed) -> Ended:

@@ -7,17 +7,50 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fitwright.errors import ModelRefused
 
 MIB = 1 << 20
+_remembered: list[object] = []
 
 
 def echo(value: object) -> object:
     """No fault at all."""
     return value
+
+
+def remember(value: object) -> list[object]:
+    """Everything this process was ever told to remember."""
+    _remembered.append(value)
+    return _remembered
+
+
+def keep_memory(num_bytes: int) -> None:
+    """Memory that stays in use after the call."""
+    _remembered.append(bytearray(os.urandom(4096)) * (num_bytes // 4096))
+
+
+def spin(seconds: float, file: Path | None = None) -> int:
+    """Use so much CPU time, seconds; how often it looked. The process writes its id into `file`."""
+    if file is not None:
+        file.write_text(str(os.getpid()))
+    end, looks = time.process_time() + seconds, 0
+    while time.process_time() < end:
+        looks += 1
+    return looks
+
+
+def meet(folder: Path, number: int) -> int:
+    """Returns its number once the other of two is there too."""
+    (folder / str(number)).touch()
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    return number
 
 
 def raise_value_error() -> None:
@@ -141,3 +174,19 @@ def fork_away(folder: Path) -> None:
         os._exit(0)
     while not list(folder.iterdir()):
         time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Unprepared:
+    """A runtime whose framework cannot be imported ahead; see `ports.Preparable`."""
+
+    fault: Literal["starts a thread", "raises", "ends"]
+    name: str = "unprepared"
+
+    def prepare(self) -> None:
+        """What a template must cope with."""
+        if self.fault == "raises":
+            raise ValueError("a framework that cannot be imported")
+        if self.fault == "ends":
+            exit_at_once()
+        threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()

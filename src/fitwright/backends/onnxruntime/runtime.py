@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ LEVELS = {
     "all": "ORT_ENABLE_ALL",
 }
 ERRORS = 3  # log severity: errors only
+# the smallest model: y = Identity(x), both float32[1], opset 17
+IDENTITY = (
+    b'\x08\x08\x12\x00:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08'
+    b"\x08\x01\x12\x04\n\x02\x08\x01b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00"
+    b"\x10\x11"
+)
 NUMBERS = ("bool", "float16", "float", "double")
 INTEGERS = (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 NUMPY_TYPES = {f"tensor({name})" for name in (*NUMBERS, *INTEGERS)}
@@ -46,6 +53,16 @@ class OnnxRuntime:
     def formats(self) -> tuple[str, ...]:
         """Which variant formats it reads."""
         return ("onnx",)
+
+    def prepare(self) -> None:
+        """Import ONNX Runtime and load one model; see `ports.Preparable`.
+
+        The first session of a process sets up tables of all operators, which takes longer
+        than many a model.
+        """
+        onnxruntime, _ = _modules()
+        options = _options(onnxruntime, Settings(), threads=1)
+        onnxruntime.InferenceSession(IDENTITY, options, providers=[PROVIDER])
 
     def load(self, model: Path, settings: Settings) -> Session:
         """Build a session.
@@ -86,6 +103,8 @@ class OnnxRuntime:
 
 def _modules() -> tuple[Any, Any]:
     """ONNX Runtime and the module of its exceptions; quiet, and reporting to nobody."""
+    # read when it is imported: without it a thread for reports is started then
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as native

@@ -36,6 +36,10 @@ class OpenVino:
         """Which variant formats it reads."""
         return ("onnx", "openvino_ir")
 
+    def prepare(self) -> None:
+        """Import OpenVINO; its plugins are loaded by each child itself."""
+        _openvino()
+
     def load(self, model: Path, settings: Settings) -> Session:
         """Compile for the CPU.
 
