@@ -1,4 +1,4 @@
-"""What Olive asks its users for: a data set, and the agreement with the original as a metric.
+"""What Olive asks its users for, a data set; and the agreement of what it made with the original.
 
 Imported by Olive, in its own environment; see `peer_olive.py`.
 """
@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
 from olive.data.registry import Registry
 from torch import Tensor, from_numpy
 from torch.utils.data import Dataset
 
-Query = dict[str, np.ndarray]
+Array = NDArray[Any]
+Query = dict[str, Array]
 
 
 def queries(calibration: str, *, batch: int) -> list[Query]:
@@ -48,30 +51,26 @@ def benchmark_samples(calibration: str, batch: int, **_: Any) -> Queries:
     return Queries(queries(calibration, batch=batch))
 
 
-def answers(session: Any, found: list[Query]) -> list[np.ndarray]:
-    """All outputs of all queries, flat."""
-    return [np.concatenate([y.ravel() for y in session.run(None, query)]) for query in found]
+class Distances:
+    """Relative L2 distance of a model's outputs to the original's, over the samples."""
 
+    def __init__(self, original: Path, calibration: Path, *, batch: int) -> None:
+        self._queries = queries(str(calibration), batch=batch)
+        self._reference = self._answers(original)
+        self._known: dict[Path, float] = {}
 
-def relative_l2(
-    model: Any,
-    device: Any,
-    execution_providers: Any,
-    *,
-    original: str,
-    calibration: str,
-    batch: int,
-) -> float:
-    """Distance of the outputs to the original's, over the samples."""
-    import onnxruntime
+    def relative_l2(self, model: Path) -> float:
+        """Of one model; each file is run once."""
+        if model not in self._known:
+            pairs = list(zip(self._answers(model), self._reference, strict=True))
+            difference = sum(float(np.square(np.float64(y) - r).sum()) for y, r in pairs)
+            size = sum(float(np.square(np.float64(r)).sum()) for r in self._reference)
+            self._known[model] = math.sqrt(difference / size)
+        return self._known[model]
 
-    del device, execution_providers
-    found = queries(calibration, batch=batch)
-    providers = ["CPUExecutionProvider"]
-    reference = answers(onnxruntime.InferenceSession(original, providers=providers), found)
-    changed = answers(
-        onnxruntime.InferenceSession(str(Path(model.model_path)), providers=providers), found
-    )
-    pairs = list(zip(changed, reference, strict=True))
-    difference = sum(float(np.square(np.float64(y) - r).sum()) for y, r in pairs)
-    return math.sqrt(difference / sum(float(np.square(np.float64(r)).sum()) for r in reference))
+    def _answers(self, model: Path) -> list[Array]:
+        """All outputs of all queries, flat."""
+        session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        return [
+            np.concatenate([y.ravel() for y in session.run(None, query)]) for query in self._queries
+        ]
