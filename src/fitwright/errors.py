@@ -3,7 +3,7 @@
 ::
 
     FitwrightError               FW1xx usage       exit 2
-    ├── UsageError               FW100             exit 2
+    ├── UsageError               FW100, FW160      exit 2
     ├── ContractError            FW110 .. FW129    exit 2
     │   └── DataError            FW130 .. FW149    exit 2 (and FW152)
     ├── ModelRefused             FW200 .. FW249    exit 3
