@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from fitwright import units
 from fitwright.records.figure import Figure
 from fitwright.records.need import Need
 from fitwright.records.trial import Comparison
@@ -71,7 +72,15 @@ def _nearer(candidate: Mapping[str, Figure], incumbent: Mapping[str, Figure]) ->
 
 
 def _span(c: Comparison) -> str:
-    return f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
+    seen = f"{c.num_rounds} rounds"
+    if c.num_heats > 1:
+        seen += f" in {c.num_heats} pairs of processes"
+    return f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {seen})"
+
+
+def _more(c: Comparison) -> str:
+    """How much more time would decide, where that is known."""
+    return "" if c.more_s is None else f": about {units.seconds(c.more_s)} more would decide"
 
 
 def _by_speed(comparison: Comparison) -> Decision:
@@ -82,4 +91,4 @@ def _by_speed(comparison: Comparison) -> Decision:
         return Decision(False, f"slower: {span}")
     if c.outcome == "same":
         return Decision(False, f"no gain: {span}")
-    return Decision(False, f"gain not proven: {span}")
+    return Decision(False, f"too noisy to decide{_more(c)}: {span}")
