@@ -86,7 +86,7 @@ def open_instances(
     They share the limit on memory in equal parts; each may take all of the time.
 
     Args:
-        cores: that they may use together; all usable ones by default.
+        cores: that they may use together, and no others; all usable ones by default.
 
     Raises:
         PlanError: more pinned instances than cores.
@@ -94,11 +94,13 @@ def open_instances(
     """
     num, usable = settings.instances, tuple(usable_cores() if cores is None else cores)
     places = core_sets(usable, settings)
+    if not any(places) and cores is not None and set(cores) != set(usable_cores()):
+        places = (usable,) * num  # free to move, within what they were given
     one = settings.model_copy(
         update={
             "instances": 1,
             "threads": threads_of_each(usable, settings),
-            "pinned": None if any(places) else False,  # what the child itself must see to
+            "pinned": None if len(set(places)) == num and any(places) else False,
         }
     )
     part = ChildLimits(
@@ -186,7 +188,7 @@ class Instances:
 
     def __init__(self, instances: Sequence[Instance], places: Sequence[Sequence[int]]) -> None:
         self._instances = tuple(instances)
-        self._places = tuple(places)
+        self._places = tuple(map(tuple, places))
         self._next = 0
         self._death: TrialFailed | None = None
 
@@ -203,7 +205,8 @@ class Instances:
     @property
     def facts(self) -> Mapping[str, str]:
         """Those of the first instance, and how many there are, on which cores."""
-        cores = " | ".join(",".join(map(str, place)) for place in self._places if place)
+        places = dict.fromkeys(self._places)  # one for all of them, or one for each
+        cores = " | ".join(",".join(map(str, place)) for place in places if place)
         facts = {**self._instances[0].facts, "cores": cores or "any"}
         if len(self._instances) > 1:
             facts |= {

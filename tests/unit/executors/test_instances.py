@@ -14,6 +14,7 @@ import pytest
 from fitwright.backends.onnxruntime.runtime import OnnxRuntime
 from fitwright.errors import DataError, PlanError, TrialFailed
 from fitwright.executors import turns
+from fitwright.executors.cores import usable_cores
 from fitwright.executors.instances import core_sets, open_instances, threads_of_each
 from fitwright.ports import ChildLimits, LoadBlock, LoadGenLoad, Worker
 from fitwright.records.plan import Settings
@@ -80,14 +81,14 @@ class Opener:
         return one
 
 
-def opened(opener: Opener, settings: Settings, *, cores: int = 4) -> Worker:
+def opened(opener: Opener, settings: Settings, *, cores: Sequence[int] = range(4)) -> Worker:
     return open_instances(
         opener,
         OnnxRuntime(),
         Path("m.onnx"),
         settings,
         limits=ChildLimits(memory_bytes=1000),
-        cores=range(cores),
+        cores=cores,
     )
 
 
@@ -104,10 +105,19 @@ def test_each_gets_its_cores_threads_and_part_of_the_memory() -> None:
 
 def test_unpinned_instances_share_all_cores_and_say_so_to_the_backend() -> None:
     opener = Opener()
-    worker = opened(opener, Settings(instances=2, pinned=False))
+    worker = opened(opener, Settings(instances=2, pinned=False), cores=usable_cores())
     assert [one.cores for one in opener.opened] == [(), ()]
-    assert [(o.settings.threads, o.settings.pinned) for o in opener.opened] == [(2, False)] * 2
+    assert [o.settings.pinned for o in opener.opened] == [False, False]
     assert worker.facts["cores"] == "any"
+
+
+def test_unpinned_instances_do_not_leave_the_cores_they_were_given() -> None:
+    opener = Opener()
+    given = [*usable_cores(), 10_000]  # certainly not all that this process may use
+    worker = opened(opener, Settings(instances=2, pinned=False), cores=given)
+    assert [one.cores for one in opener.opened] == [tuple(given)] * 2
+    assert [o.settings.pinned for o in opener.opened] == [False, False]
+    assert worker.facts["cores"] == ",".join(map(str, given))
 
 
 def test_more_instances_than_cores_are_not_pinned_unless_that_is_asked() -> None:
