@@ -7,18 +7,24 @@ from itertools import pairwise
 
 from fitwright.records.recipe import (
     Bf16,
+    DropMasks,
     FixShapes,
     Fp16Weights,
+    FuseActivation,
+    FuseAttention,
+    FuseNormalization,
     Int4Weights,
     Int8Dynamic,
     Int8Static,
     Int8Weights,
     Recipe,
+    Simplify,
     title,
 )
 
 QUANTISED = (Int8Static, Int8Dynamic, Int8Weights, Int4Weights)
 STORED = (Fp16Weights, *QUANTISED)
+REWRITING = (Simplify, FuseNormalization, FuseActivation, DropMasks, FuseAttention)
 
 Chain = Sequence[Recipe]
 Rule = tuple[Callable[[Chain], bool], str]
@@ -31,6 +37,19 @@ def _repeats(chain: Chain) -> bool:
 
 def _shapes_late(chain: Chain) -> bool:
     return any(isinstance(recipe, FixShapes) for recipe in chain[1:])
+
+
+def _rewritten_late(chain: Chain) -> bool:
+    return any(
+        isinstance(recipe, REWRITING) and isinstance(earlier, (*STORED, Bf16))
+        for at, recipe in enumerate(chain)
+        for earlier in chain[:at]
+    )
+
+
+def _rewritten_unfixed(chain: Chain) -> bool:
+    rewrites = any(isinstance(recipe, REWRITING) for recipe in chain)
+    return rewrites and not isinstance(chain[0], FixShapes)
 
 
 def _bf16_early(chain: Chain) -> bool:
@@ -61,6 +80,8 @@ RULES: tuple[Rule, ...] = (
     (lambda chain: not chain, "a chain needs at least one recipe"),
     (_repeats, "a recipe is applied once"),
     (_shapes_late, "fix_shapes comes first: the other recipes rely on known shapes"),
+    (_rewritten_unfixed, "rewriting needs definite shapes, so fix_shapes opens the chain"),
+    (_rewritten_late, "rewriting comes before weights are narrowed: it knows float operators"),
     (_bf16_early, "bf16 comes last: it is a setting of the backend, not a change of the file"),
     (_ir_continues, "NNCF writes OpenVINO's own format, which only bf16 may follow"),
     (_stored_twice, "weights are stored in one narrow form only, so one of fp16 and int is chosen"),

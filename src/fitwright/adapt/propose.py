@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fitwright.adapt.legality import legal
 from fitwright.records.agenda import Agenda, Body, Chain
@@ -11,13 +12,18 @@ from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.recipe import (
     Bf16,
+    DropMasks,
     FixShapes,
     Fp16Weights,
+    FuseActivation,
+    FuseAttention,
+    FuseNormalization,
     Int4Weights,
     Int8Dynamic,
     Int8Static,
     Int8Weights,
     Recipe,
+    Simplify,
 )
 
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
@@ -66,13 +72,70 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-def agenda(summary: ModelSummary, device: Device, *, backends: Sequence[str]) -> Agenda:
+# What each rewriting looks for; empty: any model may hold it.
+REWRITINGS: Mapping[type[Recipe], frozenset[str]] = MappingProxyType(
+    {
+        Simplify: frozenset(),
+        FuseNormalization: frozenset({"ReduceMean"}),
+        FuseActivation: frozenset({"Erf", "Tanh", "HardSigmoid", "Clip"}),
+        DropMasks: frozenset({"IsNaN"}),
+        FuseAttention: frozenset({"Softmax"}),
+    }
+)
+
+
+def rewrites(
+    summary: ModelSummary,
+    device: Device,
+    *,
+    backends: Sequence[str],
+    constant_inputs: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Chain, ...]:
+    """Chains of growing rewriting, each opened by fixed shapes; what they write runs anywhere.
+
+    Args:
+        summary: whose operators decide which rewritings apply.
+        device: where the result will run; only backends that run there count.
+        backends: names of the backends the plan uses.
+        constant_inputs: the contract's promises, input by input.
+    """
+    if not set(backends) & (set(device.backends) or set(backends)) & _ANY:
+        return ((FixShapes(),),)
+    kinds = {operator.kind for operator in summary.operators}
+    masks = DropMasks(constant_inputs=tuple(sorted(constant_inputs.items())))
+    stages: tuple[Chain, ...] = (
+        (Simplify(),),
+        (FuseNormalization(), FuseActivation()),
+        (FuseAttention(),),
+    )
+    chain: Chain = (FixShapes(),)
+    found: list[Chain] = [chain]
+    for stage in stages:
+        apply = tuple(r for r in stage if not REWRITINGS[type(r)] or kinds & REWRITINGS[type(r)])
+        if apply:
+            chain = (*chain, *apply)
+            found.append(chain)
+    if masks.constant_inputs or kinds & REWRITINGS[DropMasks]:
+        ends = (FuseAttention(),) if FuseAttention() in chain else ()
+        before = tuple(recipe for recipe in chain if recipe not in ends)
+        found.append((*before, masks, *ends))
+    return tuple(found)
+
+
+def agenda(
+    summary: ModelSummary,
+    device: Device,
+    *,
+    backends: Sequence[str],
+    constant_inputs: Mapping[str, float] = MappingProxyType({}),
+) -> Agenda:
     """What is worth making here, cheap before expensive; every chain opens with fixed shapes.
 
     Args:
         summary: whose operators decide which rows apply.
         device: where the result will run; only backends that run there count.
         backends: names of the backends the plan uses.
+        constant_inputs: the contract's promises, input by input.
     """
     usable = set(backends) & (set(device.backends) or set(backends))
     kinds = {operator.kind for operator in summary.operators}
@@ -85,7 +148,8 @@ def agenda(summary: ModelSummary, device: Device, *, backends: Sequence[str]) ->
         for row in ROWS
         if row.backends & usable and (not row.only or kinds & set(row.only))
     )
-    found = Agenda(rewrites=((FixShapes(),),), bodies=tuple(bodies))
+    first = rewrites(summary, device, backends=backends, constant_inputs=constant_inputs)
+    found = Agenda(rewrites=first, bodies=tuple(bodies))
     assert all(legal(chain) is None for chain in found.chains), "the table breaks its own rules"
     return found
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fitwright.backends import rewriting
 from fitwright.backends.onnxruntime import transforms as onnxruntime
 from fitwright.backends.openvino import transforms as openvino
 from fitwright.ports import Transform
 from fitwright.records.record import Record
 
 RECIPES: Mapping[tuple[type[Record], str], Transform] = {
+    **rewriting.TRANSFORMS,
     **onnxruntime.TRANSFORMS,
     **openvino.TRANSFORMS,
 }

@@ -16,6 +16,41 @@ class FixShapes(Record):
     kind: Literal["fix_shapes"] = "fix_shapes"
 
 
+class Simplify(Record):
+    """Fold constants, cut branches never taken, merge transposes, scales and normalisations."""
+
+    kind: Literal["simplify"] = "simplify"
+
+
+class FuseNormalization(Record):
+    """Layer and root-mean-square normalisation written out become one operator each."""
+
+    kind: Literal["fuse_normalization"] = "fuse_normalization"
+
+
+class FuseActivation(Record):
+    """GELU and hard-swish written out become one operator each."""
+
+    kind: Literal["fuse_activation"] = "fuse_activation"
+
+
+class DropMasks(Record):
+    """Take inputs as the contract promises them; drop masks and NaN guards that are dead then.
+
+    Attributes:
+        constant_inputs: name and value of each promised input, sorted by name.
+    """
+
+    kind: Literal["drop_masks"] = "drop_masks"
+    constant_inputs: tuple[tuple[str, float], ...] = ()
+
+
+class FuseAttention(Record):
+    """Attention written out becomes the one operator that the backends fuse."""
+
+    kind: Literal["fuse_attention"] = "fuse_attention"
+
+
 class Bf16(Record):
     """bfloat16 arithmetic by the backend's own hint; the file stays as it is."""
 
@@ -34,11 +69,13 @@ class Int8Static(Record):
     Attributes:
         toolkit: who quantises: ONNX Runtime's QDQ or NNCF.
         method: how ranges are chosen from the calibration data.
+        keep: operators left in floating point, by their name in the graph that is quantised.
     """
 
     kind: Literal["int8_static"] = "int8_static"
     toolkit: Literal["onnxruntime", "nncf"] = "onnxruntime"
     method: Literal["minmax", "entropy", "percentile"] = "minmax"
+    keep: tuple[str, ...] = ()
 
 
 class Int8Dynamic(Record):
@@ -63,15 +100,28 @@ class Int4Weights(Record):
 
 
 Recipe = Annotated[
-    FixShapes | Bf16 | Fp16Weights | Int8Static | Int8Dynamic | Int8Weights | Int4Weights,
+    FixShapes
+    | Simplify
+    | FuseNormalization
+    | FuseActivation
+    | DropMasks
+    | FuseAttention
+    | Bf16
+    | Fp16Weights
+    | Int8Static
+    | Int8Dynamic
+    | Int8Weights
+    | Int4Weights,
     Field(discriminator="kind"),
 ]
 
 
 def title(recipe: Recipe) -> str:
-    """``int8_static/nncf/entropy``: kind, toolkit, and a method other than minmax, for people."""
+    """``int8_static/nncf/entropy/12 in float``: kind, toolkit, what differs from the usual."""
     toolkit, method = getattr(recipe, "toolkit", ""), getattr(recipe, "method", "minmax")
-    return "/".join(filter(None, (recipe.kind, toolkit, "" if method == "minmax" else method)))
+    kept = len(getattr(recipe, "keep", ()))
+    words = (recipe.kind, toolkit, "" if method == "minmax" else method)
+    return "/".join(filter(None, (*words, f"{kept} in float" if kept else "")))
 
 
 class Variant(Record):

@@ -1,0 +1,243 @@
+"""Attention written out in operators becomes the one operator that both backends fuse.
+
+softmax(scale * Q K^T + mask) V, however the scale and the layouts are spread over the graph,
+becomes ``Attention`` of opset 23. It is read by ONNX Runtime as one kernel and by OpenVINO as
+ScaledDotProductAttention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from fitwright.graph.rewrite.edit import Tally, Workbench, nodes_of, put, sizes
+from fitwright.graph.rewrite.masks import guarded_softmax, may_hide_a_row
+from fitwright.graph.rewrite.match import array, is_standard
+from fitwright.graph.rewrite.opset import hindrance, raise_opset
+from fitwright.graph.rewrite.scores import taken_apart, unscaled
+from fitwright.graph.rewrite.views import View, emit, merge_views, view
+
+OPSET = 23
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+_HEADS_INSIDE = (0, 2, 1, 3)
+"""Between (batch, heads, tokens, size) and (batch, tokens, heads, size), both ways."""
+_SWAPPED = (0, 1, 3, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One attention in the graph. B batch, H heads, S queries, T keys, D and E head sizes.
+
+    Attributes:
+        query: (B, H, S, D), or (H, S, D); key: (B, H, D, T) or without B, as the product
+            takes it; value: (B, H, T, E) or without B.
+        masks: what is added to the scores, each broadcast to (B, H, S, T).
+        scale: of the scores.
+        last: the product with the values, whose output is the attention.
+    """
+
+    query: ir.Value
+    key: ir.Value
+    value: ir.Value
+    masks: tuple[ir.Value, ...]
+    scale: float
+    last: ir.Node
+
+
+def fuse_attention(model: ir.Model) -> Tally:
+    """Replace every attention that can be; raises the opset to 23 where there is one.
+
+    Requires: static shapes, stated in the graph. Ensures: the same outputs up to rounding.
+    """
+    tally, graph = Tally(), model.graph
+    found = [
+        place
+        for node in nodes_of(graph)
+        if is_standard(node, "Softmax") and (place := _looked_at(node, tally)) is not None
+    ]
+    if not found:
+        return tally
+    if why := hindrance(model, OPSET):
+        for _ in found:
+            tally.leave(f"the opset cannot be raised to {OPSET}: {why}")
+        return tally
+    raise_opset(model, OPSET)
+    expanded: dict[tuple[ir.Value, ...], ir.Value] = {}
+    for place in found:
+        _replace(graph, place, expanded)
+        tally.change("attention as one operator")
+    merge_views(graph, Tally())
+    return tally
+
+
+def _looked_at(softmax: ir.Node, tally: Tally) -> Found | None:
+    """The attention around a softmax; None, and the reason kept, where it is none or unsafe."""
+    looked = _find(softmax)
+    if isinstance(looked, str):
+        tally.leave(looked)
+        return None
+    return looked
+
+
+def _find(softmax: ir.Node) -> Found | str:
+    scores = softmax.inputs[0]
+    shape = sizes(scores)
+    if shape is None or len(shape) not in (3, 4):
+        return "a softmax over scores that are not (batch, heads, queries, keys)"
+    axis = softmax.attributes.get("axis")
+    if axis is not None and axis.as_int() not in (-1, len(shape) - 1):
+        return "a softmax over another axis than the keys"
+    weights, guarded = guarded_softmax(softmax)
+    last = _only_reader(weights, softmax, guarded=guarded)
+    if last is None or not is_standard(last, "MatMul") or last.inputs[0] is not weights:
+        return "a softmax whose weights do not go straight into one product with values"
+    parts = taken_apart(scores)
+    if isinstance(parts, str):
+        return parts
+    if guarded and may_hide_a_row(parts.masks):
+        return "a NaN guard that is needed: its mask may hide a whole row"
+    (query, by_query), (key, by_key) = (unscaled(x) for x in parts.product.inputs)
+    if query is None or key is None or last.inputs[1] is None:
+        return "a product without operands"
+    found = Found(
+        query=query,
+        key=key,
+        value=last.inputs[1],
+        masks=parts.masks,
+        scale=parts.scale * by_query * by_key,
+        last=last,
+    )
+    return _misfit(found, parts.product) or found
+
+
+def _only_reader(weights: ir.Value, softmax: ir.Node, *, guarded: bool) -> ir.Node | None:
+    """The one node that reads the weights, provided nothing else reads the softmax."""
+    if weights.is_graph_output() or softmax.outputs[0].is_graph_output():
+        return None
+    if not guarded and weights is not softmax.outputs[0]:
+        return None
+    users = {use.node for use in weights.uses()}
+    return users.pop() if len(users) == 1 else None
+
+
+def _misfit(found: Found, product: ir.Node) -> str | None:
+    """Why the operands are not those of an attention, or None."""
+    q, k, v = (sizes(x) for x in (found.query, found.key, found.value))
+    out, scores = sizes(found.last.outputs[0]), sizes(product.outputs[0])
+    if q is None or k is None or v is None or out is None or scores is None:
+        return "operands whose shapes are not known"
+    if len({len(q), len(k), len(v)}) > 1 or q[:-2] != k[:-2] or q[:-2] != v[:-2]:
+        return "operands that are broadcast over batch or heads"
+    if found.query.dtype not in _FLOATS:
+        return f"scores in {found.query.dtype}"
+    if not found.scale > 0:
+        return "a scale that is not above 0"
+    whole = (1, *scores) if len(scores) == 3 else scores
+    for mask in found.masks:
+        shape = sizes(mask)
+        if shape is None or mask.dtype != found.query.dtype:
+            return "a mask of unknown shape or another type than the scores"
+        if len(shape) > len(scores) or np.broadcast_shapes(shape, whole) != whole:
+            return "a mask that does not fit (batch, heads, queries, keys)"
+    return None
+
+
+def _replace(graph: ir.Graph, found: Found, expanded: dict[tuple[ir.Value, ...], ir.Value]) -> None:
+    bench = Workbench(graph, found.last)
+    out = found.last.outputs[0]
+    q, k, v = (_four(view(x)) for x in (found.query, found.key, found.value))
+    k = k.transposed(_SWAPPED)
+    batch, heads, queries, _ = q.shape
+    mask = _mask(bench, found, (batch, heads, queries, k.shape[2]), expanded)
+    flat = [_flat(x) for x in (q, k, v)]
+    attributes: dict[str, float | int] = {"scale": found.scale}
+    if all(x is not None for x in flat):
+        attributes |= {"q_num_heads": heads, "kv_num_heads": heads}
+        operands = [emit(bench, x) for x in flat if x is not None]
+        width = heads * v.shape[3]
+        made = bench.node(
+            "Attention",
+            [*operands, *mask],
+            attributes,
+            shape=(batch, queries, width),
+            like=found.query,
+        )
+        inside = bench.reshaped(made, (batch, queries, heads, v.shape[3]))
+        made = bench.transposed(inside, _HEADS_INSIDE)
+    else:
+        operands = [emit(bench, x) for x in (q, k, v)]
+        made = bench.node(
+            "Attention",
+            [*operands, *mask],
+            attributes,
+            shape=(batch, heads, queries, v.shape[3]),
+            like=found.query,
+        )
+    whole = sizes(out)
+    assert whole is not None
+    put(made if len(whole) == 4 else bench.reshaped(made, whole), out)
+
+
+def _four(found: View | None) -> View:
+    """With an axis for the batch where there is none."""
+    assert found is not None, "shapes are checked before"
+    if len(found.shape) == 4:
+        return found
+    whole = found.reshaped((1, *found.shape))
+    assert whole is not None, "an axis of size 1 can always be added"
+    return whole
+
+
+def _flat(found: View) -> View | None:
+    """As (batch, tokens, heads * size) when a reshape alone gives that; else None."""
+    batch, heads, tokens, size = found.shape
+    flat = found.transposed(_HEADS_INSIDE).reshaped((batch, tokens, heads * size))
+    if flat is None or any(kind == "Transpose" for kind, _ in flat.steps()):
+        return None
+    return flat
+
+
+def _mask(
+    bench: Workbench,
+    found: Found,
+    whole: Sequence[int],
+    expanded: dict[tuple[ir.Value, ...], ir.Value],
+) -> list[ir.Value]:
+    """The masks as one of shape (B or 1, H or 1, S, T); made once for all layers."""
+    masks = tuple(m for m in found.masks if not _adds_nothing(m))
+    if not masks:
+        return []
+    if masks not in expanded:
+        expanded[masks] = _joined(bench, masks, whole)
+    return [expanded[masks]]
+
+
+def _joined(bench: Workbench, masks: tuple[ir.Value, ...], whole: Sequence[int]) -> ir.Value:
+    joined = masks[0]
+    for mask in masks[1:]:
+        shape = np.broadcast_shapes(_shape(joined), _shape(mask))
+        joined = bench.node("Add", [joined, mask], shape=shape)
+    own = _shape(joined)
+    shape = (*(1,) * (len(whole) - len(own)), *own)
+    wanted = (*shape[:2], *whole[2:])
+    if shape != own:
+        joined = bench.reshaped(joined, shape)
+    if shape != wanted:
+        target = bench.constant(np.asarray(wanted, np.int64), hint="shape")
+        joined = bench.node("Expand", [joined, target], shape=wanted)
+    return joined
+
+
+def _shape(value: ir.Value) -> tuple[int, ...]:
+    shape = sizes(value)
+    assert shape is not None, "shapes are checked before"
+    return shape
+
+
+def _adds_nothing(mask: ir.Value) -> bool:
+    """A constant of zeros."""
+    values = array(mask)
+    return values is not None and not values.any()
