@@ -53,7 +53,8 @@ class Model:
     def outputs(self, file: str) -> str:
         """Run every query once and write what came, shape (queries, *output shape)."""
         answers = [self.read(self.run(query)) for query in self.queries]
-        np.savez(file, **{name: np.stack([a[name] for a in answers]) for name in answers[0]})
+        stacked: Arrays = {name: np.stack([a[name] for a in answers]) for name in answers[0]}
+        np.savez(file, **stacked)
         return file
 
     def time(self, seconds: float, min_runs: int) -> list[float]:
@@ -85,6 +86,7 @@ def serve(load: Callable[[], Model], answers: TextIO) -> None:
         begin = time.monotonic()
         model = load()
         say(answers, {"load_s": time.monotonic() - begin, "facts": dict(model.facts)})
+        verbs: Mapping[str, Callable[..., object]]
         verbs = {"feed": model.feed, "outputs": model.outputs, "time": model.time}
         for line in sys.stdin:
             request = json.loads(line)

@@ -359,7 +359,7 @@ def test_a_peer_without_its_environment_is_listed_and_not_dropped(
     assert answer.name == name and "no environment" in answer.reason
 
 
-def test_what_a_tool_made_is_kept_for_the_same_model_only(tmp_path: Path) -> None:
+def test_what_a_tool_made_is_kept_for_the_same_model_and_command_only(tmp_path: Path) -> None:
     case = contestants.Case(name="unet", batch=8, models=tmp_path, folder=tmp_path)
     case.model.write_bytes(b"first")
     case.calibration.write_bytes(b"samples")
@@ -369,13 +369,14 @@ def test_what_a_tool_made_is_kept_for_the_same_model_only(tmp_path: Path) -> Non
         made.append(1)
         return {"seconds": len(made)}
 
-    def seconds() -> int:
-        answer: dict[str, int] = contestants.kept(tmp_path / "tool", case, make)
+    def seconds(*command: str) -> int:
+        answer: dict[str, int] = contestants.kept(tmp_path / "tool", case, command, make)
         return answer["seconds"]
 
-    assert (seconds(), seconds()) == (1, 1)
+    assert (seconds("--limit", "60"), seconds("--limit", "60")) == (1, 1)
+    assert seconds("--limit", "180") == 2
     case.model.write_bytes(b"second")
-    assert seconds() == 2
+    assert seconds("--limit", "180") == 3
 
 
 def test_a_tool_that_fails_says_why_in_its_last_line() -> None:
