@@ -58,6 +58,7 @@ FEWER, MORE = 20, 21
 RACES_PER_RUN = 10
 STRETCH_S = 2.0  # mean length of a stretch with or without load
 MOST_FALSE, LEAST_FOUND = 0.02, 0.95
+ENOUGH_PAIRS, ENOUGH_GAINS = 200, 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,6 +305,11 @@ def row(title: str, results: Sequence[Outcome]) -> str:
     )
 
 
+def so_far(num: int, enough: int) -> str:
+    """A word of caution while there are too few races to say it."""
+    return "" if num >= enough else f" so far ({num} of {enough})"
+
+
 def document(done: Sequence[Outcome], *, terms: dict[str, Any]) -> str:
     """The table, with what was asked and what came out."""
     equal = [o for o in done if o.kind == "A/A"]
@@ -324,10 +330,12 @@ def document(done: Sequence[Outcome], *, terms: dict[str, Any]) -> str:
     if equal:
         false = sum(o.outcome == "faster" for o in equal)
         word = "kept" if false <= MOST_FALSE * len(equal) else "missed"
+        word += so_far(len(equal), ENOUGH_PAIRS)
         lines.append(f'False "faster" at most {100 * MOST_FALSE:g} %: **{word}**.')
     if gains:
         found = [o for o in gains if o.outcome == "faster"]
         word = "kept" if len(found) >= LEAST_FOUND * len(gains) else "missed"
+        word += so_far(len(gains), ENOUGH_GAINS)
         lines.append(f"Gains found in at least 19 of 20: **{word}**.")
         lines.append(f"Median of the measured gains: {median(o.ratio for o in gains):.3f}x.")
     if done:
