@@ -14,6 +14,7 @@ from fitwright.flow.search import Judged, Search
 from fitwright.flow.stopwatch import LEAST_S
 from fitwright.perf.ledger import book
 from fitwright.ports import Array
+from fitwright.records.front import Front
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop, conclude
@@ -39,18 +40,20 @@ def so_far(search: Search) -> None:
         stop="interrupted",
         seconds=search.watch.spent_s(),
         notes=("the run is not finished: limits that need the final run are undecided",),
+        front=_written_front(search),
     )
     search.run.write(verdict)
-    _write_front(search)
     try:
         bundle(search, best)
     except TrialFailed as error:  # the bundle before it stays; the run goes on
         search.tools.console.say(f"no bundle of {best.candidate.describe()}: {error.rule}")
 
 
-def _write_front(search: Search) -> None:
+def _written_front(search: Search) -> Front | None:
+    """The front of the run so far, on disk as well."""
     if (found := front(search.trials, search.walk.analyzed.analysis.need)) is not None:
         search.run.write(found)
+    return found
 
 
 def _without_queueing(search: Search, trial: Trial) -> Trial:
@@ -79,13 +82,13 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
         stop=stop,
         seconds=search.watch.spent_s(),
         notes=need.notes,
+        front=_written_front(search),
     )
     search.run.write(verdict)
     entries = ledger_entries(
         search.trials, search.adapted.variants, baseline=baseline, artefact=artefact
     )
     search.run.write(book(entries, total=verdict.speedup))
-    _write_front(search)
     write_report(search.run)
     bundle(search, artefact)
     return verdict

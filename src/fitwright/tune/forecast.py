@@ -63,7 +63,9 @@ def hopeless(
     if not variant.recipes and candidate.settings == variant.settings:
         return ""  # the baselines are always measured
     return (
-        below_the_floor(candidate, variant, best=standing.best, summary=summary, device=device)
+        below_the_floor(
+            candidate, variant, standing=standing, variants=variants, summary=summary, device=device
+        )
         or same_work_on_a_slow_backend(candidate, variant, standing)
         or settings_that_lost(candidate, standing, variants=variants)
     )
@@ -73,19 +75,23 @@ def below_the_floor(
     candidate: Candidate,
     variant: Variant,
     *,
-    best: Trial | None,
+    standing: Standing,
+    variants: Iterable[Variant],
     summary: ModelSummary,
     device: Device,
 ) -> str:
     """Physics: the counted FLOP over the measured peak take longer than the best so far.
 
     Only what every execution must do counts: FLOP at the peak of the widest arithmetic the
-    candidate may use, with a margin; memory traffic may be hidden by caches.
+    candidate may use, with a margin; memory traffic may be hidden by caches. Peaks that a
+    trial of this run has beaten were measured in a bad moment, and prove nothing.
     """
     dtype = _dtype(candidate, variant)
     peak = device.peaks.get(dtype)
-    latency = best.figures.get("latency_p50") if best else None
+    latency = standing.best.figures.get("latency_p50") if standing.best else None
     if peak is None or not peak.value or latency is None or not latency.value:
+        return ""
+    if _beaten(device, standing.trials, variants=variants, summary=summary):
         return ""
     roof = Roof(flop_per_s=peak.value, bandwidth_bytes_per_s=math.inf)
     least_s = PEAK_MARGIN * floor_s(flops=summary.flops, bytes_moved=0.0, roof=roof)
@@ -97,6 +103,22 @@ def below_the_floor(
         f"{units.count(peak.value, 'FLOP/s')}), and the best so far takes "
         f"{units.seconds(latency.value)}"
     )
+
+
+def _beaten(
+    device: Device, trials: Iterable[Trial], *, variants: Iterable[Variant], summary: ModelSummary
+) -> bool:
+    """Whether a measured candidate was faster than its own peak allows."""
+    by_id = {variant.id: variant for variant in variants}
+    for trial in trials:
+        latency = trial.figures.get("latency_p50")
+        variant = by_id.get(trial.candidate.variant_id)
+        if variant is None or latency is None or not latency.value:
+            continue
+        peak = device.peaks.get(_dtype(trial.candidate, variant))
+        if peak is not None and peak.value and summary.flops > peak.value * latency.value:
+            return True
+    return False
 
 
 def _dtype(candidate: Candidate, variant: Variant) -> str:

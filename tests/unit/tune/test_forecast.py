@@ -8,7 +8,7 @@ from typing import Any
 from bench_machine import device
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
-from fitwright.records.recipe import FixShapes, Int8Static, Recipe, Variant
+from fitwright.records.recipe import FixShapes, Int8Static, Int8Weights, Recipe, Variant
 from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.forecast import forecast, hopeless
 from fitwright.tune.standing import Standing
@@ -26,7 +26,8 @@ def variant(id_: str, *recipes: Recipe) -> Variant:
 
 ORIGINAL, FIXED = variant("orig"), variant("fixed", FixShapes())
 INT8, OTHER = variant("int8", FixShapes(), Int8Static()), variant("other", Int8Static())
-VARIANTS = (ORIGINAL, FIXED, INT8, OTHER)
+STORED = variant("stored", FixShapes(), Int8Weights())  # computes in floating point
+VARIANTS = (ORIGINAL, FIXED, INT8, OTHER, STORED)
 
 
 def candidate(of: Variant, backend: str = "onnxruntime", settings: Settings | None = None) -> Any:
@@ -75,18 +76,29 @@ def told(
 
 def test_what_cannot_be_computed_in_time_is_not_measured() -> None:
     peaks = {"float32": FLOPS / 2.0, "int8": FLOPS / 0.1}  # 2 s and 0.1 s at the peak
-    why = told(candidate(FIXED), FIXED, first(latency_s=1.0), peaks=peaks)
+    fast = raced(2, candidate(INT8), 2.0, accepted=True)
+    why = told(candidate(FIXED), FIXED, first(latency_s=2.0), fast, peaks=peaks)
     assert "in float32 take 1.4 s at least" in why, "0.7 of the time at the peak, as a margin"
-    assert told(candidate(INT8), INT8, first(latency_s=1.0), peaks=peaks) == ""
-    assert told(candidate(FIXED), FIXED, first(latency_s=1.5), peaks=peaks) == ""
+    assert told(candidate(OTHER), OTHER, first(latency_s=2.0), fast, peaks=peaks) == ""
+    alone = told(candidate(FIXED), FIXED, first(latency_s=2.0), peaks=peaks)
+    assert alone == "", "the best so far takes 2 s itself"
 
 
 def test_a_backend_that_may_choose_a_narrower_arithmetic_is_judged_by_that() -> None:
     peaks = {"float32": FLOPS / 2.0, "bfloat16": FLOPS / 0.5}
+    fast = raced(2, candidate(INT8), 1.5, accepted=True)
     on_openvino = candidate(FIXED, "openvino")
-    assert told(on_openvino, FIXED, first(latency_s=1.0), peaks=peaks) == ""
+    assert told(on_openvino, FIXED, first(latency_s=2.0), fast, peaks=peaks) == ""
     kept = candidate(FIXED, "openvino", Settings(precision="float32"))
-    assert "float32" in told(kept, FIXED, first(latency_s=1.0), peaks=peaks)
+    assert "float32" in told(kept, FIXED, first(latency_s=2.0), fast, peaks=peaks)
+
+
+def test_peaks_that_a_trial_has_beaten_prove_nothing() -> None:
+    peaks = {"float32": FLOPS / 2.0, "int8": FLOPS / 0.6}
+    beaten = raced(2, candidate(INT8), 2.0, accepted=True)  # 0.5 s, where the peak allows 0.6
+    assert told(candidate(STORED), STORED, first(), beaten, peaks=peaks) == ""
+    kept = raced(2, candidate(INT8), 1.5, accepted=True)
+    assert "in float32" in told(candidate(STORED), STORED, first(2.0), kept, peaks=peaks)
 
 
 def test_without_a_measured_peak_physics_is_silent() -> None:
