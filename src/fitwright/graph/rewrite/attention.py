@@ -37,6 +37,7 @@ class Found:
         masks: what is added to the scores, each broadcast to (B, H, S, T).
         scale: of the scores.
         last: the product with the values, whose output is the attention.
+        guarded: queries that see no key give zeros; without, softmax would give NaN.
     """
 
     query: ir.Value
@@ -45,6 +46,20 @@ class Found:
     masks: tuple[ir.Value, ...]
     scale: float
     last: ir.Node
+    guarded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """The masks of an attention as one, of shape (B or 1, H or 1, S, T).
+
+    Attributes:
+        sees: 1 for each query that sees some key, else 0, (B or 1, H or 1, S, 1); None where
+            every query sees one.
+    """
+
+    added: ir.Value
+    sees: ir.Value | None
 
 
 def fuse_attention(model: ir.Model) -> Tally:
@@ -65,9 +80,9 @@ def fuse_attention(model: ir.Model) -> Tally:
             tally.leave(f"the opset cannot be raised to {OPSET}: {why}")
         return tally
     raise_opset(model, OPSET)
-    expanded: dict[tuple[ir.Value, ...], ir.Value] = {}
+    joined: dict[tuple[object, ...], Mask] = {}
     for place in found:
-        _replace(graph, place, expanded)
+        _replace(graph, place, joined)
         tally.change("attention as one operator")
     merge_views(graph, Tally())
     return tally
@@ -97,8 +112,6 @@ def _find(softmax: ir.Node) -> Found | str:
     parts = taken_apart(scores)
     if isinstance(parts, str):
         return parts
-    if guarded and may_hide_a_row(parts.masks):
-        return "a NaN guard that is needed: its mask may hide a whole row"
     (query, by_query), (key, by_key) = (unscaled(x) for x in parts.product.inputs)
     if query is None or key is None or last.inputs[1] is None:
         return "a product without operands"
@@ -109,6 +122,7 @@ def _find(softmax: ir.Node) -> Found | str:
         masks=parts.masks,
         scale=parts.scale * by_query * by_key,
         last=last,
+        guarded=guarded and may_hide_a_row(parts.masks),
     )
     return _misfit(found, parts.product) or found
 
@@ -145,40 +159,55 @@ def _misfit(found: Found, product: ir.Node) -> str | None:
     return None
 
 
-def _replace(graph: ir.Graph, found: Found, expanded: dict[tuple[ir.Value, ...], ir.Value]) -> None:
+def _replace(graph: ir.Graph, found: Found, joined: dict[tuple[object, ...], Mask]) -> None:
     bench = Workbench(graph, found.last)
     out = found.last.outputs[0]
     q, k, v = (_four(view(x)) for x in (found.query, found.key, found.value))
     k = k.transposed(_SWAPPED)
-    batch, heads, queries, _ = q.shape
-    mask = _mask(bench, found, (batch, heads, queries, k.shape[2]), expanded)
-    flat = [_flat(x) for x in (q, k, v)]
-    attributes: dict[str, float | int] = {"scale": found.scale}
-    if all(x is not None for x in flat):
-        attributes |= {"q_num_heads": heads, "kv_num_heads": heads}
-        operands = [emit(bench, x) for x in flat if x is not None]
-        width = heads * v.shape[3]
-        made = bench.node(
-            "Attention",
-            [*operands, *mask],
-            attributes,
-            shape=(batch, queries, width),
-            like=found.query,
-        )
-        inside = bench.reshaped(made, (batch, queries, heads, v.shape[3]))
-        made = bench.transposed(inside, _HEADS_INSIDE)
+    mask = _mask(bench, found, (*q.shape[:3], k.shape[2]), joined)
+    flat = [x for x in map(_flat, (q, k, v)) if x is not None]
+    if len(flat) == 3:
+        made = _attention_of_tokens(bench, flat, mask, found, heads=q.shape[1])
     else:
-        operands = [emit(bench, x) for x in (q, k, v)]
-        made = bench.node(
-            "Attention",
-            [*operands, *mask],
-            attributes,
-            shape=(batch, heads, queries, v.shape[3]),
-            like=found.query,
-        )
-    whole = sizes(out)
-    assert whole is not None
+        made = _attention(bench, (q, k, v), mask, found, {}, (*q.shape[:3], v.shape[3]))
+        made = made if mask is None or mask.sees is None else _silenced(bench, made, mask.sees)
+    whole = _shape(out)
     put(made if len(whole) == 4 else bench.reshaped(made, whole), out)
+
+
+def _attention_of_tokens(
+    bench: Workbench, operands: Sequence[View], mask: Mask | None, found: Found, *, heads: int
+) -> ir.Value:
+    """From operands of shape (B, tokens, H * size), without a transpose; (B, H, S, E)."""
+    batch, queries, _ = operands[0].shape
+    width = operands[2].shape[2]
+    counts = {"q_num_heads": heads, "kv_num_heads": heads}
+    made = _attention(bench, operands, mask, found, counts, (batch, queries, width))
+    late = mask.sees if mask is not None else None
+    if late is not None and _shape(late)[1] == 1:
+        each = (*_shape(late)[:1], *_shape(late)[2:])
+        made, late = _silenced(bench, made, bench.reshaped(late, each)), None
+    inside = bench.reshaped(made, (batch, queries, heads, width // heads))
+    apart = bench.transposed(inside, _HEADS_INSIDE)
+    return apart if late is None else _silenced(bench, apart, late)
+
+
+def _attention(
+    bench: Workbench,
+    operands: Sequence[View],
+    mask: Mask | None,
+    found: Found,
+    attributes: dict[str, int],
+    shape: Sequence[int],
+) -> ir.Value:
+    inputs = [emit(bench, x) for x in operands] + ([mask.added] if mask is not None else [])
+    return bench.node(
+        "Attention", inputs, {"scale": found.scale, **attributes}, shape=shape, like=found.query
+    )
+
+
+def _silenced(bench: Workbench, made: ir.Value, sees: ir.Value) -> ir.Value:
+    return bench.node("Mul", [made, sees], shape=_shape(made))
 
 
 def _four(found: View | None) -> View:
@@ -204,15 +233,35 @@ def _mask(
     bench: Workbench,
     found: Found,
     whole: Sequence[int],
-    expanded: dict[tuple[ir.Value, ...], ir.Value],
-) -> list[ir.Value]:
-    """The masks as one of shape (B or 1, H or 1, S, T); made once for all layers."""
+    joined: dict[tuple[object, ...], Mask],
+) -> Mask | None:
+    """The masks as one; made once for all layers that share them."""
     masks = tuple(m for m in found.masks if not _adds_nothing(m))
     if not masks:
-        return []
-    if masks not in expanded:
-        expanded[masks] = _joined(bench, masks, whole)
-    return [expanded[masks]]
+        return None
+    key = (*masks, found.guarded)
+    if key not in joined:
+        added = _joined(bench, masks, whole)
+        joined[key] = _bounded(bench, added) if found.guarded else Mask(added=added, sees=None)
+    return joined[key]
+
+
+def _bounded(bench: Workbench, mask: ir.Value) -> Mask:
+    """The mask without minus infinity, and which queries it leaves a key.
+
+    A query that sees none then weighs all keys alike, finitely, and its result is multiplied
+    by 0: what the guard gave.
+    """
+    assert mask.dtype is not None, "checked by `_misfit`"
+    dtype = mask.dtype.numpy()
+    lowest = bench.constant(np.asarray(mask.dtype.min, dtype), hint="lowest")
+    axes = bench.constant(np.asarray([-1], np.int64), hint="axes")
+    shape = _shape(mask)
+    best = bench.node("ReduceMax", [mask, axes], {"keepdims": 1}, shape=(*shape[:-1], 1))
+    some = bench.node("Greater", [best, lowest], shape=(*shape[:-1], 1))
+    some.dtype = ir.DataType.BOOL
+    sees = bench.node("Cast", [some], {"to": mask.dtype.value}, shape=_shape(some), like=mask)
+    return Mask(added=bench.node("Max", [mask, lowest], shape=shape), sees=sees)
 
 
 def _joined(bench: Workbench, masks: tuple[ir.Value, ...], whole: Sequence[int]) -> ir.Value:

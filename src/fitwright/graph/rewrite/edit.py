@@ -65,7 +65,7 @@ class Workbench:
         made = ir.node(kind, list(inputs), attributes=dict(attributes or {}))
         out = made.outputs[0]
         like = like if like is not None else next(v for v in inputs if v is not None)
-        out.type = like.type
+        out.type = ir.TensorType(like.dtype) if like.dtype is not None else None
         out.shape = ir.Shape(list(shape)) if shape is not None else None
         self.graph.insert_before(self.at, made)
         return out

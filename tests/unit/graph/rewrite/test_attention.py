@@ -137,6 +137,8 @@ def test_a_row_hidden_by_minus_infinity_stays_zero(rewritten: Rewritten) -> None
     hidden = feeds | {"mask": np.zeros((1, 1, 1, 6), np.int64)}
     partly = feeds | {"mask": np.asarray([[[[1, 1, 0, 0, 0, 0]]]], np.int64)}
     found = rewritten(text, fuse_attention, weights=weights, feeds=[hidden, partly])
+    assert found.tally.changed == {"attention as one operator": 1}
+    assert "IsNaN" not in found.kinds
     assert found.distance < CLOSE
 
 
