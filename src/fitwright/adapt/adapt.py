@@ -150,12 +150,29 @@ def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Ski
             calibration=workshop.calibration if isinstance(recipe, NEEDS_CALIBRATION) else None,
             folder=making,
             device=workshop.device,
+            calibrated=_calibrated(variant, recipe, workshop),
         )
         key = step_key(variant, request)
         outcome = remembered(workshop.folder, key) or _made(variant, request, workshop)
     if isinstance(outcome, Variant):
         remember(workshop.folder, key, outcome)
     return outcome
+
+
+def _calibrated(variant: Variant, recipe: Recipe, workshop: Workshop) -> Path | None:
+    """What this run made of the variant by the same recipe with nothing kept in float."""
+    if not isinstance(recipe, Int8Static) or not recipe.keep:
+        return None
+    request = TransformRequest(
+        recipe=recipe.model_copy(update={"keep": ()}),
+        model=variant_path(variant, workshop.folder.parent).resolve(),
+        summary=workshop.summary,
+        calibration=workshop.calibration,
+        folder=workshop.folder,
+        device=workshop.device,
+    )
+    made = remembered(workshop.folder, step_key(variant, request))
+    return variant_path(made, workshop.folder.parent).resolve() if made else None
 
 
 def _made(variant: Variant, request: TransformRequest, workshop: Workshop) -> Variant | Skipped:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +91,11 @@ def quantise_static(
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     activations = QuantType.QInt8 if is_arm(device) else QuantType.QUInt8
-    options: dict[str, Any] = {"CalibStridedMinMax": 1, "WeightSymmetric": True}
+    options: dict[str, Any] = {
+        "CalibStridedMinMax": 1,
+        "WeightSymmetric": True,
+        "QDQKeepRemovableActivations": True,  # both backends fuse them; kept operators need them
+    }
     if not convolutional:
         options["OpTypesToExcludeOutputQuantization"] = list(TRANSFORMER)
     with quiet(), workplace(out.parent) as folder:
@@ -112,6 +116,31 @@ def quantise_static(
     if not has_int8_dot(device):
         notes += ("weights use 7 of 8 bits: this CPU has no VNNI, and 8 bits could overflow",)
     return notes
+
+
+def keep_operators(
+    model: Path, calibrated: Path, out: Path, *, keep: Collection[str]
+) -> tuple[str, ...]:
+    """Write the calibrated model with some operators in floating point; notes on how many.
+
+    Args:
+        model: the float model that `quantise_static` read.
+        calibrated: what `quantise_static` wrote.
+        keep: operators by their name in `model`.
+    """
+    import onnx
+
+    from fitwright.backends.onnxruntime.keep import Quantised
+    from fitwright.graph.dependencies import dependencies
+
+    with quiet(), workplace(out.parent) as folder:
+        prepared, proto = onnx.load(prepare(model, folder)[0]), onnx.load(calibrated)
+        quantised = Quantised(proto, prepared, dependencies(model))
+        before = len(quantised.operators())
+        quantised.keep_in_float(keep)
+        left = len(quantised.operators())
+        onnx.save(proto, out)
+    return (f"{before - left} of {before} int8 operators kept in floating point",)
 
 
 def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[str, ...]:

@@ -101,20 +101,18 @@ class Int8StaticPass:
         return quantised(summary) or lacks(summary, _STATIC) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
-        """Calibrate and write."""
-        from fitwright.backends.onnxruntime.int8 import count_kinds, quantise_static
+        """Calibrate, unless that was done, and write."""
+        from fitwright.backends.onnxruntime.int8 import count_kinds, keep_operators
 
         assert isinstance(request.recipe, Int8Static)
-        assert request.calibration is not None, "adapt hands over calibration data"
         out = request.folder / "model.onnx"
-        notes = quantise_static(
-            request.model,
-            out,
-            calibration=request.calibration,
-            method=request.recipe.method,
-            device=request.device,
-            convolutional=bool(kinds(request.summary) & CONVOLUTIONS),
-        )
+        keep = request.recipe.keep
+        notes: tuple[str, ...] = ()
+        if request.calibrated is None or not keep:
+            notes = _calibrated(request, request.recipe, out)
+        if keep:
+            calibrated = request.calibrated or out
+            notes += keep_operators(request.model, calibrated, out, keep=keep)
         if not count_kinds(out, ("QuantizeLinear",)):
             return _unchanged(request, *notes, "no operator could be quantised")
         return TransformResult(file=out, backends=settled(request.summary, out), notes=notes)
@@ -178,6 +176,20 @@ class WeightsPass:
         if not found:
             return _unchanged(request, "no constant weight is large enough")
         return TransformResult(file=out, backends=settled(request.summary, out), notes=notes)
+
+
+def _calibrated(request: TransformRequest, recipe: Int8Static, out: Path) -> tuple[str, ...]:
+    from fitwright.backends.onnxruntime.int8 import quantise_static
+
+    assert request.calibration is not None, "adapt hands over calibration data"
+    return quantise_static(
+        request.model,
+        out,
+        calibration=request.calibration,
+        method=recipe.method,
+        device=request.device,
+        convolutional=bool(kinds(request.summary) & CONVOLUTIONS),
+    )
 
 
 def _unchanged(request: TransformRequest, *notes: str) -> TransformResult:

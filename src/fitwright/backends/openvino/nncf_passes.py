@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +58,38 @@ def quantised_static(
         )
     _write(openvino, quantised, out, names=names)
     return sum(1 for node in quantised.get_ops() if node.get_type_name() == "FakeQuantize")
+
+
+def write_kept(
+    model: Path, calibrated: Path, out: Path, *, keep: Collection[str]
+) -> tuple[int, str]:
+    """Write the calibrated model with some operators in floating point.
+
+    Args:
+        model: the float ONNX model that `quantised_static` read.
+        calibrated: what `quantised_static` wrote.
+        keep: operators by their name in `model`.
+
+    Returns:
+        How many operators are left in int8, and a note on how many are not.
+    """
+    from fitwright.backends.openvino.keep import Owners, keep_in_float, quantised_operators
+    from fitwright.graph.dependencies import dependencies
+
+    openvino, _ = toolkits()
+    core, owners = openvino.Core(), Owners(dependencies(model))
+    original, names = _read(openvino, model)
+    quantised = core.read_model(str(calibrated)).clone()
+    before = len(quantised_operators(quantised, owners))
+    keep_in_float(quantised, original, owners, keep)
+    left = len(quantised_operators(quantised, owners))
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:  # `calibrated` may be `out`
+        made = Path(folder) / out.name
+        _write(openvino, quantised, made, names=names)
+        del quantised
+        for file in Path(folder).iterdir():
+            file.replace(out.parent / file.name)
+    return left, f"{before - left} of {before} int8 operators kept in floating point"
 
 
 def compressed_weights(model: Path, out: Path, *, bits: int, group_size: int) -> dict[str, int]:

@@ -64,21 +64,30 @@ class Int8StaticNncfPass:
         )
 
     def __call__(self, request: TransformRequest) -> TransformResult:
-        """Calibrate and write."""
-        from fitwright.backends.openvino.nncf_passes import quantised_static
+        """Calibrate, unless that was done, and write."""
+        from fitwright.backends.openvino.nncf_passes import quantised_static, write_kept
 
-        assert isinstance(request.recipe, Int8Static)
-        assert request.calibration is not None, "adapt hands over calibration data"
+        recipe = request.recipe
+        assert isinstance(recipe, Int8Static)
         transformer = is_transformer(request.summary)
-        out = request.folder / "model.xml"
-        found = quantised_static(
-            request.model,
-            out,
-            calibration=request.calibration,
-            method=request.recipe.method,
-            transformer=transformer,
-        )
-        notes = ("NNCF's transformer scheme, activations smoothed",) if transformer else ()
+        out, found = request.folder / "model.xml", 0
+        if request.calibrated is None or not recipe.keep:
+            assert request.calibration is not None, "adapt hands over calibration data"
+            found = quantised_static(
+                request.model,
+                out,
+                calibration=request.calibration,
+                method=recipe.method,
+                transformer=transformer,
+            )
+        notes: tuple[str, ...] = ()
+        if transformer:
+            notes = ("NNCF's transformer scheme, activations smoothed",)
+        if recipe.keep:
+            found, note = write_kept(
+                request.model, request.calibrated or out, out, keep=recipe.keep
+            )
+            notes += (note,)
         return _result(request, found, notes=notes)
 
 
