@@ -24,7 +24,17 @@ from fitwright.tune.explore import PATIENCE, Exploration, exploration
 from fitwright.tune.forecast import hopeless
 from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
-from fitwright.tune.propose import BASELINE, Explore, Knowledge, Step, Try, propose, setting
+from fitwright.tune.propose import (
+    BASELINE,
+    Explore,
+    Knowledge,
+    Make,
+    Step,
+    Together,
+    Try,
+    propose,
+    setting,
+)
 from fitwright.tune.standing import Pair, Standing
 
 STORAGE_LIMITS = frozenset({"size", "peak_memory"})
@@ -106,6 +116,15 @@ class Search:
             )
         )
 
+    def take(self, step: Step) -> list[Trial]:
+        """Carry out a proposal; the trials that came of it."""
+        if isinstance(step, Make):
+            self.make(step.chain)
+            return []
+        if isinstance(step, Try):
+            return [self.bench(step)]
+        return self.explore(step) if isinstance(step, Explore) else self.together(step)
+
     def make(self, chain: Chain) -> None:
         """Step 4: one chain of recipes, starting from what was already made of it."""
         making.make(self, chain, maker=self._maker)
@@ -128,14 +147,21 @@ class Search:
         asked = self._exploration[1].next(self._cohort_size(), self.standing)
         if not asked:
             self._spent.add(step.pairs)
-        tries, trials = [], []
-        for candidate in asked:
-            one = setting(candidate, self.adapted.variant(candidate.variant_id))
+        tries = [setting(c, self.adapted.variant(c.variant_id)) for c in asked]
+        return self.together(Together(tries=tuple(tries)))
+
+    def together(self, step: Together) -> list[Trial]:
+        """Steps 5 and 6 for several candidates: cohorts, and a race of each one's survivor."""
+        trials, left = [], []
+        for one in step.tries:
             if why := self._hopeless(one):
                 trials.append(self._told(unmeasured(one, why, number=self._number())))
             else:
-                tries.append(one)
-        return trials + self._cohort(tries)
+                left.append(one)
+        size = self._cohort_size()
+        for start in range(0, len(left), size):
+            trials += self._cohort(left[start : start + size])
+        return trials
 
     def _cohort(self, tries: list[Try]) -> list[Trial]:
         best = self.best()
@@ -161,7 +187,7 @@ class Search:
     def ending(self) -> Ending:
         """What must be set aside for the end of the run."""
         need = self.walk.analyzed.analysis.need
-        return ending(self.best(), baseline_of(self.trials), need=need)
+        return ending(self.best(), baseline_of(self.path()), need=need)
 
     @property
     def trials(self) -> list[Trial]:

@@ -59,6 +59,7 @@ class Exploration:
         for point in space.points():
             self._points.setdefault(space.candidate(point).key, point)
         self._known: set[str] = set()
+        self._num_told = 0
         self._first = [p for p in self._points.values() if p.pair == 0 and _changes(p) == 1]
 
     def next(self, number: int, standing: Standing) -> tuple[Candidate, ...]:
@@ -81,7 +82,8 @@ class Exploration:
         return asked[0] if asked else None
 
     def _tell(self, standing: Standing) -> None:
-        for trial in standing.trials:
+        news, self._num_told = standing.trials[self._num_told :], len(standing.trials)
+        for trial in news:
             key = trial.candidate.key
             if key in self._known or key not in self._points or trial.stage != "short":
                 continue

@@ -13,6 +13,7 @@ from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, Settings
 from fitwright.records.recipe import Variant
 from fitwright.records.trial import Candidate, Comparison, Trial
+from fitwright.tune import sampler as sampler_module
 from fitwright.tune.explore import Exploration, objectives
 from fitwright.tune.sampler import RandomSampler, Sampler, TpeSampler
 from fitwright.tune.space import JointSpace, dimensions, joint_space
@@ -86,6 +87,24 @@ def test_a_point_told_of_is_not_asked(name: str) -> None:
         sampler.tell(point, objectives=(1.0,))
     asked = sampler.ask(SPACE.size())
     assert set(asked) == set(SPACE.points()) - set(told)
+
+
+def test_after_many_trials_the_neighbours_of_the_best_come_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampler_module, "MOST_TOLD", 2)
+    sampler = TpeSampler(SPACE, num_objectives=1, seed=0)
+    bad, *_, best = SPACE.points()
+    sampler.tell(bad, objectives=(9.0,))
+    sampler.tell(best, objectives=(1.0,))
+    dimensions = [len(choices) for choices in SPACE.of_pair(best.pair)]
+    num_neighbours = sum(size - 1 for size in dimensions)
+    asked = sampler.ask(num_neighbours)
+    assert {p.pair for p in asked} == {best.pair}
+    for point in asked:
+        assert sum(a != b for a, b in zip(point.choices, best.choices, strict=True)) == 1
+    rest = sampler.ask(SPACE.size())
+    assert sorted(map(repr, (bad, best, *asked, *rest))) == sorted(map(repr, SPACE.points()))
 
 
 def cost(candidate: Candidate) -> float:
