@@ -21,7 +21,7 @@ from fitwright.records.recipe import Adapted, title
 from fitwright.records.run import RunFolder
 from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop
-from fitwright.tune.propose import BASELINE, Make, Try
+from fitwright.tune.propose import BASELINE, Try
 
 
 def fit(
@@ -99,10 +99,7 @@ def loop(
             return "out_of_time"
         if past_baselines and _good_enough(search, refuted):
             return "met"
-        if isinstance(step, Make):
-            search.make(step.chain)
-            continue
-        trials = [search.bench(step)] if isinstance(step, Try) else search.explore(step)
+        trials = search.take(step)
         if any(trial.decision == "accepted" for trial in trials):
             on_accepted(search)
     return "exhausted"

@@ -33,13 +33,21 @@ class Try:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Together:
+    """Bench these candidates in the same rounds: they differ too little to be told apart
+    from one minute to the next."""
+
+    tries: tuple[Try, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explore:
     """Try the next few settings of the pairs worth tuning."""
 
     pairs: tuple[Pair, ...]
 
 
-Step = Make | Try | Explore
+Step = Make | Try | Together | Explore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,8 @@ def propose(known: Knowledge) -> Step | None:
 
     1. The original on every backend's defaults, all cores: the incumbent at the start is the
        strongest plain baseline.
-    2. Rewritings of the graph that compute the same, each growing on others.
+    2. Rewritings of the graph that compute the same, each growing on others, all of them
+       together on each backend.
     3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend,
        and the mixed precisions that follow from them.
     4. Settings of the fastest pairs; then the bodies that seldom pay in time, and settings
@@ -84,7 +93,7 @@ def propose(known: Knowledge) -> Step | None:
 def _steps(known: Knowledge) -> Iterator[Step]:
     original = known.adapted.variants[0]
     yield from _defaults(known.plan, original, round_=BASELINE)
-    yield from _made(known, known.agenda.rewrites, round_=REWRITE)
+    yield from _rewritten(known)
     early, late = _waves(known)
     yield from _made(known, _on_rewritings(known, early), round_=ADAPT)
     yield from _made(known, known.mixed, round_=ADAPT)
@@ -98,6 +107,26 @@ def _waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
     """What is made before the settings are tuned, and what after."""
     late = [b for b in known.agenda.bodies if b.seldom_faster and not known.storage_first]
     return [b for b in known.agenda.bodies if b not in late], late
+
+
+def _rewritten(known: Knowledge) -> Iterator[Step]:
+    """Every rewriting is made; then those of one backend run against each other."""
+    variants: dict[str, Variant] = {}
+    for chain in known.agenda.rewrites:
+        if chain not in known.adapted.chains:
+            yield Make(chain=chain)
+        elif (variant := known.adapted.made_by(chain)) is not None:
+            variants[variant.id] = variant
+    for backend in known.plan.backends:
+        tries = tuple(
+            step
+            for variant in variants.values()
+            for step in _defaults(known.plan, variant, round_=REWRITE)
+            if step.candidate.backend == backend.backend
+            and step.candidate.key not in known.standing.tried
+        )
+        if tries:
+            yield Together(tries=tries)
 
 
 def _made(known: Knowledge, chains: Sequence[Chain], *, round_: int) -> Iterator[Step]:

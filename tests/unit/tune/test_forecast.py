@@ -5,10 +5,19 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from bench_machine import device
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
-from fitwright.records.recipe import FixShapes, Int8Static, Int8Weights, Recipe, Variant
+from fitwright.records.recipe import (
+    FixShapes,
+    FuseAttention,
+    Int8Static,
+    Int8Weights,
+    Recipe,
+    Variant,
+)
 from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.forecast import forecast, hopeless
 from fitwright.tune.standing import Standing
@@ -116,6 +125,14 @@ def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same
     assert "2x as fast as the original on onnxruntime" in why
     assert told(candidate(FIXED, "openvino"), FIXED, first(), fast) == ""
     assert told(candidate(INT8), INT8, first(), fast) == "", "other arithmetic may well win"
+
+
+@pytest.mark.parametrize(("ahead", "measured"), [(2.0, True), (3.0, False)])
+def test_rewriting_may_make_up_for_more_than_fixed_shapes(ahead: float, measured: bool) -> None:
+    rewritten = variant("rewritten", FixShapes(), FuseAttention())
+    fast = raced(2, candidate(ORIGINAL, "openvino"), ahead, round_=1, accepted=True)
+    assert (told(candidate(rewritten), rewritten, first(), fast) == "") == measured
+    assert told(candidate(FIXED), FIXED, first(), fast) != ""
 
 
 def lost(ratio: float) -> list[Trial]:

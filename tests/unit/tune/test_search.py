@@ -24,7 +24,7 @@ from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.decide import decide
 from fitwright.tune.explore import PATIENCE
 from fitwright.tune.gains import baseline_of, ledger_entries
-from fitwright.tune.propose import SETTINGS, Explore, Knowledge, Make, Step, Try, propose
+from fitwright.tune.propose import SETTINGS, Explore, Knowledge, Make, Step, Together, Try, propose
 from fitwright.tune.standing import Pair, Standing, incumbent_of, speeds
 from needs import SIZE, need
 
@@ -115,7 +115,19 @@ def shown(step: Step) -> str:
         return "make " + " + ".join(title(r) for r in step.chain)
     if isinstance(step, Explore):
         return "explore"
+    if isinstance(step, Together):
+        return " | ".join(shown(one) for one in step.tries)
     return f"{step.candidate.variant_id}/{step.candidate.backend}"
+
+
+def ended(trials: list[Trial], step: Try, ratios: dict[str, float]) -> Trial:
+    """The first is accepted, every other one rejected at its ratio to the first."""
+    first = trials[0] if trials else None
+    return trial(
+        len(trials), step.variant, step.candidate.backend, round_=step.round,
+        decision="rejected" if first else "accepted",
+        ratio=ratios.get(shown(step), 1.0) if first else None, against=first,
+    )  # fmt: skip
 
 
 def simulated(
@@ -130,6 +142,8 @@ def simulated(
         seen.append(shown(step))
         if isinstance(step, Explore):
             spent.add(step.pairs)
+        elif isinstance(step, Together):
+            trials.extend(ended(trials, one, ratios) for one in step.tries)
         elif isinstance(step, Make):
             made = variant("+".join(r.kind for r in step.chain), *step.chain)
             adapted = Adapted(
@@ -138,14 +152,7 @@ def simulated(
                 made=(*adapted.made, made.id),
             )
         else:
-            first, ratio = (trials[0] if trials else None), ratios.get(seen[-1], 1.0)
-            trials.append(
-                trial(
-                    len(trials), step.variant, step.candidate.backend, round_=step.round,
-                    decision="rejected" if first else "accepted",
-                    ratio=ratio if first else None, against=first,
-                )
-            )  # fmt: skip
+            trials.append(ended(trials, step, ratios))
     return seen
 
 
