@@ -9,6 +9,7 @@ from pathlib import Path
 from fitwright.analyze.complaints import did_you_mean
 from fitwright.analyze.contract import FLOOR_RANGE, resolved
 from fitwright.analyze.need import check_metric, need_of
+from fitwright.analyze.promises import check_constant_inputs
 from fitwright.analyze.reference import reference_outputs
 from fitwright.analyze.samples import Split, digest, load_samples, source_arrays
 from fitwright.analyze.signature import Signature, read_signature, symbols_from_arrays
@@ -91,6 +92,7 @@ def analyze(
         index_bounds=signature.index_bounds,
         arrays=arrays or None,
     )
+    check_constant_inputs(contract, summary, split)
     evaluation, reference = reference_outputs(
         model,
         split.evaluation,

@@ -52,6 +52,7 @@ def synthetic_samples(
             i,
             (calibration + evaluation, *shapes[i.name]),
             stated=contract.inputs.get(i.name),
+            promised=contract.constant_inputs.get(i.name),
             table=index_bounds.get(i.name),
             random=random,
         )
@@ -87,11 +88,14 @@ def _draw(
     shape: tuple[int, ...],
     *,
     stated: InputRange | None,
+    promised: float | None,
     table: int | None,
     random: np.random.Generator,
 ) -> _Drawn:
     """Values of one input; its name tells masks, segments and positions apart."""
     dtype = _numpy_type(info)
+    if promised is not None:
+        return _Drawn(values=np.full(shape, promised).astype(dtype), how=f"always {promised:g}")
     if stated is not None:
         return _drawn_between(stated, shape, dtype, random)
     name = info.name.lower()

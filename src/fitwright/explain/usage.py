@@ -139,6 +139,14 @@ USAGE: Mapping[str, Explanation] = {
 }
 
 DATA: Mapping[str, Explanation] = {
+    "FW120": Explanation(
+        title="The data breaks a promise of constant_inputs.",
+        why="An input listed under constant_inputs is taken to hold that value in every query, "
+        "and what hangs on it alone is left out of the model. The data holds other values, so "
+        "the model that ships would answer wrongly.",
+        fix="Remove the promise, or leave out the samples that real use does not send either.",
+        example="constant_inputs: {attention_mask: 1}",
+    ),
     "FW130": Explanation(
         title="The data file cannot be opened.",
         why="'data.source' is relative to the contract's folder. There is no such file, or it "

@@ -268,6 +268,12 @@ class Contract(Record):
         description="Value ranges of synthetic inputs, by input name.",
         examples=[{"image": {"low": 0, "high": 1}}],
     )
+    constant_inputs: dict[str, Number] = Field(
+        default_factory=dict,
+        description="Inputs that hold one value in every query, by name: what hangs on them "
+        "alone is computed once and for all.",
+        examples=[{"attention_mask": 1}],
+    )
     traffic: Traffic = Field(default=Traffic(), description="How requests arrive.")
     limits: Limits = Field(default=Limits(), description="The promises to keep.")
     agreement: Agreement = Field(

@@ -7,13 +7,16 @@ import pytest
 from fitwright.adapt.legality import legal
 from fitwright.records.recipe import (
     Bf16,
+    DropMasks,
     FixShapes,
     Fp16Weights,
+    FuseAttention,
     Int4Weights,
     Int8Dynamic,
     Int8Static,
     Int8Weights,
     Recipe,
+    Simplify,
 )
 
 NNCF = Int8Static(toolkit="nncf")
@@ -27,6 +30,7 @@ NNCF = Int8Static(toolkit="nncf")
         (FixShapes(), Fp16Weights(), Bf16()),
         (FixShapes(), Int8Static(), Bf16()),
         (FixShapes(), NNCF),
+        (FixShapes(), Simplify(), DropMasks(), FuseAttention(), NNCF, Bf16()),
         (NNCF, Bf16()),
         (Int8Weights(toolkit="nncf"),),
     ],
@@ -39,6 +43,9 @@ def test_sensible_chains_are_legal(chain: tuple[Recipe, ...]) -> None:
     ("chain", "reason"),
     [
         ((), "at least one recipe"),
+        ((Simplify(),), "fix_shapes opens the chain"),
+        ((FixShapes(), Int8Static(), FuseAttention()), "before weights are narrowed"),
+        ((FixShapes(), FuseAttention(), FuseAttention()), "applied once"),
         ((FixShapes(), FixShapes()), "applied once"),
         ((Int8Static(), NNCF), "applied once"),
         ((Fp16Weights(), FixShapes()), "fix_shapes comes first"),

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from fitwright.adapt.legality import legal
-from fitwright.adapt.propose import ROWS, agenda
+from fitwright.adapt.propose import REWRITINGS, ROWS, agenda, rewrites
 from fitwright.records.agenda import Chain
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
-from fitwright.records.recipe import Bf16, FixShapes, Int8Static
+from fitwright.records.recipe import (
+    Bf16,
+    DropMasks,
+    FixShapes,
+    FuseActivation,
+    FuseAttention,
+    FuseNormalization,
+    Int8Static,
+    Simplify,
+)
 
 
 def chains(
@@ -52,3 +61,50 @@ def test_other_ways_to_choose_ranges_are_for_convolutions(
     entropy = (FixShapes(), Int8Static(method="entropy"))
     assert entropy not in chains(summary, device, backends=("onnxruntime",))
     assert entropy == chains(with_conv, device, backends=("onnxruntime",))[-1]
+
+
+def holding(summary: ModelSummary, *kinds: str) -> ModelSummary:
+    """The summary with operators of these kinds only."""
+    one = summary.operators[0]
+    return summary.model_copy(
+        update={"operators": tuple(one.model_copy(update={"kind": kind}) for kind in kinds)}
+    )
+
+
+def test_rewriting_grows_step_by_step_and_only_by_what_the_model_holds(
+    summary: ModelSummary, device: Device
+) -> None:
+    whole = holding(summary, "Softmax", "Erf", "ReduceMean", "MatMul")
+    simple = (FixShapes(), Simplify())
+    named = (*simple, FuseNormalization(), FuseActivation())
+    assert rewrites(whole, device, backends=("onnxruntime",)) == (
+        (FixShapes(),),
+        simple,
+        named,
+        (*named, FuseAttention()),
+    )
+    assert rewrites(holding(summary, "Conv"), device, backends=("openvino",)) == (
+        (FixShapes(),),
+        simple,
+    )
+
+
+def test_masks_are_dropped_before_attention_is_fused_where_a_promise_or_a_guard_is(
+    summary: ModelSummary, device: Device
+) -> None:
+    plain, guarded = holding(summary, "Softmax"), holding(summary, "Softmax", "IsNaN")
+    promised = rewrites(plain, device, backends=("openvino",), constant_inputs={"m": 1.0})
+    masks = DropMasks(constant_inputs=(("m", 1.0),))
+    assert promised[-1] == (FixShapes(), Simplify(), masks, FuseAttention())
+    last = rewrites(guarded, device, backends=("openvino",))[-1]
+    assert last == (FixShapes(), Simplify(), DropMasks(), FuseAttention())
+
+
+def test_every_rewriting_of_the_table_is_legal_and_part_of_the_agenda(
+    summary: ModelSummary, device: Device
+) -> None:
+    everything = holding(summary, *(kind for kinds in REWRITINGS.values() for kind in kinds))
+    found = rewrites(everything, device, backends=("onnxruntime",))
+    assert {type(recipe) for recipe in found[-1][1:]} == set(REWRITINGS)
+    assert [why for chain in found if (why := legal(chain))] == []
+    assert agenda(everything, device, backends=("onnxruntime",)).rewrites == found

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fitwright.adapt.adapt import Workshop, adapt, adapt_all
-from fitwright.adapt.propose import chains
+from fitwright.adapt.propose import agenda
 from fitwright.adapt.variants import original_variant, variant_path
 from fitwright.backends import RUNTIMES
 from fitwright.backends.recipes import RECIPES
@@ -78,7 +78,7 @@ def test_every_proposed_chain_ends_in_a_file_that_answers_or_in_a_reason(
     x = np.random.default_rng(3).normal(size=(4, *workshop.summary.inputs[0].shape))
     x = x.astype(np.float32)
     (reference, *_) = fresh_answers(original, workshop, x)
-    proposed = chains(workshop.summary, workshop.device, backends=tuple(RUNTIMES))
+    proposed = agenda(workshop.summary, workshop.device, backends=tuple(RUNTIMES)).chains
     for chain, outcome in zip(
         proposed, adapt_all(original, proposed, workshop=workshop), strict=True
     ):
