@@ -11,6 +11,7 @@ from fitwright.analyze.analyze import Analyzed, analyze
 from fitwright.bench.agreement import is_trained_classifier, score
 from fitwright.bench.metrics import Metric, metric_from
 from fitwright.design.plan import design
+from fitwright.executors.loadgen import check_loadgen
 from fitwright.ports import ChildLimits, Tools
 from fitwright.records.agenda import Agenda
 from fitwright.records.contract import Contract, Limits
@@ -44,7 +45,13 @@ class Walk:
 
 
 def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
-    """Analyze the need, select the hardware, design the execution."""
+    """Analyze the need, select the hardware, design the execution.
+
+    Raises:
+        BackendMissing: the contract asks for LoadGen, which is not installed.
+    """
+    if contract.traffic.scheduler == "loadgen":
+        check_loadgen()
     analyzed = analyze_step(contract, folder=folder, tools=tools)
     selection, device = select_step(contract, analyzed, tools=tools)
     plan = design_step(analyzed, device, tools=tools)
