@@ -49,7 +49,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "bench": {"numpy", "psutil"},
     "tune": {"numpy", "optuna"},
     "deliver": {"numpy", "jinja2"},
-    "executors": {"numpy", "psutil", "mlperf_loadgen"},
+    "executors": {"numpy", "psutil", "mlperf_loadgen", "ray"},
 }
 ANYTHING = {"backends", "flow", "start", "cli", "testing", "__init__", "__main__"}
 HEAVY = (

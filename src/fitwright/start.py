@@ -12,7 +12,7 @@ from fitwright.errors import BackendMissing, UsageError
 from fitwright.units import parse
 
 if TYPE_CHECKING:
-    from fitwright.ports import Console, Runtime, Tools
+    from fitwright.ports import Console, Executor, Runtime, Tools
     from fitwright.records.contract import Contract
     from fitwright.records.run import RunFolder
     from fitwright.records.verdict import Verdict
@@ -127,18 +127,49 @@ def cache_folder() -> Path:
     return Path(base) / "fitwright"
 
 
-def local_tools(console: Console) -> Tools:
-    """Tools over this machine."""
+def executor_named(name: str) -> Executor:
+    """Where trials run: ``local``, ``auto``, ``ray:HOST:PORT`` or ``ray://HOST:PORT``.
+
+    The last three are Ray clusters that run already; ``#LABEL`` behind them is the hardware.
+
+    Raises:
+        UsageError: no executor has that name.
+        BackendMissing: Ray is not installed, or no cluster answers or fits.
+    """
+    place, _, device = name.partition("#")
+    if name == "local":
+        from fitwright.executors.local import LocalExecutor
+
+        return LocalExecutor()
+    if place in ("auto", "ray:auto"):
+        address = "auto"
+    elif re.fullmatch(r"ray:(//)?[^/:\s]+:\d+", place):
+        address = place if place.startswith("ray://") else place.removeprefix("ray:")
+    else:
+        raise UsageError(
+            f"--executor: '{name}' is neither local nor a Ray cluster",
+            code="FW154",
+            remedy="Try local, auto, ray:HOST:6379 or ray://HOST:10001, with #LABEL for hardware.",
+        )
+    from fitwright.executors.ray import RayExecutor
+
+    return RayExecutor(address, device=device)
+
+
+def local_tools(console: Console, *, executor: str = "local") -> Tools:
+    """Tools over this machine, with trials where `executor` says.
+
+    Energy is read on this machine, so on a cluster there is no meter.
+    """
     from fitwright.backends.recipes import RECIPES
     from fitwright.bench.energy import energy_meter
-    from fitwright.executors.local import LocalExecutor
     from fitwright.ports import Tools
 
     return Tools(
         runtimes=available_runtimes(),
         transforms=RECIPES,
-        executor=LocalExecutor(),
-        meter=energy_meter(),
+        executor=executor_named(executor),
+        meter=energy_meter() if executor == "local" else None,
         console=console,
         cache=cache_folder(),
         clock=clock.monotonic,

@@ -33,3 +33,19 @@ def gone(alive: Callable[[], object]) -> bool:
     while alive() and time.monotonic() < end:
         time.sleep(0.02)
     return not alive()
+
+
+def children_of_templates(top: psutil.Process) -> set[int]:
+    """Wardens and workers beneath a process, wherever their templates are."""
+    found = set()
+    for process in top.children(recursive=True):
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            parent = process.parent()
+            copied = TEMPLATE in " ".join(process.cmdline())
+            if copied and parent is not None and TEMPLATE in " ".join(parent.cmdline()):
+                found.add(process.pid)
+        except psutil.NoSuchProcess:
+            continue
+    return found

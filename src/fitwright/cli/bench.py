@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fitwright.cli.output import Json, answer, lines, progress, table
+from fitwright.cli.output import Executor, Json, answer, lines, progress, table
 from fitwright.errors import Exit
 from fitwright.start import existing_run, open_target
 
@@ -23,6 +23,7 @@ Subject = Annotated[
 def bench(
     subject: Subject,
     time: Annotated[str, typer.Option(help="How long to measure, at most.")] = "1m",
+    executor: Executor = "local",
     json: Json = False,
 ) -> None:
     """Step 5: measure a model on every backend's defaults, or a run's artefact again."""
@@ -31,7 +32,7 @@ def bench(
 
     seconds = duration_s(time)
     with progress(quiet=json) as console:
-        tools = local_tools(console)
+        tools = local_tools(console, executor=executor)
         if Path(subject).is_dir():
             trials = bench_run(existing_run(subject), tools=tools, budget_s=seconds)
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fitwright.cli.output import Json, RunPath, Target, answer, lines, progress, table
+from fitwright.cli.output import Executor, Json, RunPath, Target, answer, lines, progress, table
 from fitwright.errors import Exit
 from fitwright.start import existing_run, new_run, open_target
 
@@ -28,6 +28,7 @@ def fit(
     target: Target,
     time: Time = None,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    executor: Executor = "local",
     json: Json = False,
 ) -> None:
     """Fit a model to this machine under a contract, and prove the fit.
@@ -40,10 +41,13 @@ def fit(
     contract, folder = open_target(target, time=time)
     run = new_run(runs, target)
     origin = Origin(folder=str(folder), target=target)
-    _conclude(run, _walk(contract, run=run, origin=origin, json=json), json=json)
+    verdict = _walk(contract, run=run, origin=origin, executor=executor, json=json)
+    _conclude(run, verdict, json=json)
 
 
-def tune(run_path: RunPath, time: Time = None, json: Json = False) -> None:
+def tune(
+    run_path: RunPath, time: Time = None, executor: Executor = "local", json: Json = False
+) -> None:
     """Go on with a run that stopped early; no finished trial is repeated or lost."""
     from fitwright.records.contract import Contract
     from fitwright.records.origin import Origin
@@ -54,19 +58,21 @@ def tune(run_path: RunPath, time: Time = None, json: Json = False) -> None:
     if time is not None:
         budget = contract.budget.model_copy(update={"time_s": duration_s(time)})
         contract = contract.model_copy(update={"budget": budget})
-    _conclude(run, _walk(contract, run=run, origin=origin, json=json), json=json)
+    verdict = _walk(contract, run=run, origin=origin, executor=executor, json=json)
+    _conclude(run, verdict, json=json)
 
 
-def _walk(contract: Contract, *, run: RunFolder, origin: Origin, json: bool) -> Verdict:
+def _walk(
+    contract: Contract, *, run: RunFolder, origin: Origin, executor: str, json: bool
+) -> Verdict:
     from fitwright.flow import fit as closed_loop
     from fitwright.start import local_tools
 
     command = "fitwright " + shlex.join(sys.argv[1:])
     try:
         with progress(quiet=json) as console:
-            return closed_loop(
-                contract, origin=origin, tools=local_tools(console), run=run, command=command
-            )
+            tools = local_tools(console, executor=executor)
+            return closed_loop(contract, origin=origin, tools=tools, run=run, command=command)
     except KeyboardInterrupt:
         print(_interrupted(run), file=sys.stderr)
         raise typer.Exit(Exit.INTERRUPTED) from None

@@ -18,6 +18,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 Target = Annotated[
     str, typer.Argument(metavar="MODEL|CONTRACT", help="A model file or a contract (YAML).")
 ]
+Executor = Annotated[
+    str,
+    typer.Option(
+        metavar="local|auto|ray:HOST:PORT|ray://HOST:PORT",
+        help="Where trials run: this machine, or the nodes of a Ray cluster; #LABEL behind it "
+        "names the hardware.",
+    ),
+]
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, e.g. runs/digits-1.")]
 
 

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fitwright.errors import ModelRefused
+from fitwright.ports import Array, Availability, Session, Tensors
+from fitwright.records.plan import Settings
 
 MIB = 1 << 20
 _remembered: list[object] = []
@@ -43,6 +46,13 @@ def spin(seconds: float, file: Path | None = None) -> int:
     while time.process_time() < end:
         looks += 1
     return looks
+
+
+def copy_into(file: Path, folder: Path) -> Path:
+    """A copy of a file in a folder, with its name as it was found."""
+    copy = folder / "copy.txt"
+    copy.write_text(f"{file.read_text()}, from {file.name}")
+    return copy
 
 
 def meet(folder: Path, number: int) -> int:
@@ -150,6 +160,18 @@ def print_words(text: str) -> None:
     os.abort()
 
 
+def print_gigabyte() -> None:
+    """More than anyone reads, but not without end."""
+    line = b"x" * (MIB - 1) + b"\n"
+    for _ in range(1024):
+        os.write(1, line)
+
+
+def pids_in(folder: Path) -> list[int]:
+    """The processes that have left their id there."""
+    return [int(file.name) for file in folder.iterdir() if file.name.isdigit()]
+
+
 def leave_grandchildren(folder: Path, *, then_die: bool) -> None:
     """Two processes that outlive this one, one of them in a session of its own.
 
@@ -158,7 +180,7 @@ def leave_grandchildren(folder: Path, *, then_die: bool) -> None:
     code = "import os,sys,time;open(sys.argv[1]+'/%d'%os.getpid(),'w').close();time.sleep(3600)"
     for detached in (False, True):
         subprocess.Popen([sys.executable, "-c", code, str(folder)], start_new_session=detached)
-    while len(list(folder.iterdir())) < 2:
+    while len(pids_in(folder)) < 2:
         time.sleep(0.01)
     if then_die:
         kill_self()
@@ -190,3 +212,43 @@ class Unprepared:
         if self.fault == "ends":
             exit_at_once()
         threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A runtime whose session goes wrong when it runs.
+
+    Attributes:
+        fault: what `run` calls; None gives the inputs back.
+    """
+
+    fault: Callable[[], object] | None
+    name: str = "faulty"
+
+    def availability(self) -> Availability:
+        """Always there."""
+        return Availability(version="1")
+
+    def formats(self) -> tuple[str, ...]:
+        """Whatever it is given."""
+        return ("onnx",)
+
+    def load(self, model: Path, settings: Settings) -> Session:
+        """Itself: there is nothing to compile."""
+        del model, settings
+        return self
+
+    @property
+    def concurrency(self) -> int:
+        """One caller."""
+        return 1
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """The fault, or the inputs."""
+        if self.fault is not None:
+            self.fault()
+        return dict(inputs)
+
+    def facts(self) -> Mapping[str, str]:
+        """Nothing happens."""
+        return {"device": "CPU"}

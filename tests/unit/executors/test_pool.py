@@ -8,12 +8,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from processes import gone, trial_processes
 
 from fitwright.errors import ModelRefused, TrialFailed
 from fitwright.executors.pool import PoolExecutor
 from fitwright.ports import ChildLimits
 from fitwright.testing import faults
+from processes import gone, trial_processes
 
 MIB = 1 << 20
 LIMITS = ChildLimits(wall_s=20.0, memory_bytes=400 * MIB)
