@@ -7,7 +7,7 @@ and the figures, and a later run may still try it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -180,25 +180,21 @@ def settings_that_lost(
 
 
 def forecast(
-    candidate: Candidate, standing: Standing, *, required: dict[str, Settings]
+    candidate: Candidate, standing: Standing, *, required: Mapping[str, Settings]
 ) -> Forecast | None:
     """Speed at the pair's defaults times what these settings did elsewhere on this backend."""
-    at_defaults = {
-        c.variant_id: speed
-        for c, speed in standing.candidates()
-        if c.backend == candidate.backend and c.settings == required.get(c.variant_id)
-    }
+    backend = candidate.backend
+
+    def measured(settings: Mapping[str, Settings]) -> dict[str, float]:
+        found = ((v, standing.speed_of(v, backend, s)) for v, s in settings.items())
+        return {variant: speed for variant, speed in found if speed is not None}
+
+    at_defaults = measured(required)
     own = at_defaults.get(candidate.variant_id)
     if own is None or candidate.settings == required.get(candidate.variant_id):
         return None
-    effects = [
-        math.log(speed / at_defaults[c.variant_id])
-        for c, speed in standing.candidates()
-        if c.backend == candidate.backend
-        and c.variant_id != candidate.variant_id
-        and c.variant_id in at_defaults
-        and c.settings == candidate.settings
-    ]
+    others = {v: candidate.settings for v in at_defaults if v != candidate.variant_id}
+    effects = [math.log(speed / at_defaults[v]) for v, speed in measured(others).items()]
     if not effects:
         return None
     spread = ONE_SAMPLE_SPREAD
