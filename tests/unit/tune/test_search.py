@@ -14,6 +14,7 @@ from fitwright.records.recipe import (
     Bf16,
     FixShapes,
     Fp16Weights,
+    FuseAttention,
     Int8Static,
     Recipe,
     Skipped,
@@ -339,3 +340,13 @@ def test_the_baseline_measured_twice_books_no_gain() -> None:
         for j in (1.0, 1.02)
     )
     assert ledger_entries([a], [ORIGINAL], baseline=first, artefact=second) == ()
+
+
+def test_rewriting_is_booked_as_acceleration_and_not_as_compression() -> None:
+    rewritten = variant("rewritten", FixShapes(), FuseAttention())
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    better = trial(1, rewritten, "a", decision="accepted", ratio=1.3, against=first)
+    (entry, *_) = ledger_entries(
+        [first, better], [ORIGINAL, rewritten], baseline=first, artefact=better
+    )
+    assert entry.technique == "hardware_acceleration"
