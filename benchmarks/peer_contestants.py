@@ -188,7 +188,8 @@ def from_olive(case: Case, *, python: Path | None, limit_s: int) -> Contestant |
     target = case.folder / short(OLIVE)
     command = [str(python), str(HERE / "peer_olive.py")]
     command += [str(case.model), str(case.calibration), str(target)]
-    command += ["--kind", TRANSFORMERS.get(case.name, "plain")]
+    if known := TRANSFORMERS.get(case.name):
+        command += ["--kind", known.kind, "--heads", str(known.heads), "--width", str(known.width)]
     command += ["--batch", str(case.batch), "--limit", str(limit_s)]
     answer = kept(target, case, command, lambda: told(command, name=OLIVE))
     if isinstance(answer, NotRun):
@@ -287,8 +288,9 @@ def digest(*files: Path) -> str:
 
 
 def size_bytes(file: Path) -> int:
-    """Of the file and what lies beside it under the same name."""
-    return sum(f.stat().st_size for f in file.parent.glob(f"{file.stem}.*") if f.is_file())
+    """Of an ONNX file or OpenVINO's ``.xml``, with the weights that lie beside it."""
+    weights = (file.with_suffix(".bin"), file.with_suffix(".data"), Path(f"{file}.data"))
+    return sum(part.stat().st_size for part in (file, *weights) if part.is_file())
 
 
 def short(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,7 @@ class ExternalWorker:
         return cast("list[float]", self._ask("time", seconds=seconds, min_runs=min_runs))
 
     def close(self) -> None:
-        """End the process, by force if it does not end by itself."""
+        """End the process, by force if it does not end by itself; clean up if it ended well."""
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -77,6 +78,8 @@ class ExternalWorker:
             self._process.kill()
             self._process.wait()
         self._log.close()
+        if self._process.returncode == 0:
+            shutil.rmtree(self._folder)
 
     def _ask(self, verb: str, **arguments: object) -> Any:
         assert self._process.stdin is not None

@@ -15,6 +15,7 @@ and take most of a short search. A point that is unfinished when the time is up 
 Of the points it measured, the one with the least latency by its own figures among those within a
 relative L2 distance of 0.05 to the original is taken. That distance is computed here, after the
 search: Olive 0.13 loses the function of a metric of the user's own on its way to the evaluator.
+One defect of it is mended at run time (`repair`), without which most points of a search fail.
 
 Needs ``olive-ai``, ``onnxruntime``, ``optuna``, and beside them what Olive 0.13 does not declare:
 ``requests``, ``psutil``, and ``pydantic`` below 2.13 (its enumerations fail on newer ones).
@@ -26,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -100,14 +102,13 @@ def latency() -> dict[str, Any]:
     }
 
 
-def workflows(kind: str) -> Iterator[tuple[float, dict[str, Pass]]]:
-    """Share of the time and passes of each workflow; `kind` is the optimiser's, or ``plain``."""
-    optimise: Pass = {"type": "OrtTransformersOptimization", "config": {"model_type": kind}}
+def workflows(optimise: Pass | None) -> Iterator[tuple[float, dict[str, Pass]]]:
+    """Share of the time and passes of each workflow; `optimise` is for transformers."""
     quantise: Pass = {
         "type": "OnnxQuantization",
         "config": {"data_config": "samples", "calibrate_method": "MinMax"},
     }
-    if kind == "plain":
+    if optimise is None:
         yield 0.3, {"tune": tune()}
         yield 0.7, {"quantise": quantise, "tune": tune()}
         return
@@ -139,9 +140,10 @@ def categorical(values: list[Any]) -> dict[str, Any]:
     }
 
 
-def points(footprint: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
+def points(footprint: Path) -> Iterator[tuple[float, dict[str, Any]]]:
     """Latency (ms) and model of everything that Olive measured and can load again."""
-    for node in footprint.values():
+    nodes = json.loads(footprint.read_text()) if footprint.is_file() else {}
+    for node in nodes.values():
         found = (node.get("metrics") or {}).get("value") or {}
         if LATENCY in found and node.get("model_config_data"):
             yield found[LATENCY]["value"], node["model_config_data"]["config"]
@@ -160,18 +162,19 @@ def chosen(
     raise SystemExit(f"Olive measured {len(measured)} points, none within {LARGEST_L2}")
 
 
-def search(workflow: dict[str, Any], *, limit_s: float) -> float:
-    """`olive.run`; how long it took, seconds.
+def search(workflow: dict[str, Any], *, limit_s: float) -> None:
+    """`olive.run`.
 
     When the time is up, whatever point is being made fails, and Olive notices the time. A
     workflow that fails as a whole is told on stderr and leaves no footprint.
     """
     import olive
 
+    repair()
+
     def give_up(*_: object) -> None:
         raise TimeoutError("the time of the search is up")
 
-    start = time.monotonic()
     signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, limit_s + GRACE_S)
     try:
@@ -180,41 +183,114 @@ def search(workflow: dict[str, Any], *, limit_s: float) -> float:
         traceback.print_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return time.monotonic() - start
+
+
+def repair() -> None:
+    """Let Olive 0.13 use what an earlier point of the search has made.
+
+    It records such a model under a field's alias, which fails, and with it every point that
+    shares a step with an earlier one.
+    """
+    from olive.engine.footprint import FootprintNode
+
+    original = FootprintNode.update
+
+    def update(node: Any, **changes: Any) -> None:
+        if "model_config" in changes:
+            changes["model_config_data"] = changes.pop("model_config")
+        original(node, **changes)
+
+    if original.__name__ == "update" and original.__module__ == FootprintNode.__module__:
+        FootprintNode.update = update
 
 
 def main() -> None:
     """Search, and say what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("calibration", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--kind", default="plain", help="bert, gpt2, vit, ... or plain")
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--limit", type=int, default=180, help="seconds for the search")
-    given = parser.parse_args()
+    given = parsed()
     answer = os.dup(1)
     os.dup2(2, 1)  # Olive talks on stdout
     model, calibration, folder = (
         path.resolve() for path in (given.model, given.calibration, given.folder)
     )
-    seconds, measured = 0.0, []
-    for number, (share, passes) in enumerate(workflows(given.kind)):
-        part, limit_s = folder / f"found-{number}", share * given.limit
-        workflow = configuration(
-            model, calibration, part, batch=given.batch, passes=passes, limit_s=limit_s
-        )
-        seconds += search(workflow, limit_s=limit_s)
-        if (part / "footprint.json").is_file():
-            measured += points(json.loads((part / "footprint.json").read_text()))
+    seconds, measured = searched(
+        model,
+        calibration,
+        folder,
+        batch=given.batch,
+        optimise=optimiser(given) if given.kind else None,
+        limit_s=given.limit,
+    )
     found = chosen(measured, original=model, calibration=calibration, batch=given.batch)
     line = {
-        "file": found["model_path"],
+        "file": str(moved(Path(found["model_path"]), folder)),
         "options": (found.get("inference_settings") or {}).get("session_options") or {},
         "seconds": round(seconds, 1),
         "trials": len(measured),
     }
     os.write(answer, (json.dumps(line) + "\n").encode())
+
+
+def moved(file: Path, folder: Path) -> Path:
+    """The model beside the notes, and Olive's cache of everything else removed."""
+    kept = file
+    if folder in file.parents:
+        kept = Path(shutil.copytree(file.parent, folder / "model", dirs_exist_ok=True)) / file.name
+    shutil.rmtree(folder / "cache", ignore_errors=True)
+    return kept
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("calibration", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kind", help="of a transformer, as ONNX Runtime's optimiser calls it")
+    parser.add_argument("--heads", type=int, default=0)
+    parser.add_argument("--width", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=180, help="seconds for the search")
+    return parser.parse_args()
+
+
+def optimiser(given: argparse.Namespace) -> Pass:
+    """ONNX Runtime's optimiser for transformers, told what it wants to know."""
+    known = {"model_type": given.kind, "num_heads": given.heads, "hidden_size": given.width}
+    return {"type": "OrtTransformersOptimization", "config": known}
+
+
+def searched(
+    model: Path,
+    calibration: Path,
+    folder: Path,
+    *,
+    batch: int,
+    optimise: Pass | None,
+    limit_s: float,
+) -> tuple[float, list[tuple[float, dict[str, Any]]]]:
+    """How long all workflows took, seconds, and everything that they measured.
+
+    A pass that made nothing is not tried again in a later workflow; the last one that is left
+    gets the time of those left out.
+    """
+    begin, measured = time.monotonic(), []
+    failed: set[str] = set()
+    left = list(workflows(optimise))
+    for number, (share, passes) in enumerate(left):
+        if failed & passes.keys():
+            continue
+        later = [p for _, p in left[number + 1 :] if not failed & p.keys()]
+        rest_s = limit_s - (time.monotonic() - begin)
+        part_s = share * limit_s if later else max(rest_s, share * limit_s)
+        part = folder / f"found-{number}"
+        workflow = configuration(
+            model, calibration, part, batch=batch, passes=passes, limit_s=part_s
+        )
+        search(workflow, limit_s=part_s)
+        made = list(points(part / "footprint.json"))
+        measured += made
+        failed |= set() if made else passes.keys() - {"tune"}
+    return time.monotonic() - begin, measured
 
 
 if __name__ == "__main__":

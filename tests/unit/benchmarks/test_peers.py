@@ -379,6 +379,14 @@ def test_what_a_tool_made_is_kept_for_the_same_model_and_command_only(tmp_path: 
     assert seconds("--limit", "180") == 3
 
 
+def test_the_size_of_a_model_is_that_of_its_files_and_no_others(tmp_path: Path) -> None:
+    sizes = {"unet.onnx": 3, "unet.onnx.data": 20, "unet.pt": 100, "int8.xml": 1, "int8.bin": 7}
+    for name, num in sizes.items():
+        (tmp_path / name).write_bytes(bytes(num))
+    assert contestants.size_bytes(tmp_path / "unet.onnx") == 23
+    assert contestants.size_bytes(tmp_path / "int8.xml") == 8
+
+
 def test_a_tool_that_fails_says_why_in_its_last_line() -> None:
     command = [sys.executable, "-c", "raise SystemExit('no such operator')"]
     answer = contestants.told(command, name="Tool")
@@ -447,6 +455,7 @@ def test_a_process_of_another_environment_answers_like_a_worker(tmp_path: Path) 
     assert len(latencies_s) == 7 and min(latencies_s) > 0
     worker.close()
     assert worker._process.returncode == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["server.py"]
 
 
 def test_a_process_that_cannot_load_says_why(tmp_path: Path) -> None:
