@@ -55,7 +55,12 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
     analyzed = analyze_step(contract, folder=folder, tools=tools)
     selection, device = select_step(contract, analyzed, tools=tools)
     plan = design_step(analyzed, device, tools=tools)
-    worthwhile = agenda(analyzed.analysis.summary, device, backends=tuple(tools.runtimes))
+    worthwhile = agenda(
+        analyzed.analysis.summary,
+        device,
+        backends=tuple(tools.runtimes),
+        constant_inputs=contract.constant_inputs,
+    )
     return Walk(
         contract=contract,
         analyzed=analyzed,
