@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_LIBC = ctypes.CDLL(None)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def _prctl(option: int, argument: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, argument, 0, 0, 0)
+        _LIBC.prctl(option, argument, 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -68,10 +68,8 @@ class Printed:
 
 def watch(control: Connection, data: Connection, terms: child.ChildTerms) -> None:
     """Fork the worker, then watch over it until it has ended."""
-    os.setsid()
-    tree.adopt_orphans()
     read_end, write_end = os.pipe()
-    worker = os.fork()
+    worker = os.fork()  # at once: what follows here is done while the worker begins
     if worker == 0:
         try:
             control.close()
@@ -79,6 +77,8 @@ def watch(control: Connection, data: Connection, terms: child.ChildTerms) -> Non
             child.serve(data, terms, write_end)
         finally:
             os._exit(Exit.BUG)
+    os.setsid()
+    tree.adopt_orphans()
     data.close()
     os.close(write_end)
     ended = _until_it_ends(control, worker, terms, Printed(read_end))
