@@ -63,8 +63,9 @@ def _weight_bytes(summary: ModelSummary, wanted: frozenset[str]) -> int:
 
 
 def is_transformer(summary: ModelSummary) -> bool:
-    """Attention-like operators and no convolution: quantised by NNCF's transformer scheme."""
-    return bool(kinds(summary) & ATTENTIVE) and not kinds(summary) & CONVOLUTIONS
+    """Attention-like operators, and matrices hold more weights than convolutions do (a vision
+    transformer cuts its image by one): quantised by NNCF's transformer scheme."""
+    return bool(kinds(summary) & ATTENTIVE) and not convolutions_lead(summary)
 
 
 def too_large(summary: ModelSummary) -> str | None:
