@@ -89,7 +89,14 @@ class Coverage:
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._maker = {tensor: node for node in nodes for tensor in node.writes}
+        self._first = {node.name: node.writes[0] for node in nodes if node.writes}
         self._order = {node.name: i for i, node in enumerate(nodes)}
+
+    def tensor(self, name: str) -> str:
+        """The tensor of that name, or the first output of that operator; empty: neither."""
+        if name in self._maker:
+            return name
+        return self._first.get(name, "")
 
     def of(self, reads: Iterable[str], writes: Iterable[str]) -> tuple[Node, ...]:
         """In execution order; empty when none of the written tensors is known."""

@@ -26,7 +26,7 @@ class Quantised:
     """
 
     def __init__(self, model: Any, prepared: Any, nodes: Sequence[Node]) -> None:
-        self.graph, self._prepared = model.graph, prepared.graph
+        self.model, self.graph, self._prepared = model, model.graph, prepared.graph
         self._coverage = Coverage(nodes)
 
     def operators(self) -> tuple[str, ...]:

@@ -115,6 +115,12 @@ def _modules() -> tuple[Any, Any]:
     return onnxruntime, native
 
 
+def configured(settings: Settings) -> tuple[Any, Any]:
+    """The module, and the session options by which `load` honours these settings."""
+    onnxruntime, _ = _modules()
+    return onnxruntime, _options(onnxruntime, settings, _callers_and_threads(settings)[1])
+
+
 def _options_in_force(options: Any) -> dict[str, str]:
     """Read back from the session, not from what was asked."""
     level = options.graph_optimization_level.name

@@ -6,7 +6,7 @@ by and its weights and bias are taken from the float model again; all else stays
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fitwright.graph.dependencies import Node
@@ -22,12 +22,22 @@ _PASSING = frozenset(
 )
 
 
+_PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
+
+
 class Owners:
-    """Which operator of the ONNX graph a node of OpenVINO's graph belongs to."""
+    """Which operator of the ONNX graph a node of OpenVINO's graph belongs to.
+
+    Attributes:
+        weighted: operators that multiply by weights or convolve with them, in order.
+    """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._by_tensor = {tensor: node.name for node in nodes for tensor in node.writes}
         self._names = {node.name for node in nodes}
+        self._maker = {tensor: node for node in nodes for tensor in node.writes}
+        self._nodes = {node.name: node for node in nodes}
+        self.weighted = tuple(n.name for n in nodes if n.kind in _PRODUCTS and n.weight)
 
     def of(self, node: Any) -> str:
         """By the tensors it makes, else by its name; empty when it has no counterpart."""
@@ -44,6 +54,21 @@ class Owners:
                 return self._by_tensor.get(friendly, friendly)
             friendly = friendly.rpartition("/")[0]
         return ""
+
+    def behind(self, operators: Iterable[str]) -> tuple[str, ...]:
+        """The weighted operators whose results reach these first."""
+        met: dict[str, None] = {}
+        seen, open_ = set(operators), list(operators)
+        while open_:
+            name = open_.pop()
+            if name in self.weighted:
+                met[name] = None
+                continue
+            makers = (self._maker.get(tensor) for tensor in self._nodes[name].reads)
+            before = [node.name for node in makers if node and node.name not in seen]
+            seen.update(before)
+            open_ += before
+        return tuple(met)
 
     def by_friendly_name(self, model: Any) -> Mapping[str, str]:
         """Owner of every node that has one."""

@@ -38,7 +38,7 @@ class OpenVino:
 
     def prepare(self) -> None:
         """Import OpenVINO; its plugins are loaded by each child itself."""
-        _openvino()
+        framework()
 
     def load(self, model: Path, settings: Settings) -> Session:
         """Compile for the CPU.
@@ -48,9 +48,10 @@ class OpenVino:
             TrialFailed: OpenVINO cannot read or compile the model.
             BackendMissing: OpenVINO is not installed.
         """
-        openvino = _openvino()
+        openvino = framework()
         core = openvino.Core()
-        properties = _properties(settings, core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
+        capabilities = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+        properties = properties_for(settings, capabilities)
         try:
             compiled = core.compile_model(core.read_model(str(model)), DEVICE, properties)
         except (RuntimeError, ValueError) as error:
@@ -61,7 +62,12 @@ class OpenVino:
         return OpenVinoSession(compiled, version=openvino.__version__)
 
 
-def _openvino() -> Any:
+def framework() -> Any:
+    """The module ``openvino``, without usage reports.
+
+    Raises:
+        BackendMissing: it is not installed.
+    """
     telemetry.switch_off()
     try:
         import openvino
@@ -70,7 +76,7 @@ def _openvino() -> Any:
     return openvino
 
 
-def _properties(settings: Settings, capabilities: list[str]) -> dict[str, str | int]:
+def properties_for(settings: Settings, capabilities: list[str]) -> dict[str, str | int]:
     """The plugin's own configuration for these settings."""
     if settings.graph_optimization not in (None, "all"):
         why = "it has one level only"
