@@ -161,6 +161,7 @@ def local_tools(console: Console, *, executor: str = "local") -> Tools:
 
     Energy is read on this machine, so on a cluster there is no meter.
     """
+    from fitwright.backends.probes import PROBES
     from fitwright.backends.recipes import RECIPES
     from fitwright.bench.energy import energy_meter
     from fitwright.ports import Tools
@@ -168,6 +169,7 @@ def local_tools(console: Console, *, executor: str = "local") -> Tools:
     return Tools(
         runtimes=available_runtimes(),
         transforms=RECIPES,
+        probes=PROBES,
         executor=executor_named(executor),
         meter=energy_meter() if executor == "local" else None,
         console=console,

@@ -48,13 +48,14 @@ def made(search: Search, start: Variant, rest: Chain) -> Variant | Skipped:
         device=search.walk.device,
         transforms=search.tools.transforms,
         executor=search.tools.executor,
-        limits=trial_limits(search.walk.device, wall_s=_pass_s(search)),
-        calibration=_calibration(search),
+        limits=trial_limits(search.walk.device, wall_s=pass_s(search)),
+        calibration=calibration(search),
         folder=search.run.variants,
     )
 
 
-def _pass_s(search: Search) -> float:
+def pass_s(search: Search) -> float:
+    """How long one call of a pass may take now."""
     return max(search.left_s(), min(LEAST_PASS_S, LEAST_PASS_SHARE * search.watch.budget_s))
 
 
@@ -76,7 +77,8 @@ def _changes_nothing(search: Search, start: Variant, chain: Chain) -> str:
     return ""
 
 
-def _calibration(search: Search) -> Path:
+def calibration(search: Search) -> Path:
+    """The run's calibration data; written when it is first wanted."""
     out = search.run.data / CALIBRATION
     if not out.is_file():
         num = num_calibration_queries(search.walk.analyzed.analysis.summary)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fitwright.adapt.variants import original_variant, variant_path
 from fitwright.bench.setup import Setup, Target
 from fitwright.errors import BackendMissing
-from fitwright.flow import making
+from fitwright.flow import making, mixing
 from fitwright.flow.ending import Ending, ending
 from fitwright.flow.races import ChildRaces, Races
 from fitwright.flow.steps import Walk, metric_of, trial_limits
@@ -17,6 +17,7 @@ from fitwright.ports import Tools
 from fitwright.records.agenda import Chain
 from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
+from fitwright.records.taken_apart import TakenApart
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision
 from fitwright.tune.eta import eta_s
@@ -30,6 +31,7 @@ from fitwright.tune.propose import (
     Knowledge,
     Make,
     Step,
+    TakeApart,
     Together,
     Try,
     propose,
@@ -66,6 +68,7 @@ class Search:
     Attributes:
         standing: what every finished trial of the run says, resumed ones included.
         adapted: every variant made and recipe skipped so far.
+        taken_apart: int8 variants whose groups of operators were looked at one by one.
         judged: the last final run of this process, if there was one.
     """
 
@@ -82,6 +85,7 @@ class Search:
         self.walk, self.tools, self.run, self.watch = walk, tools, run, watch
         self.standing = Standing(run.trials())
         self.adapted = run.read(Adapted) if run.has(Adapted) else self._with_original()
+        self.taken_apart = run.read(TakenApart) if run.has(TakenApart) else TakenApart()
         self.setup = _setup(walk, tools, wall_s=120.0)
         self.judged: Judged | None = None
         self._races = races or ChildRaces(target_of=self.target_of)
@@ -111,6 +115,8 @@ class Search:
                 agenda=self.walk.agenda,
                 adapted=self.adapted,
                 standing=self.standing,
+                mixed=mixing.mixes(self),
+                taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
             )
@@ -121,6 +127,9 @@ class Search:
         if isinstance(step, Make):
             self.make(step.chain)
             return []
+        if isinstance(step, TakeApart):
+            self.take_apart(step)
+            return []
         if isinstance(step, Try):
             return [self.bench(step)]
         return self.explore(step) if isinstance(step, Explore) else self.together(step)
@@ -128,6 +137,12 @@ class Search:
     def make(self, chain: Chain) -> None:
         """Step 4: one chain of recipes, starting from what was already made of it."""
         making.make(self, chain, maker=self._maker)
+
+    def take_apart(self, step: TakeApart) -> None:
+        """Step 4: what int8 costs and gains in each group of operators of a variant."""
+        inquiries = (*self.taken_apart.inquiries, mixing.inquire(self, step))
+        self.taken_apart = TakenApart(inquiries=inquiries)
+        self.run.write(self.taken_apart)
 
     def bench(self, step: Try) -> Trial:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
@@ -196,8 +211,7 @@ class Search:
 
     def record(self, trial: Trial) -> None:
         """From here on the trial is never lost."""
-        self.run.record_trial(trial)
-        self.standing.add(trial)
+        self.standing.add(self.run.record_trial(trial))
 
     def best(self) -> Trial | None:
         """The best verified candidate so far."""

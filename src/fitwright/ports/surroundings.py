@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from fitwright.ports.backends import Runtime, Transform
 from fitwright.ports.execution import Executor
+from fitwright.ports.probe import Probe
 
 
 class Meter(Protocol):
@@ -61,3 +62,4 @@ class Tools:
     console: Console
     cache: Path
     clock: Clock
+    probes: Mapping[str, Probe] = field(default_factory=dict)

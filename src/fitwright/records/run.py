@@ -22,6 +22,7 @@ from fitwright.records.plan import Plan
 from fitwright.records.recipe import Adapted
 from fitwright.records.record import Record
 from fitwright.records.selection import Selection
+from fitwright.records.taken_apart import TakenApart
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
 from fitwright.store.open import file_store
@@ -43,6 +44,7 @@ FILES: dict[type[Record], str] = {
     Verdict: "6-verdict.json",
     Ledger: "ledger.json",
     Front: "front.json",
+    TakenApart: "taken-apart.json",
 }
 TRIALS = "trials.db"
 

@@ -10,9 +10,11 @@ from fitwright.records.plan import Plan, Settings
 from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.trial import Candidate
 from fitwright.tune.explore import explored, pairs_worth_tuning
+from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.standing import Pair, Standing
 
 BASELINE, REWRITE, ADAPT, SETTINGS = 1, 2, 3, 4
+MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
 
@@ -47,7 +49,16 @@ class Explore:
     pairs: tuple[Pair, ...]
 
 
-Step = Make | Try | Together | Explore
+@dataclass(frozen=True, kw_only=True)
+class TakeApart:
+    """Find out what int8 costs and gains in each group of operators of this variant."""
+
+    chain: Chain
+    variant: Variant
+    backend: str
+
+
+Step = Make | Try | Together | Explore | TakeApart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +68,7 @@ class Knowledge:
     Attributes:
         mixed: chains that put back some layers of a quantised variant, in the order in which
             they should be made (see `tune.mixed`).
+        taken_apart: int8 chains and the backend on which each was.
         spent: pairs whose settings were all tried, or were left for want of gain.
         storage_first: the best so far breaks a limit on size or memory, so chains that save
             storage are as urgent as those that save time.
@@ -67,6 +79,7 @@ class Knowledge:
     adapted: Adapted
     standing: Standing
     mixed: tuple[Chain, ...] = ()
+    taken_apart: frozenset[tuple[Chain, str]] = frozenset()
     spent: frozenset[tuple[Pair, ...]] = frozenset()
     storage_first: bool = False
 
@@ -96,6 +109,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _rewritten(known)
     early, late = _waves(known)
     yield from _made(known, _on_rewritings(known, early), round_=ADAPT)
+    yield from _taken_apart(known)
     yield from _made(known, known.mixed, round_=ADAPT)
     yield from _settings(known)
     yield from _made(known, _on_rewritings(known, late), round_=ADAPT)
@@ -149,6 +163,36 @@ def _on_rewritings(known: Knowledge, bodies: Sequence[Body]) -> list[Chain]:
         if backend in body.backends
     ]
     return list(dict.fromkeys(chains))
+
+
+def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
+    """The int8 variants a mix of which may win: near the best, or too far from the original
+    where the backend itself is the best one's."""
+    wanted = MOST_TAKEN_APART - len(known.taken_apart)
+    found = sorted(_worth_taking_apart(known), key=lambda pair: -pair[0])
+    yield from (step for _, step in found[: max(wanted, 0)])
+
+
+def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
+    """With the speed of each; of those whose outputs disagree, that of the best so far."""
+    best, top = known.standing.best, known.standing.top_speed
+    disagree = {
+        (t.candidate.variant_id, t.candidate.backend)
+        for t in known.standing.trials
+        if t.failure is not None and t.failure.cause == "disagrees"
+    }
+    for chain in known.adapted.chains:
+        variant = known.adapted.made_by(chain)
+        if variant is None or not worth_taking_apart(chain, speed=top, best=top):
+            continue
+        for backend in variant.backends:
+            if (chain, backend) in known.taken_apart:
+                continue
+            speed = known.standing.speed_of(variant.id, backend, plain(variant)) or 0.0
+            if (variant.id, backend) in disagree and best and best.candidate.backend == backend:
+                speed = top
+            if worth_taking_apart(chain, speed=speed, best=top):
+                yield speed, TakeApart(chain=chain, variant=variant, backend=backend)
 
 
 def best_rewriting(known: Knowledge, backend: str) -> Chain:

@@ -21,11 +21,21 @@ from fitwright.records.recipe import (
     Variant,
     title,
 )
-from fitwright.records.trial import Candidate, Comparison, Trial
+from fitwright.records.trial import Candidate, Comparison, Failure, Trial
 from fitwright.tune.decide import decide
 from fitwright.tune.explore import PATIENCE
 from fitwright.tune.gains import baseline_of, ledger_entries
-from fitwright.tune.propose import SETTINGS, Explore, Knowledge, Make, Step, Together, Try, propose
+from fitwright.tune.propose import (
+    SETTINGS,
+    Explore,
+    Knowledge,
+    Make,
+    Step,
+    TakeApart,
+    Together,
+    Try,
+    propose,
+)
 from fitwright.tune.standing import Pair, Standing, incumbent_of, speeds
 from needs import SIZE, need
 
@@ -96,6 +106,8 @@ def knowledge(
     bodies: tuple[Body, ...] = (),
     storage_first: bool = False,
     spent: Iterable[tuple[Pair, ...]] = (),
+    apart: Iterable[tuple[Chain, str]] = (),
+    mixed: tuple[Chain, ...] = (),
 ) -> Knowledge:
     return Knowledge(
         plan=plan(ONE),
@@ -104,6 +116,8 @@ def knowledge(
         standing=Standing(trials),
         storage_first=storage_first,
         spent=frozenset(spent),
+        taken_apart=frozenset(apart),
+        mixed=mixed,
     )
 
 
@@ -116,6 +130,8 @@ def shown(step: Step) -> str:
         return "make " + " + ".join(title(r) for r in step.chain)
     if isinstance(step, Explore):
         return "explore"
+    if isinstance(step, TakeApart):
+        return f"look inside {step.variant.id}/{step.backend}"
     if isinstance(step, Together):
         return " | ".join(shown(one) for one in step.tries)
     return f"{step.candidate.variant_id}/{step.candidate.backend}"
@@ -137,11 +153,14 @@ def simulated(
     """What the search does when a candidate is `ratios[variant/backend]` times as fast as the
     first one (1 when it is not named), every chain gives a new file and settings give nothing."""
     adapted, trials, seen, spent = Adapted(variants=(ORIGINAL,)), [], [], set()
+    apart: list[tuple[Chain, str]] = []
     while step := propose(
-        knowledge(adapted, trials, rewrites=rewrites, bodies=bodies, spent=spent)
+        knowledge(adapted, trials, rewrites=rewrites, bodies=bodies, spent=spent, apart=apart)
     ):
         seen.append(shown(step))
-        if isinstance(step, Explore):
+        if isinstance(step, TakeApart):
+            apart.append((step.chain, step.backend))
+        elif isinstance(step, Explore):
             spent.add(step.pairs)
         elif isinstance(step, Together):
             trials.extend(ended(trials, one, ratios) for one in step.tries)
@@ -164,6 +183,7 @@ def test_the_search_rewrites_then_changes_the_arithmetic_then_tunes_settings() -
         "make fix_shapes", "fix_shapes/a", "fix_shapes/b",
         "make fix_shapes + int8_static/onnxruntime",
         "fix_shapes+int8_static/a", "fix_shapes+int8_static/b",
+        "look inside fix_shapes+int8_static/a", "look inside fix_shapes+int8_static/b",
         "explore",
     ]  # fmt: skip
 
@@ -188,6 +208,46 @@ def test_of_rewritings_that_are_as_fast_the_longest_is_gone_on_with() -> None:
         ratios={"fix_shapes+fp16_weights/a": 0.99},
     )
     assert "make fix_shapes + fp16_weights + int8_static/onnxruntime" in seen
+
+
+def int8_search(
+    *, speed: float | None, backend: str = "a", apart: Iterable[tuple[Chain, str]] = ()
+) -> Step | None:
+    """What comes after an int8 variant on `backend` came to this speed of the best, or (None)
+    disagreed with the original."""
+    int8 = variant("int8", FixShapes(), Int8Static(), backends=(backend,))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.9, against=first, round_=1)
+    measured = trial(2, int8, backend, decision="rejected", ratio=speed, against=first)
+    if speed is None:
+        failure = Failure(cause="disagrees", detail="relative L2 0.3")
+        measured = measured.model_copy(
+            update={"failure": failure, "decision": "failed", "comparison": None}
+        )
+    adapted = Adapted(
+        variants=(ORIGINAL, int8), chains=((FixShapes(), Int8Static()),), made=("int8",)
+    )
+    known = knowledge(adapted, [first, other, measured], apart=apart)
+    return propose(known)
+
+
+def test_an_int8_variant_near_the_best_is_taken_apart_once() -> None:
+    chain = (FixShapes(), Int8Static())
+    assert isinstance(int8_search(speed=0.9), TakeApart)
+    assert isinstance(int8_search(speed=0.9, apart=[(chain, "a")]), Explore)
+    assert isinstance(int8_search(speed=0.3), Explore), "no mix of it makes up for that"
+
+
+def test_an_int8_variant_too_far_from_the_original_is_taken_apart_on_the_best_backend() -> None:
+    assert isinstance(int8_search(speed=None), TakeApart)
+    assert isinstance(int8_search(speed=None, backend="b"), Explore)
+
+
+def test_what_follows_from_taking_apart_is_made_before_settings_are_tuned() -> None:
+    mix = (FixShapes(), Int8Static(keep=("x",)))
+    tried = [trial(i, ORIGINAL, b, decision="accepted", round_=1) for i, b in enumerate("ab")]
+    step = propose(knowledge(Adapted(variants=(ORIGINAL,)), tried, mixed=(mix,)))
+    assert step == Make(chain=mix)
 
 
 LATE = (body(Fp16Weights(), late=True),)
