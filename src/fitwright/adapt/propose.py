@@ -27,6 +27,7 @@ from fitwright.records.recipe import (
 )
 
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+ATTENTIVE = frozenset({"Softmax", "Attention", "MultiHeadAttention"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,12 @@ ROWS: tuple[Row, ...] = (
     Row(recipes=(Bf16(),), backends=_OPENVINO),
     Row(recipes=(Int8Static(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
+    Row(recipes=(Int8Static(toolkit="nncf", symmetric=True),), backends=_OPENVINO, only=ATTENTIVE),
+    Row(
+        recipes=(Int8Static(toolkit="nncf", symmetric=True, smooth=False),),
+        backends=_OPENVINO,
+        only=ATTENTIVE,
+    ),
     Row(recipes=(Int8Dynamic(),), backends=_ORT),
     Row(recipes=(Int8Weights(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Weights(toolkit="nncf"),), backends=_OPENVINO),

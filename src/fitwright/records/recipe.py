@@ -70,12 +70,17 @@ class Int8Static(Record):
         toolkit: who quantises: ONNX Runtime's QDQ or NNCF.
         method: how ranges are chosen from the calibration data.
         keep: operators left in floating point, by their name in the graph that is quantised.
+        symmetric: NNCF's activations without zero points; faster, a little coarser.
+        smooth: NNCF's scales before the matrices of a transformer, which even out the ranges
+            of activations at the price of a multiplication.
     """
 
     kind: Literal["int8_static"] = "int8_static"
     toolkit: Literal["onnxruntime", "nncf"] = "onnxruntime"
     method: Literal["minmax", "entropy", "percentile"] = "minmax"
     keep: tuple[str, ...] = ()
+    symmetric: bool = False
+    smooth: bool = True
 
 
 class Int8Dynamic(Record):
@@ -120,8 +125,15 @@ def title(recipe: Recipe) -> str:
     """``int8_static/nncf/entropy/12 in float``: kind, toolkit, what differs from the usual."""
     toolkit, method = getattr(recipe, "toolkit", ""), getattr(recipe, "method", "minmax")
     kept = len(getattr(recipe, "keep", ()))
-    words = (recipe.kind, toolkit, "" if method == "minmax" else method)
-    return "/".join(filter(None, (*words, f"{kept} in float" if kept else "")))
+    words = (
+        recipe.kind,
+        toolkit,
+        "" if method == "minmax" else method,
+        "symmetric" if getattr(recipe, "symmetric", False) else "",
+        "" if getattr(recipe, "smooth", True) else "unsmoothed",
+        f"{kept} in float" if kept else "",
+    )
+    return "/".join(filter(None, words))
 
 
 class Variant(Record):

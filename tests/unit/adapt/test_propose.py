@@ -108,3 +108,15 @@ def test_every_rewriting_of_the_table_is_legal_and_part_of_the_agenda(
     assert {type(recipe) for recipe in found[-1][1:]} == set(REWRITINGS)
     assert [why for chain in found if (why := legal(chain))] == []
     assert agenda(everything, device, backends=("onnxruntime",)).rewrites == found
+
+
+def test_other_schemes_for_transformers_are_proposed_for_transformers_only(
+    summary: ModelSummary, device: Device
+) -> None:
+    def symmetric(of: ModelSummary) -> int:
+        found = agenda(of, device, backends=("openvino",)).bodies
+        return sum(getattr(body.recipes[-1], "symmetric", False) for body in found)
+
+    softmax = summary.operators[0].model_copy(update={"kind": "Softmax"})
+    attentive = summary.model_copy(update={"operators": (*summary.operators, softmax)})
+    assert (symmetric(summary), symmetric(attentive)) == (0, 2)

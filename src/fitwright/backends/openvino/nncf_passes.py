@@ -36,6 +36,8 @@ def quantised_static(
     calibration: Path,
     method: Literal["minmax", "entropy", "percentile"],
     transformer: bool,
+    symmetric: bool = False,
+    smooth: bool = True,
 ) -> int:
     """Write OpenVINO's format with int8 weights and activations; how many quantisers it has."""
     import numpy as np
@@ -50,11 +52,11 @@ def quantised_static(
         quantised = nncf.quantize(
             graph,
             nncf.Dataset(queries),
-            preset=nncf.QuantizationPreset.MIXED,
+            preset=_preset(nncf, symmetric=symmetric),
             subset_size=num_queries,
             model_type=nncf.ModelType.TRANSFORMER if transformer else None,
             fast_bias_correction=True,
-            advanced_parameters=_ranges(nncf, method),
+            advanced_parameters=_advanced(nncf, method, smooth=smooth),
         )
     _write(openvino, quantised, out, names=names)
     return sum(1 for node in quantised.get_ops() if node.get_type_name() == "FakeQuantize")
@@ -113,8 +115,14 @@ def compressed_weights(model: Path, out: Path, *, bits: int, group_size: int) ->
     return _narrow_constants(compressed)
 
 
-def _ranges(nncf: Any, method: str) -> Any:
-    """NNCF's estimators of activation ranges that correspond to the recipe's method."""
+def _preset(nncf: Any, *, symmetric: bool) -> Any:
+    presets = nncf.QuantizationPreset
+    return presets.PERFORMANCE if symmetric else presets.MIXED
+
+
+def _advanced(nncf: Any, method: str, *, smooth: bool) -> Any:
+    """NNCF's estimators of activation ranges that correspond to the recipe's method, and
+    whether activations are smoothed."""
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet as Estimators
 
     estimator = {
@@ -122,7 +130,10 @@ def _ranges(nncf: Any, method: str) -> Any:
         "percentile": Estimators.MEAN_QUANTILE,
         "entropy": Estimators.HISTOGRAM,
     }[method]
-    return nncf.AdvancedQuantizationParameters(activations_range_estimator_params=estimator)
+    found = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=estimator)
+    if not smooth:
+        found.smooth_quant_alphas = nncf.AdvancedSmoothQuantParameters(convolution=-1, matmul=-1)
+    return found
 
 
 def _read(openvino: Any, model: Path) -> tuple[Any, list[tuple[str, ...]]]:

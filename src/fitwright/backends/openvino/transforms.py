@@ -79,10 +79,13 @@ class Int8StaticNncfPass:
                 calibration=request.calibration,
                 method=recipe.method,
                 transformer=transformer,
+                symmetric=recipe.symmetric,
+                smooth=recipe.smooth,
             )
         notes: tuple[str, ...] = ()
         if transformer:
-            notes = ("NNCF's transformer scheme, activations smoothed",)
+            how = "activations smoothed" if recipe.smooth else "nothing smoothed"
+            notes = (f"NNCF's transformer scheme, {how}",)
         if recipe.keep:
             found, note = write_kept(
                 request.model, request.calibrated or out, out, keep=recipe.keep
