@@ -119,26 +119,20 @@ def replay(grid: Grid, walk: Walk, tools: Tools, *, seed: int) -> Replayed:
     """The whole search, as `fit` runs it, without a final run."""
     races = TableRaces(grid=grid, random=random.Random(seed))
 
-    def maker(search: Search, start: Variant, rest: Chain) -> Variant | Skipped:
-        del search
-        chain = (*_asked(grid, start), *rest)
+    def maker(search: Search, start: Variant, chain: Chain, *, num_made: int) -> Variant | Skipped:
+        del search, start, num_made
         made = grid.adapted.made_by(chain)
         return made or Skipped(recipes=chain, reason="skipped when the grid was made")
 
     with tempfile.TemporaryDirectory(prefix="replay-") as place:
         watch = Stopwatch(started=0.0, budget_s=1e9, clock=lambda: 0.0, console=tools.console)
+        no_probes = replace(tools, probes={})  # mixed precision is not in the grid
         search = Search(
-            walk, tools=tools, run=RunFolder(Path(place)), watch=watch, races=races, maker=maker
+            walk, tools=no_probes, run=RunFolder(Path(place)), watch=watch, races=races, maker=maker
         )
         search.setup = replace(search.setup, seed=seed)
         loop(search, refuted=set(), on_accepted=lambda _: None)
         return _replayed(grid, search, races)
-
-
-def _asked(grid: Grid, variant: Variant) -> Chain:
-    """The chain that made a variant, as it was asked for."""
-    made = dict(zip(grid.adapted.made, grid.adapted.chains, strict=True))
-    return made.get(variant.id, ())
 
 
 def _replayed(grid: Grid, search: Search, races: TableRaces) -> Replayed:

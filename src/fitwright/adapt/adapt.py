@@ -65,6 +65,7 @@ def adapt(
     limits: ChildLimits,
     calibration: Path | None,
     folder: Path,
+    asked: tuple[Recipe, ...] | None = None,
 ) -> Variant | Skipped:
     """The model after every recipe of the chain, or why there is none.
 
@@ -80,6 +81,8 @@ def adapt(
         limits: clock and memory of each child.
         calibration: ``.npz`` of `write_calibration`, for recipes that need activation ranges.
         folder: the run's ``variants/``; paths in a variant are relative to its parent.
+        asked: the recipes that led to `original`, those that found nothing to do included; the
+            ones it carries by default. Whether `chain` may follow is judged by these.
 
     Raises:
         RunStopped: the disk is full or may not be written.
@@ -93,6 +96,9 @@ def adapt(
         calibration=calibration,
         folder=folder,
     )
+    before = original.recipes if asked is None else asked
+    if why := legal((*before, *chain)):
+        return Skipped(recipes=chain, reason=why)
     return _followed(original, chain, workshop, made={})
 
 
@@ -106,7 +112,12 @@ def adapt_all(
     made: dict[tuple[Recipe, ...], Variant | Skipped] = {}
     seen = {original.id: original.title}
     for chain in chains:
-        outcome = _followed(original, chain, workshop, made=made)
+        why = legal((*original.recipes, *chain))
+        outcome = (
+            Skipped(recipes=chain, reason=why)
+            if why
+            else _followed(original, chain, workshop, made=made)
+        )
         if isinstance(outcome, Variant) and outcome.id in seen:
             reason = f"same file as {seen[outcome.id]}"
             outcome = Skipped(recipes=chain, reason=reason)
@@ -122,8 +133,6 @@ def _followed(
     *,
     made: dict[tuple[Recipe, ...], Variant | Skipped],
 ) -> Variant | Skipped:
-    if why := legal((*original.recipes, *chain)):
-        return Skipped(recipes=chain, reason=why)
     current = original
     for length, recipe in enumerate(chain, start=1):
         prefix = chain[:length]

@@ -23,7 +23,14 @@ LEAST_PASS_SHARE = 0.1  # of the whole budget, when that is less
 class Maker(Protocol):
     """Makes the end of a chain from a variant that has its beginning."""
 
-    def __call__(self, search: Search, start: Variant, rest: Chain) -> Variant | Skipped: ...
+    def __call__(
+        self, search: Search, start: Variant, chain: Chain, *, num_made: int
+    ) -> Variant | Skipped:
+        """
+        Args:
+            start: what the first `num_made` recipes of the chain came to.
+        """
+        ...
 
 
 def make(search: Search, chain: Chain, *, maker: Maker) -> None:
@@ -33,17 +40,18 @@ def make(search: Search, chain: Chain, *, maker: Maker) -> None:
     start, num_made = _start(search.adapted, chain)
     if same := _changes_nothing(search, start, chain):
         return _remember(search, chain, Skipped(recipes=chain, reason=same))
-    outcome = maker(search, start, chain[num_made:])
+    outcome = maker(search, start, chain, num_made=num_made)
     if isinstance(outcome, Skipped) and search.left_s() <= 0:
         return None  # cut off by the budget, not refused: a resumed run tries again
     return _remember(search, chain, outcome)
 
 
-def made(search: Search, start: Variant, rest: Chain) -> Variant | Skipped:
+def made(search: Search, start: Variant, chain: Chain, *, num_made: int) -> Variant | Skipped:
     """By the passes of the backends, in child processes."""
     return adapt(
         start,
-        rest,
+        chain[num_made:],
+        asked=chain[:num_made],
         summary=search.walk.analyzed.analysis.summary,
         device=search.walk.device,
         transforms=search.tools.transforms,

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 def inquire(search: Search, step: TakeApart) -> Inquiry:
     """Both costs of int8, group by group, in child processes; a failure is an answer too."""
     console = search.tools.console
+    if step.backend not in search.tools.probes:
+        reason = f"nothing can look inside models of {step.backend} here"
+        return Inquiry(chain=step.chain, backend=step.backend, reason=reason)
     console.say(f"look    inside {step.variant.title} on {step.backend} …")
     float_model = search.adapted.made_by(step.chain[:-1]) or search.adapted.variants[0]
     begin = search.tools.clock()

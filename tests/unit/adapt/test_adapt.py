@@ -24,6 +24,7 @@ from fitwright.records.recipe import (
     Int8Static,
     Int8Weights,
     Recipe,
+    Simplify,
     Skipped,
     Variant,
 )
@@ -235,3 +236,15 @@ def test_the_original_names_the_data_files_it_reads(summary: ModelSummary, tmp_p
     split = summary.model_copy(update={"path": str(path), "size_bytes": size})
     variant = original_variant(split)
     assert variant.files == (str(path), str(tmp_path / "split.data"))
+
+
+def test_what_may_follow_is_judged_by_what_was_asked_for(
+    original: Variant, workshop: Workshop
+) -> None:
+    """Fixed shapes that changed nothing open the chain all the same."""
+    rest = (Simplify(), Fp16Weights())
+    unasked = adapt(original, rest, **vars(workshop))
+    assert isinstance(unasked, Skipped)
+    assert "fix_shapes opens the chain" in unasked.reason
+    found = adapt(original, rest, asked=(FixShapes(),), **vars(workshop))
+    assert not (isinstance(found, Skipped) and "opens the chain" in found.reason)
