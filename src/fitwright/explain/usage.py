@@ -40,6 +40,13 @@ USAGE: Mapping[str, Explanation] = {
         fix="Go on with the run.",
         example="fitwright tune runs/digits-1",
     ),
+    "FW121": Explanation(
+        title="Another process is at work on this run.",
+        why="Two searches in one folder would do the same work twice and disturb each other's "
+        "timings.",
+        fix="Wait until the other one has ended; a killed one lets go at once.",
+        example="fitwright tune runs/digits-1",
+    ),
     "FW106": Explanation(
         title="No error has this code.",
         why="Codes are FW and three digits, as printed in square brackets.",

@@ -15,6 +15,7 @@ from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Tools
 from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
+from fitwright.records.hold import held
 from fitwright.records.need import Analysis
 from fitwright.records.origin import Origin
 from fitwright.records.recipe import Adapted, title
@@ -48,6 +49,12 @@ def fit(
     found = with_hints(walk(contract, folder=Path(origin.folder), tools=tools), tools=tools)
     _refuse_another_model(found, run)
     _write_start(found, run, origin=origin, command=command)
+    with held(run.path):
+        return _searched(found, tools=tools, run=run, watch=watch)
+
+
+def _searched(found: Walk, *, tools: Tools, run: RunFolder, watch: Stopwatch) -> Verdict:
+    """The loop, and the final run that ends it or sends it on."""
     refuted: set[str] = set()
     with Search(found, tools=tools, run=run, watch=watch) as search:
         while True:
