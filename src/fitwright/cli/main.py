@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from traceback import print_exc
 
@@ -13,6 +12,7 @@ from fitwright.cli.bench import bench
 from fitwright.cli.doctor import devices, doctor
 from fitwright.cli.explain import explain
 from fitwright.cli.fit import fit, tune
+from fitwright.cli.interrupt import end_when_interrupted
 from fitwright.cli.ledger import ledger
 from fitwright.cli.report import package, report
 from fitwright.cli.steps import analyze, design, select
@@ -53,7 +53,7 @@ def about(
 def run() -> None:
     """Entry point of the console script: every way out has its exit code."""
     debug, as_json = "--debug" in sys.argv, "--json" in sys.argv
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+    end_when_interrupted()
     try:
         app()
     except FitwrightError as error:
