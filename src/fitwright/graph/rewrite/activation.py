@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Callable
 
 import onnx_ir as ir
 
-from fitwright.graph.rewrite.edit import Tally, Workbench, nodes_of, put, swept
-from fitwright.graph.rewrite.match import (
-    Match,
-    Number,
-    Pattern,
-    X,
-    match,
-    needed_elsewhere,
-    one_of,
-    op,
-)
-from fitwright.graph.rewrite.opset import hindrance, raise_opset
+from fitwright.graph.rewrite.edit import Tally, Workbench
+from fitwright.graph.rewrite.fusion import Fusion, fuse
+from fitwright.graph.rewrite.match import Match, Number, Pattern, X, one_of, op
 
 _ROOT_TWO = math.sqrt(2.0)
 _SLOPE, _CUBIC = math.sqrt(2.0 / math.pi), 0.044715  # GELU by tanh, Hendrycks and Gimpel 2016
@@ -94,37 +82,47 @@ def _float(node: ir.Node, name: str, default: float) -> float:
     return node.attributes[name].as_float() if name in node.attributes else default
 
 
-@dataclass(frozen=True, kw_only=True)
-class Activation:
-    """One row of the table.
+def _as(kind: str, **attributes: str) -> Callable[[Workbench, Match], ir.Value]:
+    """Writes the operator over x; the shape stays what it was."""
 
-    Attributes:
-        opset: the first that has the operator.
-        holds: what the pattern cannot say.
-    """
+    def make(bench: Workbench, found: Match) -> ir.Value:
+        x = found.values["x"]
+        made = bench.node(kind, [x], attributes, like=x)
+        made.shape = x.shape
+        return made
 
-    kind: str
-    opset: int
-    pattern: Pattern
-    attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    holds: Callable[[Match], bool] = lambda _: True
+    return make
 
 
 _ERF = op("Erf", _times(1.0 / _ROOT_TWO, of=X))
+_ENDS = frozenset({"Mul", "Div"})
 
 # Gelu by tanh comes before Gelu by erf only for reading; no place fits two rows. SiLU has no
 # operator before opset 24, and both backends fuse x * sigmoid(x) themselves.
-ACTIVATIONS: tuple[Activation, ...] = (
-    Activation(
+ACTIVATIONS: tuple[Fusion, ...] = (
+    Fusion(
         kind="Gelu",
         opset=20,
         pattern=_gated(op("Add", op("Tanh", _TANH_ARGUMENT), Number(1.0))),
-        attributes={"approximate": "tanh"},
+        ends=_ENDS,
+        make=_as("Gelu", approximate="tanh"),
     ),
-    Activation(kind="Gelu", opset=20, pattern=_gated(op("Add", _ERF, Number(1.0)))),
-    Activation(kind="HardSwish", opset=14, pattern=_HARD_SWISH, holds=_steps_of_a_sixth),
+    Fusion(
+        kind="Gelu",
+        opset=20,
+        pattern=_gated(op("Add", _ERF, Number(1.0))),
+        ends=_ENDS,
+        make=_as("Gelu"),
+    ),
+    Fusion(
+        kind="HardSwish",
+        opset=14,
+        pattern=_HARD_SWISH,
+        ends=_ENDS,
+        make=_as("HardSwish"),
+        holds=_steps_of_a_sixth,
+    ),
 )
-_ENDS = ("Mul", "Div")
 
 
 def fuse_activation(model: ir.Model) -> Tally:
@@ -132,36 +130,4 @@ def fuse_activation(model: ir.Model) -> Tally:
 
     Ensures: the same outputs up to rounding.
     """
-    tally = Tally()
-    for row in ACTIVATIONS:
-        places = _places(model.graph, row, tally)
-        if not places:
-            continue
-        if why := hindrance(model, row.opset):
-            for _ in places:
-                tally.leave(f"the opset cannot be raised to {row.opset}: {why}")
-            continue
-        raise_opset(model, row.opset)
-        for root, x in places:
-            out = root.outputs[0]
-            bench = Workbench(model.graph, root)
-            made = bench.node(row.kind, [x], row.attributes, like=x)
-            made.shape = out.shape
-            put(made, out)
-            tally.change(f"activation as {row.kind}")
-        swept(model)
-    return tally
-
-
-def _places(graph: ir.Graph, row: Activation, tally: Tally) -> list[tuple[ir.Node, ir.Value]]:
-    places = []
-    for node in nodes_of(graph):
-        if node.op_type not in _ENDS or (found := match(row.pattern, node)) is None:
-            continue
-        if not row.holds(found):
-            continue
-        if needed_elsewhere(found, node):
-            tally.leave(f"a {row.kind} whose parts are needed elsewhere")
-            continue
-        places.append((node, found.values["x"]))
-    return places
+    return fuse(model, ACTIVATIONS, noun="activation")

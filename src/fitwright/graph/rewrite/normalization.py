@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from fitwright.graph.rewrite.edit import Tally, Workbench, nodes_of, put, sizes, swept
-from fitwright.graph.rewrite.match import (
-    Constant,
-    Match,
-    Number,
-    Pattern,
-    X,
-    array,
-    match,
-    needed_elsewhere,
-    one_of,
-    op,
-)
-from fitwright.graph.rewrite.opset import hindrance, raise_opset
+from fitwright.graph.rewrite.edit import Tally, Workbench, sizes
+from fitwright.graph.rewrite.fusion import Fusion, fuse
+from fitwright.graph.rewrite.match import Constant, Match, Number, Pattern, X, array, one_of, op
 
 _EPSILON = Number(None, "epsilon")
 _WEIGHT, _BIAS = Constant("weight"), Constant("bias")
@@ -56,67 +45,11 @@ _LAYER = one_of(
 _ROOT_MEAN_SQUARE = _over_root(X, _mean(_square(X)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Normalization:
-    """One row of the table; `opset` is the first that has the operator."""
-
-    kind: str
-    opset: int
-    pattern: Pattern
-
-
 def _weighted(core: Pattern) -> Pattern:
     return op("Mul", core, _WEIGHT)
 
 
-# With its bias before without: the longer pattern first, so that nothing is left over.
-NORMALIZATIONS: tuple[Normalization, ...] = (
-    Normalization(kind="LayerNormalization", opset=17, pattern=op("Add", _weighted(_LAYER), _BIAS)),
-    Normalization(kind="LayerNormalization", opset=17, pattern=_weighted(_LAYER)),
-    Normalization(kind="LayerNormalization", opset=17, pattern=_LAYER),
-    Normalization(kind="RMSNormalization", opset=23, pattern=_weighted(_ROOT_MEAN_SQUARE)),
-    Normalization(kind="RMSNormalization", opset=23, pattern=_ROOT_MEAN_SQUARE),
-)
-
-
-def fuse_normalization(model: ir.Model) -> Tally:
-    """Replace every normalisation of the table; raises the opset as far as they need.
-
-    Ensures: the same outputs up to rounding.
-    """
-    tally = Tally()
-    for row in NORMALIZATIONS:
-        places = _places(model.graph, row, tally)
-        if not places:
-            continue
-        if why := hindrance(model, row.opset):
-            for _ in places:
-                tally.leave(f"the opset cannot be raised to {row.opset}: {why}")
-            continue
-        raise_opset(model, row.opset)
-        for root, found in places:
-            _replace(model.graph, row.kind, root, found)
-            tally.change(f"normalisation as {row.kind}")
-        swept(model)
-    return tally
-
-
-def _places(graph: ir.Graph, row: Normalization, tally: Tally) -> list[tuple[ir.Node, Match]]:
-    places = []
-    for node in nodes_of(graph):
-        if node.op_type not in ("Add", "Mul", "Div"):
-            continue
-        found = match(row.pattern, node)
-        if found is None or not any(n.op_type == "ReduceMean" for n in found.nodes):
-            continue
-        if why := _misfit(found, node):
-            tally.leave(f"a {row.kind} {why}")
-        else:
-            places.append((node, found))
-    return places
-
-
-def _misfit(found: Match, root: ir.Node) -> str | None:
+def _misfit(found: Match) -> str | None:
     """Why the place is not the operator, or None."""
     x = found.values["x"]
     shape = sizes(x)
@@ -128,8 +61,6 @@ def _misfit(found: Match, root: ir.Node) -> str | None:
     for name in ("weight", "bias"):
         if name in found.values and _vector(found.values[name], shape[-1]) is None:
             return "whose weight or bias is no vector over the last axis"
-    if needed_elsewhere(found, root):
-        return "whose parts are needed elsewhere"
     return None
 
 
@@ -152,17 +83,21 @@ def _vector(value: ir.Value, size: int) -> NDArray[Any] | None:
     return np.broadcast_to(values.reshape(-1), (size,))
 
 
-def _replace(graph: ir.Graph, kind: str, root: ir.Node, found: Match) -> None:
-    x, out, bench = found.values["x"], root.outputs[0], Workbench(graph, root)
-    shape = sizes(x)
-    assert shape is not None and x.dtype is not None, "checked by `_misfit`"
-    scale = _parameter(bench, found, "weight", shape[-1], default=np.ones(shape[-1]))
-    inputs = [x, scale]
-    if "bias" in found.values:
-        inputs.append(_parameter(bench, found, "bias", shape[-1], default=np.zeros(shape[-1])))
-    attributes = {"axis": -1, "epsilon": found.number("epsilon"), "stash_type": 1}
-    made = bench.node(kind, inputs, attributes, shape=shape, like=x)
-    put(made, out)
+def _as(kind: str) -> Callable[[Workbench, Match], ir.Value]:
+    """Writes the operator over the last axis of x."""
+
+    def make(bench: Workbench, found: Match) -> ir.Value:
+        x = found.values["x"]
+        shape = sizes(x)
+        assert shape is not None, "checked by `_misfit`"
+        scale = _parameter(bench, found, "weight", shape[-1], default=np.ones(shape[-1]))
+        inputs = [x, scale]
+        if "bias" in found.values:
+            inputs.append(_parameter(bench, found, "bias", shape[-1], default=np.zeros(shape[-1])))
+        attributes = {"axis": -1, "epsilon": found.number("epsilon"), "stash_type": 1}
+        return bench.node(kind, inputs, attributes, shape=shape, like=x)
+
+    return make
 
 
 def _parameter(
@@ -175,3 +110,33 @@ def _parameter(
     vector = default if value is None else _vector(value, size)
     assert vector is not None, "checked by `_misfit`"
     return bench.constant(vector.astype(x.dtype.numpy()), hint=name)
+
+
+def _row(kind: str, *, opset: int, pattern: Pattern) -> Fusion:
+    return Fusion(
+        kind=kind,
+        opset=opset,
+        pattern=pattern,
+        ends=frozenset({"Add", "Mul", "Div"}),
+        make=_as(kind),
+        holds=lambda found: any(node.op_type == "ReduceMean" for node in found.nodes),
+        misfit=_misfit,
+    )
+
+
+# With its bias before without: the longer pattern first, so that nothing is left over.
+NORMALIZATIONS: tuple[Fusion, ...] = (
+    _row("LayerNormalization", opset=17, pattern=op("Add", _weighted(_LAYER), _BIAS)),
+    _row("LayerNormalization", opset=17, pattern=_weighted(_LAYER)),
+    _row("LayerNormalization", opset=17, pattern=_LAYER),
+    _row("RMSNormalization", opset=23, pattern=_weighted(_ROOT_MEAN_SQUARE)),
+    _row("RMSNormalization", opset=23, pattern=_ROOT_MEAN_SQUARE),
+)
+
+
+def fuse_normalization(model: ir.Model) -> Tally:
+    """Replace every normalisation of the table; raises the opset as far as they need.
+
+    Ensures: the same outputs up to rounding.
+    """
+    return fuse(model, NORMALIZATIONS, noun="normalisation")
