@@ -142,6 +142,26 @@ _QUOTA = Row(
     applies=_quota,
     settings=_threads_of_quota,
 )
+_INSTANCES = Row(
+    why="processes share neither locks nor an allocator, and each keeps to its cores",
+    applies=_shares_cores,
+    settings=_instances,
+)
+_ROAMING = Row(
+    why="where other work takes a core away, an instance that may move does not wait",
+    applies=_shares_cores,
+    settings=_roaming_instances,
+)
+_FEWER_THREADS = Row(
+    why="small operators lose more at the barrier than they gain from another core",
+    applies=_several_cores,
+    settings=_fewer_threads,
+)
+_HARDWARE_THREADS = Row(
+    why="hardware threads can hide memory latency",
+    applies=_smt,
+    settings=_all_hardware_threads,
+)
 
 SETTINGS: Mapping[str, tuple[Row, ...]] = {
     "onnxruntime": (
@@ -152,16 +172,8 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
             applies=lambda s: s.wants_throughput and _several_cores(s),
             settings=_callers,
         ),
-        Row(
-            why="processes share neither locks nor an allocator, and each keeps to its cores",
-            applies=_shares_cores,
-            settings=_instances,
-        ),
-        Row(
-            why="where other work takes a core away, an instance that may move does not wait",
-            applies=_shares_cores,
-            settings=_roaming_instances,
-        ),
+        _INSTANCES,
+        _ROAMING,
         Row(
             why="peak memory is limited, and the arena keeps what it ever used",
             applies=lambda s: s.limits("peak_memory"),
@@ -172,16 +184,8 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
             applies=lambda s: s.limits("energy") and _several_cores(s),
             settings=_one(spinning=False),
         ),
-        Row(
-            why="small operators lose more at the barrier than they gain from another core",
-            applies=_several_cores,
-            settings=_fewer_threads,
-        ),
-        Row(
-            why="hardware threads can hide memory latency",
-            applies=_smt,
-            settings=_all_hardware_threads,
-        ),
+        _FEWER_THREADS,
+        _HARDWARE_THREADS,
         Row(
             why="layout changes of the highest level do not pay for every model",
             applies=_always,
@@ -201,31 +205,15 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
             applies=lambda s: s.wants_throughput and _more_than_two_cores(s),
             settings=_streams,
         ),
-        Row(
-            why="processes share neither locks nor an allocator, and each keeps to its cores",
-            applies=_shares_cores,
-            settings=_instances,
-        ),
-        Row(
-            why="where other work takes a core away, an instance that may move does not wait",
-            applies=_shares_cores,
-            settings=_roaming_instances,
-        ),
+        _INSTANCES,
+        _ROAMING,
         Row(
             why="the default may compute in bfloat16 here; this keeps float32",
             applies=_has_bf16,
             settings=_one(precision="float32"),
         ),
-        Row(
-            why="small operators lose more at the barrier than they gain from another core",
-            applies=_several_cores,
-            settings=_fewer_threads,
-        ),
-        Row(
-            why="hardware threads can hide memory latency",
-            applies=_smt,
-            settings=_all_hardware_threads,
-        ),
+        _FEWER_THREADS,
+        _HARDWARE_THREADS,
     ),
 }
 

@@ -19,6 +19,7 @@ from fitwright.backends.onnxruntime.int8 import prepare
 from fitwright.backends.onnxruntime.keep import Quantised
 from fitwright.backends.onnxruntime.runtime import PROVIDER, configured
 from fitwright.backends.quiet import quiet
+from fitwright.backends.served import served
 from fitwright.graph.dependencies import Coverage, dependencies
 from fitwright.ports import Array, Tensors
 from fitwright.ports.probe import Subject
@@ -162,37 +163,29 @@ class _Executed:
         for node in graph.node:
             if node.name.startswith(_NAMELESS):
                 self._nameless[node.op_type].append(node.name)
-        self._writes = {node.name: tuple(node.output) for node in graph.node}
+        self._names = frozenset(node.name for node in graph.node)
         self._operators = _operators_by_node(graph.node, coverage)
-        self._readers: dict[str, list[str]] = defaultdict(list)
+        consumers: dict[str, list[str]] = defaultdict(list)
         for node in graph.node:
             for tensor in node.input:
-                self._readers[tensor].append(node.name)
+                consumers[tensor].append(node.name)
+        self._readers = {
+            node.name: [reader for tensor in node.output for reader in consumers[tensor]]
+            for node in graph.node
+        }
 
     def name(self, traced: str, kind: str) -> str:
         """Of the node behind a name in the trace, which numbers nameless nodes its own way;
         they come in the same order. Ask once per name."""
         left = self._nameless.get(kind)
-        return left.pop(0) if traced not in self._writes and left else traced
+        return left.pop(0) if traced not in self._names and left else traced
 
     def operators(self, name: str) -> tuple[str, ...]:
         return self._operators.get(name, ())
 
     def serves(self, name: str) -> tuple[str, ...]:
         """For a node of no operator: the operators behind the nodes that read it."""
-        if self.operators(name):
-            return ()
-        met: dict[str, None] = {}
-        seen, open_ = {name}, [name]
-        while open_:
-            for tensor in self._writes.get(open_.pop(), ()):
-                for reader in self._readers[tensor]:
-                    if reader not in seen:
-                        seen.add(reader)
-                        found = self.operators(reader)
-                        met.update(dict.fromkeys(found))
-                        open_ += [] if found else [reader]
-        return tuple(met)
+        return served(name, operators=self._operators, readers=self._readers)
 
 
 def _operators_by_node(nodes: Iterable[Any], coverage: Coverage) -> dict[str, tuple[str, ...]]:

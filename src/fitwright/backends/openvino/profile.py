@@ -14,6 +14,7 @@ import numpy as np
 from fitwright.backends.distances import queries_of, squares
 from fitwright.backends.openvino.keep import Owners, keep_in_float, quantised_operators
 from fitwright.backends.openvino.runtime import DEVICE, OpenVinoSession, framework, properties_for
+from fitwright.backends.served import served
 from fitwright.graph.dependencies import dependencies
 from fitwright.ports import Array, Tensors
 from fitwright.ports.probe import Subject
@@ -158,19 +159,7 @@ class _Executed:
 
     def serves(self, name: str) -> tuple[str, ...]:
         """For a node of no operator: the operators behind the nodes that read it."""
-        if self.operators(name):
-            return ()
-        met: dict[str, None] = {}
-        seen, open_ = {name}, [name]
-        while open_:
-            for reader in self._readers.get(open_.pop(), ()):
-                if reader in seen:
-                    continue
-                seen.add(reader)
-                met.update(dict.fromkeys(self.operators(reader)))
-                if not self.operators(reader):
-                    open_.append(reader)
-        return tuple(met)
+        return served(name, operators=self._operators, readers=self._readers)
 
     def _name_weighted(self, name: str) -> None:
         """A product may go by what was fused into it; the product itself then stands behind."""
