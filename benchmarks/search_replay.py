@@ -16,7 +16,7 @@ from pathlib import Path
 
 from search_grid import Grid, Row
 
-from fitwright.bench.cohort import Elimination
+from fitwright.bench.cohort import Leave
 from fitwright.bench.setup import Measurement, Setup, Target
 from fitwright.flow import loop
 from fitwright.flow.races import Raced
@@ -55,8 +55,14 @@ class TableRaces:
         return Raced(measured=self._measurement(self._rows[key], target, best), incumbent=incumbent)
 
     def together(
-        self, setup: Setup, targets: Sequence[Target], *, best: Trial, budget_s: float
-    ) -> Elimination:
+        self,
+        setup: Setup,
+        targets: Sequence[Target],
+        *,
+        best: Trial,
+        budget_s: float,
+        leave: Leave,
+    ) -> str | None:
         """All but the fastest leave; nobody is left when that one is slower than the best."""
         del setup, budget_s
         self.measured.extend(t.candidate.key for t in targets)
@@ -66,9 +72,11 @@ class TableRaces:
         }
         runs = {k: m.comparison for k, m in seen.items() if m.comparison is not None}
         top = max(runs, key=lambda k: runs[k].ratio, default=None)
-        if top is None or runs[top].outcome == "slower":
-            return Elimination(survivor=None, left=seen)
-        return Elimination(survivor=top, left={k: m for k, m in seen.items() if k != top})
+        survivor = None if top is None or runs[top].outcome == "slower" else top
+        for key, measured in seen.items():
+            if key != survivor:
+                leave(key, measured)
+        return survivor
 
     def settle(self, *, accepted: bool) -> None:
         """Nothing is open."""

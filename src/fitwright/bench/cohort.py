@@ -8,7 +8,7 @@ who is left is measured in full, on its own, before anything is accepted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import log
@@ -53,18 +53,8 @@ class _Entrant:
         return classify(median_ratio_interval(self.log_ratios)[1]) == "slower"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Elimination:
-    """What a cohort came to.
-
-    Attributes:
-        survivor: key of the candidate worth a race of its own; None when the incumbent was
-            faster than all of them.
-        left: what was measured of those that left, by key.
-    """
-
-    survivor: str | None
-    left: Mapping[str, Measurement]
+Leave = Callable[[str, Measurement], None]
+"""Told of each candidate that leaves, by key, with what was measured of it."""
 
 
 def eliminate(
@@ -74,31 +64,36 @@ def eliminate(
     incumbent: Contender,
     budget_s: float,
     block: Block,
-) -> Elimination:
+    leave: Leave,
+) -> str | None:
     """Run the cohort until one candidate is left, or none.
 
     Args:
         incumbent: open and warm; it stays so.
         budget_s: for the rounds; opening and warming come on top.
         block: what candidates are compared by.
+        leave: called as soon as a candidate has left, so that what is known of it is kept
+            whatever becomes of the others.
+
+    Returns:
+        Key of the candidate worth a race of its own; None when the incumbent was faster than
+        all of them.
 
     Raises:
         TrialFailed: the incumbent died.
     """
-    left: dict[str, Measurement] = {}
     inside: dict[str, _Entrant] = {}
     try:
         for target in targets:
             entered = _entered(setup, target, warm_s=WARM_SHARE * budget_s / len(targets))
             if isinstance(entered, Measurement):
-                left[target.candidate.key] = entered
+                leave(target.candidate.key, entered)
             else:
                 inside[entered.key] = entered
-        survivor = _rungs(setup, inside, left, incumbent, budget_s=budget_s, block=block)
+        return _rungs(setup, inside, leave, incumbent, budget_s=budget_s, block=block)
     finally:
         for entrant in inside.values():
             entrant.worker.close()
-    return Elimination(survivor=survivor, left=left)
 
 
 def _entered(setup: Setup, target: Target, *, warm_s: float) -> _Entrant | Measurement:
@@ -126,7 +121,7 @@ def _entered(setup: Setup, target: Target, *, warm_s: float) -> _Entrant | Measu
 def _rungs(
     setup: Setup,
     inside: dict[str, _Entrant],
-    left: dict[str, Measurement],
+    leave: Leave,
     incumbent: Contender,
     *,
     budget_s: float,
@@ -134,13 +129,14 @@ def _rungs(
 ) -> str | None:
     end, num_rounds = setup.clock() + budget_s, FIRST_RUNG
     while inside:
-        _run(setup, inside, left, incumbent, num_rounds=num_rounds, end=end, block=block)
+        _run(setup, inside, leave, incumbent, num_rounds=num_rounds, end=end, block=block)
         ranked = sorted(inside.values(), key=lambda e: -e.standing())
         kept = [e for e in ranked[: max(1, len(ranked) // 2)] if not e.is_slower()]
         for entrant in ranked:
             if entrant not in kept:
-                left[entrant.key] = _left(setup, entrant, incumbent)
+                measured = _left(setup, entrant, incumbent)
                 inside.pop(entrant.key).worker.close()
+                leave(entrant.key, measured)
         if len(inside) == 1:
             return next(iter(inside))
         num_rounds *= 2
@@ -150,7 +146,7 @@ def _rungs(
 def _run(
     setup: Setup,
     inside: dict[str, _Entrant],
-    left: dict[str, Measurement],
+    leave: Leave,
     incumbent: Contender,
     *,
     num_rounds: int,
@@ -173,7 +169,7 @@ def _run(
         if lost.name == INCUMBENT:
             raise lost.cause from lost
         inside.pop(lost.name).worker.close()
-        left[lost.name] = Measurement(failure=Failure.of(lost.cause))
+        leave(lost.name, Measurement(failure=Failure.of(lost.cause)))
 
 
 def _pace(

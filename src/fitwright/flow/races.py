@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, final
 
-from fitwright.bench.cohort import Elimination, eliminate
+from fitwright.bench.cohort import Leave, eliminate
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.bench.trial import objective_block, open_contender, try_candidate
 from fitwright.records.figure import Figure
@@ -36,9 +36,15 @@ class Races(Protocol):
         ...
 
     def together(
-        self, setup: Setup, targets: Sequence[Target], *, best: Trial, budget_s: float
-    ) -> Elimination:
-        """A cohort, halved until one is left. Raises TrialFailed as `alone` does."""
+        self,
+        setup: Setup,
+        targets: Sequence[Target],
+        *,
+        best: Trial,
+        budget_s: float,
+        leave: Leave,
+    ) -> str | None:
+        """A cohort, halved until one is left: its key. Raises TrialFailed as `alone` does."""
         ...
 
     def settle(self, *, accepted: bool) -> None:
@@ -74,13 +80,21 @@ class ChildRaces:
         return Raced(measured=measured, incumbent=figures)
 
     def together(
-        self, setup: Setup, targets: Sequence[Target], *, best: Trial, budget_s: float
-    ) -> Elimination:
+        self,
+        setup: Setup,
+        targets: Sequence[Target],
+        *,
+        best: Trial,
+        budget_s: float,
+        leave: Leave,
+    ) -> str | None:
         """See `bench.cohort`."""
         incumbent = self._opened(setup, best)
         assert incumbent is not None, "there is a best so far"
         block = objective_block(setup)
-        return eliminate(setup, targets, incumbent=incumbent, budget_s=budget_s, block=block)
+        return eliminate(
+            setup, targets, incumbent=incumbent, budget_s=budget_s, block=block, leave=leave
+        )
 
     def settle(self, *, accepted: bool) -> None:
         """The winner's child stays open for the next race, the loser's ends."""

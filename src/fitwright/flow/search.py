@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fitwright.adapt.variants import original_variant, variant_path
-from fitwright.bench.setup import Setup, Target
+from fitwright.bench.setup import Measurement, Setup, Target
 from fitwright.errors import BackendMissing
 from fitwright.flow import making, mixing
 from fitwright.flow.ending import Ending, ending
@@ -182,16 +182,21 @@ class Search:
         best = self.best()
         if len(tries) < 2 or best is None:
             return [self.bench(step) for step in tries]
-        targets = [self.target(t.candidate, t.variant) for t in tries]
-        raced = self._races.together(self._limited(), targets, best=best, budget_s=self._race_s())
-        trials = []
-        for step in tries:
-            if (measured := raced.left.get(step.candidate.key)) is not None:
-                decision = Decision(False, why_it_left(measured))
-                trial = trial_of(step, measured, decision, number=self._number())
-                trials.append(self._told(trial))
-        survivor = [t for t in tries if t.candidate.key == raced.survivor]
-        return trials + [self.bench(step) for step in survivor]
+        steps, trials = {step.candidate.key: step for step in tries}, []
+
+        def leave(key: str, measured: Measurement) -> None:
+            decision = Decision(False, why_it_left(measured))
+            trial = trial_of(steps[key], measured, decision, number=self._number())
+            trials.append(self._told(trial))
+
+        survivor = self._races.together(
+            self._limited(),
+            [self.target(t.candidate, t.variant) for t in tries],
+            best=best,
+            budget_s=self._race_s(),
+            leave=leave,
+        )
+        return trials + ([self.bench(steps[survivor])] if survivor else [])
 
     # --- for the flow ----------------------------------------------------------------
 

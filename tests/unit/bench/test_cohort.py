@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from bench_machine import device
 from fitwright.bench.block import latency_block
-from fitwright.bench.cohort import FIRST_RUNG, Elimination, eliminate
-from fitwright.bench.setup import Contender, Setup, Target
+from fitwright.bench.cohort import FIRST_RUNG, eliminate
+from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.errors import TrialFailed
 from fitwright.ports import ChildLimits, Samples
 from fitwright.records.plan import Settings
@@ -29,13 +30,24 @@ def noisy(latency_s: float, seed: int) -> Callable[[int], float]:
     return lambda _: latency_s * float(rng.uniform(0.98, 1.02))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a cohort came to: the survivor's key, and who left with what."""
+
+    survivor: str | None
+    left: dict[str, Measurement]
+
+
 class Machine:
     """Candidates by number of threads; each has its own latency, one may die."""
 
-    def __init__(self, latencies_s: dict[int, float], *, dies: int | None = None) -> None:
+    def __init__(
+        self, latencies_s: dict[int, float], *, dies: int | None = None, at: int = 9
+    ) -> None:
         self.clock = FakeClock()
         self.opened: dict[int, FakeWorker] = {}
-        self._latencies_s, self._dies = latencies_s, dies
+        self.left: dict[str, Measurement] = {}
+        self._latencies_s, self._dies, self._at = latencies_s, dies, at
         self._seeds: Iterator[int] = itertools.count()
 
     def worker(self, _: object, __: object, settings: Settings) -> FakeWorker:
@@ -43,7 +55,7 @@ class Machine:
         worker = FakeWorker(
             latency_s=noisy(self._latencies_s.get(threads, INCUMBENT_S), next(self._seeds)),
             clock=self.clock,
-            fails_at=(9 if threads else 5) if threads == self._dies else None,
+            fails_at=self._at if threads == self._dies else None,
         )
         self.opened[threads] = worker
         return worker
@@ -56,7 +68,7 @@ class Machine:
             candidate=candidate, runtime=None, model=None, size_bytes=1, flops=1, bytes_moved=1
         )  # type: ignore[arg-type]
 
-    def run(self, *, budget_s: float = 30.0) -> Elimination:
+    def run(self, *, budget_s: float = 30.0) -> Done:
         setup = Setup(
             need=need(), device=device(), samples=SAMPLES, reference=SAMPLES.inputs, metric=None,
             executor=FakeExecutor(worker=self.worker), limits=ChildLimits(), clock=self.clock,
@@ -64,13 +76,15 @@ class Machine:
         incumbent = self.worker(None, None, Settings())
         incumbent.feed(SAMPLES.inputs)
         contender = Contender(target=self.target(0), worker=incumbent, latency_s=INCUMBENT_S)
-        return eliminate(
+        survivor = eliminate(
             setup,
             [self.target(threads) for threads in self._latencies_s],
             incumbent=contender,
             budget_s=budget_s,
             block=latency_block,
+            leave=self.left.__setitem__,
         )
+        return Done(survivor=survivor, left=self.left)
 
     def key(self, threads: int) -> str:
         return self.target(threads).candidate.key
@@ -111,10 +125,18 @@ def test_every_child_but_the_incumbents_is_ended() -> None:
 
 
 def test_an_incumbent_that_dies_is_the_runs_misfortune_not_a_candidates() -> None:
-    machine = Machine({1: 0.02, 2: 0.009}, dies=0)
+    machine = Machine({1: 0.02, 2: 0.009}, dies=0, at=5)
     with pytest.raises(TrialFailed):
         machine.run()
     assert machine.opened[1].closed
+    assert not machine.left
+
+
+def test_who_left_is_told_before_the_others_go_on() -> None:
+    machine = Machine({1: 0.020, 2: 0.009, 3: 0.011, 4: 0.008}, dies=0, at=FIRST_RUNG + 3)
+    with pytest.raises(TrialFailed):
+        machine.run()
+    assert set(machine.left) == {machine.key(1), machine.key(3)}
 
 
 def test_a_cohort_without_time_still_ends() -> None:
