@@ -17,15 +17,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fitwright.errors import FitwrightError, PlanError, StorageError, TrialFailed
 from fitwright.executors import tree
 from fitwright.ports import Runtime, Session, Tensors
 from fitwright.records.plan import Settings
 
+if TYPE_CHECKING:
+    from fitwright.executors.pages import InUse
+
 Reply = tuple[object, int | None]
-Run = tuple[int, int]  # first page and how many
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -45,7 +47,7 @@ class ChildTerms:
     memory_bytes: int
     output_bytes: int
     import_s: float = 0.0
-    pages: tuple[Run, ...] = ()
+    pages: InUse | None = None
 
 
 @dataclass(kw_only=True)
@@ -61,7 +63,7 @@ class Held:
     """
 
     import_s: float = 0.0
-    pages: tuple[Run, ...] = ()
+    pages: InUse | None = None
     session: Session | None = None
     queries: list[Tensors] = field(default_factory=list)
     cursor: int = 0

@@ -8,6 +8,7 @@ imported it itself. What the template had in use therefore counts for its copies
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +18,64 @@ from fitwright.ports import Array
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 PRESENT = np.uint64(1 << 63)  # bit 63 of an entry: Documentation/admin-guide/mm/pagemap.rst
 NEAR_PAGES = 16  # the kernel maps neighbours of a page in use by the 64 KiB
+APART_PAGES = 1024  # reading so many entries in between costs less than another call
 
 Run = tuple[int, int]
 
 
-def in_use() -> tuple[Run, ...]:
-    """Runs of pages of mapped files that this process has in use: first page and how many."""
+@dataclass(frozen=True, kw_only=True)
+class InUse:
+    """Pages of mapped files that a process has in use.
+
+    Attributes:
+        spans: what to read of the page map, each its first page and how many.
+        wanted: which of the entries read so are those pages.
+    """
+
+    spans: tuple[Run, ...]
+    wanted: Array
+
+    @property
+    def num_pages(self) -> int:
+        """How many there are."""
+        return len(self.wanted)
+
+
+def in_use() -> InUse | None:
+    """Those of this process; None elsewhere than on Linux."""
     try:
         with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
             lines = Path("/proc/self/maps").read_text().splitlines()
-            return tuple(run for line in lines for run in _runs(line, pagemap.fileno()))
+            runs = [run for line in lines for run in _runs(line, pagemap.fileno())]
     except OSError:
-        return ()  # elsewhere than on Linux
+        return None
+    return _joined(runs)
 
 
-def left_behind_bytes(runs: tuple[Run, ...]) -> int:
+def left_behind_bytes(pages: InUse | None) -> int:
     """Of those pages, the size of what this process has not in use itself."""
-    if not runs:
+    if pages is None or not pages.num_pages:
         return 0
     with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
-        absent = (num - np.count_nonzero(_present(pagemap.fileno(), first, num))
-                  for first, num in runs)  # fmt: skip
-        return int(sum(absent)) * PAGE_BYTES
+        found = [_present(pagemap.fileno(), first, num) for first, num in pages.spans]
+    present = np.count_nonzero(np.concatenate(found)[pages.wanted])
+    return (pages.num_pages - int(present)) * PAGE_BYTES
+
+
+def _joined(runs: list[Run]) -> InUse:
+    """The runs, those that are near each other read at once."""
+    spans: list[Run] = []
+    wanted, num_read = [], 0
+    for first, num in sorted(runs):
+        begin, size = spans[-1] if spans else (0, 0)
+        if spans and first - (begin + size) < APART_PAGES:
+            spans[-1] = (begin, first + num - begin)
+            num_read += first + num - (begin + size)
+        else:
+            spans.append((first, num))
+            num_read += num
+        wanted.append(np.arange(num_read - num, num_read))
+    return InUse(spans=tuple(spans), wanted=np.concatenate(wanted) if wanted else np.arange(0))
 
 
 def _runs(line: str, pagemap: int) -> list[Run]:
