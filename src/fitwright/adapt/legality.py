@@ -6,25 +6,22 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from fitwright.records.recipe import (
+    REWRITING,
     Bf16,
-    DropMasks,
     FixShapes,
     Fp16Weights,
-    FuseActivation,
     FuseAttention,
-    FuseNormalization,
     Int4Weights,
     Int8Dynamic,
     Int8Static,
     Int8Weights,
+    PlainAttention,
     Recipe,
-    Simplify,
     title,
 )
 
 QUANTISED = (Int8Static, Int8Dynamic, Int8Weights, Int4Weights)
 STORED = (Fp16Weights, *QUANTISED)
-REWRITING = (Simplify, FuseNormalization, FuseActivation, DropMasks, FuseAttention)
 
 Chain = Sequence[Recipe]
 Rule = tuple[Callable[[Chain], bool], str]
@@ -50,6 +47,10 @@ def _rewritten_late(chain: Chain) -> bool:
 def _rewritten_unfixed(chain: Chain) -> bool:
     rewrites = any(isinstance(recipe, REWRITING) for recipe in chain)
     return rewrites and not isinstance(chain[0], FixShapes)
+
+
+def _attention_twice(chain: Chain) -> bool:
+    return sum(isinstance(recipe, FuseAttention | PlainAttention) for recipe in chain) > 1
 
 
 def _bf16_early(chain: Chain) -> bool:
@@ -82,6 +83,7 @@ RULES: tuple[Rule, ...] = (
     (_shapes_late, "fix_shapes comes first: the other recipes rely on known shapes"),
     (_rewritten_unfixed, "rewriting needs definite shapes, so fix_shapes opens the chain"),
     (_rewritten_late, "rewriting comes before weights are narrowed: it knows float operators"),
+    (_attention_twice, "attention is written in one form: as one operator, or plain"),
     (_bf16_early, "bf16 comes last: it is a setting of the backend, not a change of the file"),
     (_ir_continues, "NNCF writes OpenVINO's own format, which only bf16 may follow"),
     (_stored_twice, "weights are stored in one narrow form only, so one of fp16 and int is chosen"),

@@ -22,6 +22,7 @@ from fitwright.records.recipe import (
     Int8Dynamic,
     Int8Static,
     Int8Weights,
+    PlainAttention,
     Recipe,
     Simplify,
 )
@@ -87,6 +88,7 @@ REWRITINGS: Mapping[type[Recipe], frozenset[str]] = MappingProxyType(
         FuseActivation: frozenset({"Erf", "Tanh", "HardSigmoid", "Clip"}),
         DropMasks: frozenset({"IsNaN"}),
         FuseAttention: frozenset({"Softmax"}),
+        PlainAttention: frozenset({"Softmax"}),
     }
 )
 
@@ -106,7 +108,7 @@ def rewrites(
         backends: names of the backends the plan uses.
         constant_inputs: the contract's promises, input by input.
     """
-    if not set(backends) & (set(device.backends) or set(backends)) & _ANY:
+    if not _usable(backends, device) & _ANY:
         return ((FixShapes(),),)
     kinds = {operator.kind for operator in summary.operators}
     masks = DropMasks(constant_inputs=tuple(sorted(constant_inputs.items())))
@@ -122,6 +124,8 @@ def rewrites(
         if apply:
             chain = (*chain, *apply)
             found.append(chain)
+    if FuseAttention() in chain and "openvino" in _usable(backends, device):
+        found.append((*chain[:-1], PlainAttention()))  # ONNX Runtime fuses no such form
     if masks.constant_inputs or kinds & REWRITINGS[DropMasks]:
         ends = (FuseAttention(),) if FuseAttention() in chain else ()
         before = tuple(recipe for recipe in chain if recipe not in ends)
@@ -144,7 +148,7 @@ def agenda(
         backends: names of the backends the plan uses.
         constant_inputs: the contract's promises, input by input.
     """
-    usable = set(backends) & (set(device.backends) or set(backends))
+    usable = _usable(backends, device)
     kinds = {operator.kind for operator in summary.operators}
     bodies = (
         Body(
@@ -159,6 +163,11 @@ def agenda(
     found = Agenda(rewrites=first, bodies=tuple(bodies))
     assert all(legal(chain) is None for chain in found.chains), "the table breaks its own rules"
     return found
+
+
+def _usable(backends: Sequence[str], device: Device) -> set[str]:
+    """Those of the plan's backends that run on the device; all, where it names none."""
+    return set(backends) & (set(device.backends) or set(backends))
 
 
 def _seldom_faster(recipes: Chain) -> bool:

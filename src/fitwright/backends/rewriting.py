@@ -20,6 +20,7 @@ from fitwright.records.recipe import (
     FuseActivation,
     FuseAttention,
     FuseNormalization,
+    PlainAttention,
     Recipe,
     Simplify,
 )
@@ -55,6 +56,13 @@ def _fuse_attention(recipe: Recipe) -> Rewriting:
 
     del recipe
     return fuse_attention
+
+
+def _plain_attention(recipe: Recipe) -> Rewriting:
+    from fitwright.graph.rewrite.attention import plain_attention
+
+    del recipe
+    return plain_attention
 
 
 def _drop_masks(recipe: Recipe) -> Rewriting:
@@ -114,4 +122,7 @@ TRANSFORMS: Mapping[tuple[type[Record], str], Transform] = {
     ),
     (DropMasks, ""): RewritingPass(found_by=frozenset({"IsNaN"}), rewriting=_drop_masks),
     (FuseAttention, ""): RewritingPass(found_by=frozenset({"Softmax"}), rewriting=_fuse_attention),
+    (PlainAttention, ""): RewritingPass(
+        found_by=frozenset({"Softmax"}), rewriting=_plain_attention
+    ),
 }

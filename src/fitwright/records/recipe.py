@@ -51,6 +51,12 @@ class FuseAttention(Record):
     kind: Literal["fuse_attention"] = "fuse_attention"
 
 
+class PlainAttention(Record):
+    """Attention written with detours becomes product, scale, mask, softmax, product."""
+
+    kind: Literal["plain_attention"] = "plain_attention"
+
+
 class Bf16(Record):
     """bfloat16 arithmetic by the backend's own hint; the file stays as it is."""
 
@@ -111,6 +117,7 @@ Recipe = Annotated[
     | FuseActivation
     | DropMasks
     | FuseAttention
+    | PlainAttention
     | Bf16
     | Fp16Weights
     | Int8Static
@@ -119,6 +126,11 @@ Recipe = Annotated[
     | Int4Weights,
     Field(discriminator="kind"),
 ]
+
+REWRITING = (
+    Simplify, FuseNormalization, FuseActivation, DropMasks, FuseAttention, PlainAttention,
+)  # fmt: skip
+"""Recipes that compute the same by other operators."""
 
 
 def title(recipe: Recipe) -> str:

@@ -17,30 +17,25 @@ from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
+    REWRITING,
     Bf16,
-    DropMasks,
     FixShapes,
     Fp16Weights,
-    FuseActivation,
-    FuseAttention,
-    FuseNormalization,
     Int8Dynamic,
     Int8Static,
-    Simplify,
     Variant,
 )
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.standing import Standing
 
 HOPELESS = 1.5  # a backend this far behind is not rescued by a variant that computes the same
-HOPELESS_REWRITTEN = 2.5  # nor one this far behind by fewer and larger operators
+HOPELESSREWRITING = 2.5  # nor one this far behind by fewer and larger operators
 PEAK_MARGIN = 0.7  # peaks are measured on a shared machine and may be read too low
 LEAST_SPREAD = 0.08  # of the logarithm of a forecast speed, however well the samples agree
 ONE_SAMPLE_SPREAD = 0.2  # when there is one sample only
 NUM_SPREADS = 2.0
 BEHIND = 0.95  # of the best speed: what cannot reach this is not measured
 _SAME_WORK = (FixShapes, Bf16, Fp16Weights)
-_REWRITTEN = (Simplify, FuseNormalization, FuseActivation, FuseAttention, DropMasks)
 _INT8 = (Int8Static, Int8Dynamic)
 
 
@@ -145,9 +140,9 @@ def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing
     """Fixed shapes, folded constants and narrower storage leave the arithmetic as it is, so
     they do not make up for a backend that runs the original far more slowly than the best;
     nor does rewriting, which saves some of it, where the backend is further behind."""
-    if not all(isinstance(recipe, _SAME_WORK + _REWRITTEN) for recipe in variant.recipes):
+    if not all(isinstance(recipe, _SAME_WORK + REWRITING) for recipe in variant.recipes):
         return ""
-    is_rewritten = any(isinstance(recipe, _REWRITTEN) for recipe in variant.recipes)
+    is_rewritten = any(isinstance(recipe, REWRITING) for recipe in variant.recipes)
     original = [
         standing.speeds[t.candidate.key]
         for t in standing.trials
@@ -156,7 +151,7 @@ def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing
         and t.candidate.key in standing.speeds
     ]
     behind = standing.top_speed / max(original) if original else 0.0
-    if behind <= (HOPELESS_REWRITTEN if is_rewritten else HOPELESS):
+    if behind <= (HOPELESSREWRITING if is_rewritten else HOPELESS):
         return ""
     return (
         f"not measured: the best so far is {behind:.2g}x as fast as the original on "

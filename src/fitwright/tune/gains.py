@@ -8,20 +8,15 @@ from itertools import pairwise
 from fitwright.records.figure import Figure
 from fitwright.records.ledger import LedgerEntry, Technique
 from fitwright.records.recipe import (
+    REWRITING,
     Bf16,
-    DropMasks,
     FixShapes,
-    FuseActivation,
-    FuseAttention,
-    FuseNormalization,
-    Simplify,
     Variant,
 )
 from fitwright.records.trial import Comparison, Trial
 from fitwright.tune.standing import accepted_path
 
-_REWRITTEN = (Simplify, FuseNormalization, FuseActivation, FuseAttention, DropMasks)
-_SAME_WORK = (FixShapes, Bf16, *_REWRITTEN)  # the same weights and results, executed better
+_SAME_WORK = (FixShapes, Bf16, *REWRITING)  # the same weights and results, executed better
 
 
 def baseline_of(trials: Sequence[Trial]) -> Trial | None:

@@ -15,6 +15,7 @@ from fitwright.records.recipe import (
     Int8Dynamic,
     Int8Static,
     Int8Weights,
+    PlainAttention,
     Recipe,
     Simplify,
 )
@@ -46,6 +47,7 @@ def test_sensible_chains_are_legal(chain: tuple[Recipe, ...]) -> None:
         ((Simplify(),), "fix_shapes opens the chain"),
         ((FixShapes(), Int8Static(), FuseAttention()), "before weights are narrowed"),
         ((FixShapes(), FuseAttention(), FuseAttention()), "applied once"),
+        ((FixShapes(), FuseAttention(), PlainAttention()), "attention is written in one form"),
         ((FixShapes(), FixShapes()), "applied once"),
         ((Int8Static(), NNCF), "applied once"),
         ((Fp16Weights(), FixShapes()), "fix_shapes comes first"),

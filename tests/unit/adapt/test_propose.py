@@ -15,6 +15,7 @@ from fitwright.records.recipe import (
     FuseAttention,
     FuseNormalization,
     Int8Static,
+    PlainAttention,
     Simplify,
 )
 
@@ -100,14 +101,21 @@ def test_masks_are_dropped_before_attention_is_fused_where_a_promise_or_a_guard_
     assert last == (FixShapes(), Simplify(), DropMasks(), FuseAttention())
 
 
+def test_the_plain_form_of_attention_is_for_openvino(summary: ModelSummary, device: Device) -> None:
+    whole = holding(summary, "Softmax")
+    plain = (FixShapes(), Simplify(), PlainAttention())
+    assert plain in rewrites(whole, device, backends=("onnxruntime", "openvino"))
+    assert plain not in rewrites(whole, device, backends=("onnxruntime",))
+
+
 def test_every_rewriting_of_the_table_is_legal_and_part_of_the_agenda(
     summary: ModelSummary, device: Device
 ) -> None:
     everything = holding(summary, *(kind for kinds in REWRITINGS.values() for kind in kinds))
-    found = rewrites(everything, device, backends=("onnxruntime",))
-    assert {type(recipe) for recipe in found[-1][1:]} == set(REWRITINGS)
+    found = rewrites(everything, device, backends=("onnxruntime", "openvino"))
+    assert {type(recipe) for chain in found for recipe in chain[1:]} == set(REWRITINGS)
     assert [why for chain in found if (why := legal(chain))] == []
-    assert agenda(everything, device, backends=("onnxruntime",)).rewrites == found
+    assert agenda(everything, device, backends=("onnxruntime", "openvino")).rewrites == found
 
 
 def test_other_schemes_for_transformers_are_proposed_for_transformers_only(

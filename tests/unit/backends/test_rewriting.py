@@ -21,6 +21,7 @@ from fitwright.records.recipe import (
     FuseAttention,
     FuseNormalization,
     Int8Static,
+    PlainAttention,
     Recipe,
     Simplify,
 )
@@ -131,5 +132,5 @@ def test_a_model_without_the_operators_is_refused_before_anything_runs(
 
 
 def test_the_passes_cross_process_borders() -> None:
-    for recipe in (Simplify, FuseNormalization, DropMasks, FuseAttention):
+    for recipe in (Simplify, FuseNormalization, DropMasks, FuseAttention, PlainAttention):
         assert pickle.loads(pickle.dumps(RECIPES[recipe, ""])) == RECIPES[recipe, ""]

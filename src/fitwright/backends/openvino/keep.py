@@ -79,7 +79,7 @@ class Owners:
 def quantised_operators(model: Any, owners: Owners) -> tuple[str, ...]:
     """Operators that read an int8 activation or int8 weights, each once."""
     found: dict[str, None] = {}
-    constants = _constants(model)
+    constants = constant_nodes(model)
     for node in model.get_ordered_ops():
         if _name(node) in constants:
             continue
@@ -99,13 +99,13 @@ def keep_in_float(model: Any, original: Any, owners: Owners, keep: Collection[st
         original: the float model that NNCF read; nodes have the same names there.
         keep: operators, by their name in the ONNX graph.
     """
-    constants, passed = _constants(model), 0
+    constants, passed = constant_nodes(model), 0
     ordered = model.get_ordered_ops()
     for node in ordered:
         if node.get_type_name() == "FakeQuantize" and _name(node) not in constants:
             passed += _pass_by(node, owners, frozenset(keep), constants)
     originals = {_name(node): node for node in original.get_ops()}
-    restore = _Restore(originals, constants, _constants(original))
+    restore = _Restore(originals, constants, constant_nodes(original))
     for node in ordered:
         if _name(node) not in constants and owners.of(node) in keep:
             restore(node)
@@ -177,7 +177,7 @@ def _biases(node: Any, constants: Collection[str]) -> Iterator[Any]:
                 yield reader
 
 
-def _constants(model: Any) -> frozenset[str]:
+def constant_nodes(model: Any) -> frozenset[str]:
     """Names of the nodes that only constants feed."""
     found: set[str] = set()
     for node in model.get_ordered_ops():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fitwright.backends.openvino import telemetry
+from fitwright.backends.openvino.ranges import late_ranges
 from fitwright.backends.quiet import quiet
 from fitwright.backends.support import missing
 
@@ -58,6 +59,7 @@ def quantised_static(
             fast_bias_correction=True,
             advanced_parameters=_advanced(nncf, method, smooth=smooth),
         )
+    late_ranges(quantised)
     _write(openvino, quantised, out, names=names)
     return sum(1 for node in quantised.get_ops() if node.get_type_name() == "FakeQuantize")
 

@@ -1,13 +1,16 @@
-"""Attention written out in operators becomes the one operator that both backends fuse.
+"""Attention written out in operators becomes one operator, or the plain form of it.
 
 softmax(scale * Q K^T + mask) V, however the scale and the layouts are spread over the graph,
-becomes ``Attention`` of opset 23. It is read by ONNX Runtime as one kernel and by OpenVINO as
-ScaledDotProductAttention.
+becomes ``Attention`` of opset 23: ONNX Runtime reads it as one kernel, OpenVINO as
+ScaledDotProductAttention. Or it becomes product, scale, mask, softmax and product with nothing
+between, which OpenVINO fuses too, without the guard against NaN that it puts around the
+operator wherever there is a mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +41,7 @@ class Found:
         scale: of the scores.
         last: the product with the values, whose output is the attention.
         guarded: queries that see no key give zeros; without, softmax would give NaN.
+        detours: the graph has a guard, or a scale or masks in several places.
     """
 
     query: ir.Value
@@ -47,6 +51,7 @@ class Found:
     scale: float
     last: ir.Node
     guarded: bool = False
+    detours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +72,8 @@ def fuse_attention(model: ir.Model) -> Tally:
 
     Requires: static shapes, stated in the graph. Ensures: the same outputs up to rounding.
     """
-    tally, graph = Tally(), model.graph
-    found = [
-        place
-        for node in nodes_of(graph)
-        if is_standard(node, "Softmax") and (place := _looked_at(node, tally)) is not None
-    ]
+    tally = Tally()
+    found = _places(model.graph, tally)
     if not found:
         return tally
     if why := hindrance(model, OPSET):
@@ -82,10 +83,35 @@ def fuse_attention(model: ir.Model) -> Tally:
     raise_opset(model, OPSET)
     joined: dict[tuple[object, ...], Mask] = {}
     for place in found:
-        _replace(graph, place, joined)
+        _replace(model.graph, place, joined, by=_as_operator)
         tally.change("attention as one operator")
-    merge_views(graph, Tally())
+    merge_views(model.graph, Tally())
     return tally
+
+
+def plain_attention(model: ir.Model) -> Tally:
+    """Write every attention that has detours in its plain form.
+
+    Requires: static shapes, stated in the graph. Ensures: the same outputs up to rounding.
+    """
+    tally = Tally()
+    joined: dict[tuple[object, ...], Mask] = {}
+    for place in _places(model.graph, tally):
+        if not place.detours:
+            tally.leave("attention in its plain form already")
+            continue
+        _replace(model.graph, place, joined, by=_as_products)
+        tally.change("attention in its plain form")
+    merge_views(model.graph, Tally())
+    return tally
+
+
+def _places(graph: ir.Graph, tally: Tally) -> list[Found]:
+    return [
+        place
+        for node in nodes_of(graph)
+        if is_standard(node, "Softmax") and (place := _looked_at(node, tally)) is not None
+    ]
 
 
 def _looked_at(softmax: ir.Node, tally: Tally) -> Found | None:
@@ -123,6 +149,7 @@ def _find(softmax: ir.Node) -> Found | str:
         scale=parts.scale * by_query * by_key,
         last=last,
         guarded=guarded and may_hide_a_row(parts.masks),
+        detours=guarded or len(parts.masks) > 1 or by_query != 1.0 or by_key != 1.0,
     )
     return _misfit(found, parts.product) or found
 
@@ -159,20 +186,50 @@ def _misfit(found: Found, product: ir.Node) -> str | None:
     return None
 
 
-def _replace(graph: ir.Graph, found: Found, joined: dict[tuple[object, ...], Mask]) -> None:
+Write = Callable[[Workbench, tuple[View, View, View], Mask | None, Found], ir.Value]
+"""Writes one attention from Q, K and V of four axes, (batch, heads, tokens, size) each."""
+
+
+def _replace(
+    graph: ir.Graph, found: Found, joined: dict[tuple[object, ...], Mask], *, by: Write
+) -> None:
     bench = Workbench(graph, found.last)
     out = found.last.outputs[0]
     q, k, v = (_four(view(x)) for x in (found.query, found.key, found.value))
     k = k.transposed(_SWAPPED)
     mask = _mask(bench, found, (*q.shape[:3], k.shape[2]), joined)
-    flat = [x for x in map(_flat, (q, k, v)) if x is not None]
-    if len(flat) == 3:
-        made = _attention_of_tokens(bench, flat, mask, found, heads=q.shape[1])
-    else:
-        made = _attention(bench, (q, k, v), mask, found, {}, (*q.shape[:3], v.shape[3]))
-        made = made if mask is None or mask.sees is None else _silenced(bench, made, mask.sees)
+    made = by(bench, (q, k, v), mask, found)
     whole = _shape(out)
     put(made if len(whole) == 4 else bench.reshaped(made, whole), out)
+
+
+def _as_operator(
+    bench: Workbench, operands: tuple[View, View, View], mask: Mask | None, found: Found
+) -> ir.Value:
+    q, _, v = operands
+    flat = [x for x in map(_flat, operands) if x is not None]
+    if len(flat) == 3:
+        return _attention_of_tokens(bench, flat, mask, found, heads=q.shape[1])
+    made = _attention(bench, operands, mask, found, {}, (*q.shape[:3], v.shape[3]))
+    return made if mask is None or mask.sees is None else _silenced(bench, made, mask.sees)
+
+
+def _as_products(
+    bench: Workbench, operands: tuple[View, View, View], mask: Mask | None, found: Found
+) -> ir.Value:
+    q, k, v = operands
+    shape = (*q.shape[:3], k.shape[2])
+    made = bench.node("MatMul", [emit(bench, q), emit(bench, k.transposed(_SWAPPED))], shape=shape)
+    if not math.isclose(found.scale, 1.0):
+        dtype = found.query.dtype
+        assert dtype is not None, "checked by `_misfit`"
+        scale = bench.constant(np.asarray(found.scale, dtype.numpy()), hint="scale")
+        made = bench.node("Mul", [made, scale], shape=shape)
+    if mask is not None:
+        made = bench.node("Add", [made, mask.added], shape=shape)
+    made = bench.node("Softmax", [made], {"axis": -1}, shape=shape)
+    made = bench.node("MatMul", [made, emit(bench, v)], shape=(*q.shape[:3], v.shape[3]))
+    return made if mask is None or mask.sees is None else _silenced(bench, made, mask.sees)
 
 
 def _attention_of_tokens(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fitwright.graph.rewrite.attention import fuse_attention
+from fitwright.graph.rewrite.attention import fuse_attention, plain_attention
 from rewriting_proof import CLOSE, Rewritten
 
 LOW = float(np.finfo(np.float32).min)
@@ -208,4 +208,46 @@ def test_reductions_and_splits_are_written_in_their_new_form(rewritten: Rewritte
     text = graph(PLAIN + more).replace("(float[1,6,8] y)", "(float[1,6,8] y, float[1,4] z)")
     found = rewritten(text, fuse_attention, weights=SHAPES | NUMBERS, opset=17)
     assert found.tally.modified
+    assert found.distance < CLOSE
+
+
+PRODUCTS = ["MatMul", "Mul", "Softmax", "MatMul"]
+MASKED = ["MatMul", "Mul", "Add", "Softmax", "MatMul"]
+
+
+def core(kinds: list[str]) -> list[str]:
+    """Without the layouts of operands and result, and without what makes the mask."""
+    first = kinds.index("MatMul")
+    inner = [k for k in kinds[first:] if k not in ("Reshape", "Transpose", "Cast", "Where")]
+    return [k for k in inner if k != "Expand"]
+
+
+def test_detours_are_taken_out_and_the_scale_is_put_in_one_place(rewritten: Rewritten) -> None:
+    found = rewritten(graph(SDPA), plain_attention, weights=SHAPES | NUMBERS)
+    assert found.tally.changed == {"attention in its plain form": 1}
+    assert core(found.kinds) == PRODUCTS
+    assert found.distance < CLOSE
+
+
+def test_attention_in_its_plain_form_stays(rewritten: Rewritten) -> None:
+    found = rewritten(graph(EAGER), plain_attention, weights=SHAPES | NUMBERS)
+    assert found.tally.changed == {}
+    assert found.tally.left == {"attention in its plain form already": 1}
+
+
+def test_a_plain_attention_adds_its_masks_once_and_has_no_guard(rewritten: Rewritten) -> None:
+    text, weights = guarded(LOW)
+    found = rewritten(text, plain_attention, weights=weights)
+    assert core(found.kinds) == MASKED
+    assert found.distance < CLOSE
+
+
+def test_a_row_hidden_by_minus_infinity_stays_zero_in_the_plain_form(rewritten: Rewritten) -> None:
+    text, weights = guarded(-np.inf)
+    draw = np.random.default_rng(1)
+    feeds = {n: draw.normal(size=(1, 6, 8)).astype(np.float32) for n in "qkv"}
+    hidden = feeds | {"mask": np.zeros((1, 1, 1, 6), np.int64)}
+    partly = feeds | {"mask": np.asarray([[[[1, 1, 0, 0, 0, 0]]]], np.int64)}
+    found = rewritten(text, plain_attention, weights=weights, feeds=[hidden, partly])
+    assert found.tally.changed == {"attention in its plain form": 1}
     assert found.distance < CLOSE
