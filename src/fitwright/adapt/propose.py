@@ -154,7 +154,8 @@ def agenda(
         Body(
             recipes=row.recipes,
             backends=frozenset(row.backends & usable),
-            seldom_faster=_seldom_faster(row.recipes),
+            seldom_faster=isinstance(row.recipes[-1], Fp16Weights | Int8Weights | Int4Weights),
+            finer_ranges=getattr(row.recipes[-1], "method", "minmax") != "minmax",
         )
         for row in ROWS
         if row.backends & usable and (not row.only or kinds & set(row.only))
@@ -168,12 +169,3 @@ def agenda(
 def _usable(backends: Sequence[str], device: Device) -> set[str]:
     """Those of the plan's backends that run on the device; all, where it names none."""
     return set(backends) & (set(device.backends) or set(backends))
-
-
-def _seldom_faster(recipes: Chain) -> bool:
-    """Weights only, or another way to choose the same int8 ranges: what they save is storage
-    or accuracy, and time where one query is bound by reading the weights."""
-    last = recipes[-1]
-    if isinstance(last, Int8Static):
-        return last.method != "minmax"
-    return isinstance(last, Fp16Weights | Int8Weights | Int4Weights)

@@ -15,6 +15,7 @@ from fitwright.flow.stopwatch import Stopwatch
 from fitwright.flow.telling import decided, line, trial_of, unmeasured, why_it_left
 from fitwright.ports import Tools
 from fitwright.records.agenda import Chain
+from fitwright.records.need import Need
 from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.taken_apart import TakenApart
@@ -37,6 +38,7 @@ from fitwright.tune.propose import (
     propose,
     setting,
 )
+from fitwright.tune.ranges import too_coarse
 from fitwright.tune.standing import Pair, Standing
 
 STORAGE_LIMITS = frozenset({"size", "peak_memory"})
@@ -118,6 +120,7 @@ class Search:
                 mixed=mixing.mixes(self),
                 taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
+                coarse=too_coarse(self.trials, self.adapted, need=self._need),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
             )
         )
@@ -151,7 +154,7 @@ class Search:
         setup = self.setup if step.round == BASELINE else self._limited()
         target = self.target(step.candidate, step.variant)
         raced = self._races.alone(setup, target, best=self.best(), budget_s=self._race_s())
-        decision = decided(self.walk.analyzed.analysis.need, raced)
+        decision = decided(self._need, raced)
         self._races.settle(accepted=decision.accepted)
         return self._told(trial_of(step, raced.measured, decision, number=self._number()))
 
@@ -206,7 +209,7 @@ class Search:
 
     def ending(self) -> Ending:
         """What must be set aside for the end of the run."""
-        need = self.walk.analyzed.analysis.need
+        need = self._need
         return ending(self.best(), baseline_of(self.path()), need=need)
 
     @property
@@ -233,7 +236,7 @@ class Search:
 
     def breaches(self) -> dict[str, float]:
         """Limits that the best so far breaks for certain; everything when there is none."""
-        best, need = self.best(), self.walk.analyzed.analysis.need
+        best, need = self.best(), self._need
         return breaches(need, best.figures) if best else {"nothing runs": 1.0}
 
     def say_step(self, text: str) -> None:
@@ -279,13 +282,17 @@ class Search:
 
     # --- inside ----------------------------------------------------------------------
 
+    @property
+    def _need(self) -> Need:
+        return self.walk.analyzed.analysis.need
+
     def _race_s(self) -> float:
         return max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
 
     def _hopeless(self, step: Try) -> str:
         """Why it is not measured; never while a limit other than time is broken, for then a
         slower candidate may be the better one."""
-        need = self.walk.analyzed.analysis.need
+        need = self._need
         timed = {n for n in self.breaches() if n.startswith("latency") or n == need.objective}
         if self.breaches().keys() - timed:
             return ""
@@ -303,7 +310,7 @@ class Search:
             self.walk.plan,
             self.adapted.variants,
             self.standing,
-            need=self.walk.analyzed.analysis.need,
+            need=self._need,
             seed=self.setup.seed,
         )
 

@@ -13,12 +13,15 @@ class Body(Record):
 
     Attributes:
         backends: those on which it can pay.
-        seldom_faster: it saves storage or accuracy rather than time.
+        seldom_faster: it saves storage rather than time.
+        finer_ranges: it computes what an earlier body does with int8 ranges chosen more
+            carefully, so it is made only where the outputs of that one are too far away.
     """
 
     recipes: Chain
     backends: frozenset[str]
     seldom_faster: bool = False
+    finer_ranges: bool = False
 
 
 class Agenda(Record):

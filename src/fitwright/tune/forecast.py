@@ -21,21 +21,25 @@ from fitwright.records.recipe import (
     Bf16,
     FixShapes,
     Fp16Weights,
+    Int4Weights,
     Int8Dynamic,
     Int8Static,
+    Int8Weights,
     Variant,
 )
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.standing import Standing
 
 HOPELESS = 1.5  # a backend this far behind is not rescued by a variant that computes the same
-HOPELESSREWRITING = 2.5  # nor one this far behind by fewer and larger operators
+HOPELESS_REWRITTEN = 2.5  # nor one this far behind by fewer and larger operators
 PEAK_MARGIN = 0.7  # peaks are measured on a shared machine and may be read too low
 LEAST_SPREAD = 0.08  # of the logarithm of a forecast speed, however well the samples agree
 ONE_SAMPLE_SPREAD = 0.2  # when there is one sample only
 NUM_SPREADS = 2.0
 BEHIND = 0.95  # of the best speed: what cannot reach this is not measured
 _SAME_WORK = (FixShapes, Bf16, Fp16Weights)
+_STORED = (Fp16Weights, Int8Weights, Int4Weights)
+_MATRICES = frozenset({"MatMul", "Gemm"})
 _INT8 = (Int8Static, Int8Dynamic)
 
 
@@ -69,6 +73,9 @@ def hopeless(
             candidate, variant, standing=standing, variants=variants, summary=summary, device=device
         )
         or same_work_on_a_slow_backend(candidate, variant, standing)
+        or storage_that_cannot_pay(
+            candidate, variant, standing=standing, variants=variants, summary=summary, device=device
+        )
         or settings_that_lost(candidate, standing, variants=variants)
     )
 
@@ -90,20 +97,20 @@ def below_the_floor(
     """
     dtype = _dtype(candidate, variant)
     peak = device.peaks.get(dtype)
-    latency = standing.best.figures.get("latency_p50") if standing.best else None
-    if peak is None or not peak.value or latency is None or not latency.value:
+    best_s = _latency_s(standing.best)
+    if peak is None or not peak.value or not best_s:
         return ""
     if _beaten(device, standing.trials, variants=variants, summary=summary):
         return ""
     roof = Roof(flop_per_s=peak.value, bandwidth_bytes_per_s=math.inf)
     least_s = PEAK_MARGIN * floor_s(flops=summary.flops, bytes_moved=0.0, roof=roof)
-    if least_s <= latency.value:
+    if least_s <= best_s:
         return ""
     return (
         f"not measured: {units.count(summary.flops, 'FLOP')} in {dtype} take "
         f"{units.seconds(least_s)} at least (measured peak "
         f"{units.count(peak.value, 'FLOP/s')}), and the best so far takes "
-        f"{units.seconds(latency.value)}"
+        f"{units.seconds(best_s)}"
     )
 
 
@@ -151,12 +158,67 @@ def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing
         and t.candidate.key in standing.speeds
     ]
     behind = standing.top_speed / max(original) if original else 0.0
-    if behind <= (HOPELESSREWRITING if is_rewritten else HOPELESS):
+    if behind <= (HOPELESS_REWRITTEN if is_rewritten else HOPELESS):
         return ""
     return (
         f"not measured: the best so far is {behind:.2g}x as fast as the original on "
         f"{candidate.backend}, and this computes the same"
     )
+
+
+def storage_that_cannot_pay(
+    candidate: Candidate,
+    variant: Variant,
+    *,
+    standing: Standing,
+    variants: Iterable[Variant],
+    summary: ModelSummary,
+    device: Device,
+) -> str:
+    """Narrower weights save the time to read what they are shorter by, and no more.
+
+    Convolutions are computed as before. Products of matrices may be computed in int8 where
+    weights are, so their share of the FLOP counts as no time at all.
+    """
+    if not variant.recipes or not isinstance(variant.recipes[-1], _STORED):
+        return ""
+    by_id = {v.id: v for v in variants}
+    in_float = [
+        (speed, by_id[v])
+        for (v, backend), speed in standing.pairs.items()
+        if backend == candidate.backend and v in by_id and _is_float(by_id[v])
+    ]
+    best = standing.best
+    best_s = _latency_s(best)
+    if (
+        not in_float
+        or best is None
+        or not best_s
+        or not device.bandwidth.value
+        or not summary.flops
+    ):
+        return ""
+    speed, fastest = max(in_float, key=lambda pair: pair[0])
+    saved_s = max(fastest.size_bytes - variant.size_bytes, 0) / device.bandwidth.value
+    in_matrices = sum(o.flops or 0 for o in summary.operators if o.kind in _MATRICES)
+    in_float_s = best_s * standing.speeds.get(best.candidate.key, 1.0) / speed
+    least_s = in_float_s * (1 - in_matrices / summary.flops) - saved_s
+    if least_s * BEHIND <= best_s:
+        return ""
+    return (
+        f"not measured: in floating point {candidate.backend} takes {units.seconds(in_float_s)}, "
+        f"narrower weights save {units.seconds(saved_s)} of reading at most, and the best so far "
+        f"takes {units.seconds(best_s)}"
+    )
+
+
+def _is_float(variant: Variant) -> bool:
+    return all(isinstance(recipe, (FixShapes, Bf16, *REWRITING)) for recipe in variant.recipes)
+
+
+def _latency_s(trial: Trial | None) -> float | None:
+    figure = trial.figures.get("latency_p50") if trial else None
+    return figure.value if figure else None
 
 
 def settings_that_lost(

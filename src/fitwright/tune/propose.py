@@ -70,6 +70,7 @@ class Knowledge:
             they should be made (see `tune.mixed`).
         taken_apart: int8 chains and the backend on which each was.
         spent: pairs whose settings were all tried, or were left for want of gain.
+        coarse: toolkits whose usual int8 ranges are too coarse here (see `tune.ranges`).
         storage_first: the best so far breaks a limit on size or memory, so chains that save
             storage are as urgent as those that save time.
     """
@@ -81,6 +82,7 @@ class Knowledge:
     mixed: tuple[Chain, ...] = ()
     taken_apart: frozenset[tuple[Chain, str]] = frozenset()
     spent: frozenset[tuple[Pair, ...]] = frozenset()
+    coarse: frozenset[str] = frozenset()
     storage_first: bool = False
 
 
@@ -119,8 +121,13 @@ def _steps(known: Knowledge) -> Iterator[Step]:
 
 def _waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
     """What is made before the settings are tuned, and what after."""
-    late = [b for b in known.agenda.bodies if b.seldom_faster and not known.storage_first]
-    return [b for b in known.agenda.bodies if b not in late], late
+    wanted = [b for b in known.agenda.bodies if not b.finer_ranges or _toolkit(b) in known.coarse]
+    late = [b for b in wanted if b.seldom_faster and not known.storage_first]
+    return [b for b in wanted if b not in late], late
+
+
+def _toolkit(body: Body) -> str:
+    return getattr(body.recipes[-1], "toolkit", "")
 
 
 def _rewritten(known: Knowledge) -> Iterator[Step]:

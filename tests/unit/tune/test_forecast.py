@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -67,9 +68,18 @@ def raced(
 
 
 def told(
-    what: Candidate, of: Variant, *trials: Trial, peaks: dict[str, float] | None = None
+    what: Candidate,
+    of: Variant,
+    *trials: Trial,
+    peaks: dict[str, float] | None = None,
+    products: int = FLOPS,
+    variants: tuple[Variant, ...] = VARIANTS,
 ) -> str:
     peaks = peaks or {}
+    operators = (
+        SimpleNamespace(kind="MatMul", flops=products),
+        SimpleNamespace(kind="Conv", flops=FLOPS - products),
+    )
     machine = device().model_copy(
         update={"peaks": {name: Figure.measured(v, unit="FLOP/s") for name, v in peaks.items()}}
     )
@@ -77,8 +87,8 @@ def told(
         what,
         of,
         standing=Standing(trials),
-        variants=VARIANTS,
-        summary=SimpleNamespace(flops=FLOPS),  # type: ignore[arg-type]
+        variants=variants,
+        summary=SimpleNamespace(flops=FLOPS, operators=operators),  # type: ignore[arg-type]
         device=machine,
     )
 
@@ -117,6 +127,26 @@ def test_without_a_measured_peak_physics_is_silent() -> None:
 def test_the_baselines_are_always_measured() -> None:
     peaks = {"float32": 1.0}
     assert told(candidate(ORIGINAL), ORIGINAL, first(latency_s=0.001), peaks=peaks) == ""
+
+
+def test_narrower_weights_of_convolutions_save_no_more_than_the_time_to_read_them() -> None:
+    # 1 s in floating point, and 8 bits save three quarters of what the bandwidth reads in it
+    bandwidth = device().bandwidth.value or 0.0
+    whole = ORIGINAL.model_copy(update={"size_bytes": int(0.2 * bandwidth)})
+    stored = STORED.model_copy(update={"size_bytes": int(0.05 * bandwidth)})
+    fast = raced(2, candidate(INT8), 1.3, accepted=True)  # 0.77 s; the weights save 0.15
+    told_of = partial(told, candidate(stored), stored, first(), products=0)
+    variants = (whole, INT8, stored)
+    why = told_of(fast, variants=variants)
+    assert "narrower weights save 150 ms of reading at most" in why
+    near = raced(2, candidate(INT8), 1.15, accepted=True)  # 0.87 s, which it may come to
+    assert told_of(near, variants=variants) == ""
+
+
+def test_narrower_weights_of_products_may_be_multiplied_in_int8() -> None:
+    fast = raced(2, candidate(INT8), 1.4, accepted=True)
+    assert told(candidate(STORED), STORED, first(), fast, products=FLOPS) == ""
+    assert "in floating point" in told(candidate(STORED), STORED, first(), fast, products=0)
 
 
 def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -271,6 +272,21 @@ def test_settings_are_tuned_before_chains_that_only_save_storage() -> None:
 
 def test_a_broken_limit_on_storage_makes_those_chains_urgent() -> None:
     assert after_the_baselines(storage_first=True) == "make fp16_weights"
+
+
+@pytest.mark.parametrize(
+    ("coarse", "expected"),
+    [((), "explore"), (("nncf",), "explore"), (("onnxruntime",), "make int8_static/onnxruntime/percentile")],
+)  # fmt: skip
+def test_finer_int8_ranges_wait_until_the_usual_ones_are_too_coarse(
+    coarse: tuple[str, ...], expected: str
+) -> None:
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
+    finer = body(Int8Static(method="percentile")).model_copy(update={"finer_ranges": True})
+    known = knowledge(Adapted(variants=(ORIGINAL,)), [first, other], bodies=(finer,))
+    step = propose(replace(known, coarse=frozenset(coarse)))
+    assert step is not None and shown(step) == expected
 
 
 def test_settings_are_left_when_the_last_of_them_gave_nothing() -> None:
