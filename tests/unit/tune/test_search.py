@@ -276,8 +276,12 @@ def test_a_broken_limit_on_storage_makes_those_chains_urgent() -> None:
 
 @pytest.mark.parametrize(
     ("coarse", "expected"),
-    [((), "explore"), (("nncf",), "explore"), (("onnxruntime",), "make int8_static/onnxruntime/percentile")],
-)  # fmt: skip
+    [
+        ((), "explore"),
+        (("nncf",), "explore"),
+        (("onnxruntime",), "make int8_static/onnxruntime/percentile"),
+    ],
+)
 def test_finer_int8_ranges_wait_until_the_usual_ones_are_too_coarse(
     coarse: tuple[str, ...], expected: str
 ) -> None:
