@@ -41,7 +41,7 @@ CONTRACT = """\
 model: {model}
 data: {{source: {samples}, calibration_share: 0.5}}
 traffic: {{batch: {batch}}}
-budget: {{time: {time}, stop: exhausted}}
+budget: {{time: {time}, stop: exhausted, learn: false}}
 """
 
 
