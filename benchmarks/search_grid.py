@@ -5,7 +5,8 @@ that reads it, with every combination of the plan's settings. A candidate is ope
 process, verified, warmed, and timed in short blocks that alternate with those of a reference
 that stays open: the original on the first backend's defaults. What is kept is the median of
 the paired ratios, so slow minutes of the machine cancel. The fastest of the grid are measured
-again, all together and longer, since the best of many noisy figures is too good to be true.
+again, all together and longer, since the best of many noisy figures is too good to be true:
+in several heats, each in fresh processes, since a process has a speed of its own.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ from fitwright.records.trial import Candidate, Failure
 from fitwright.tune.space import joint_space
 
 ROUNDS = 7
-FINAL_ROUNDS = 25
-NUM_FINAL = 8
+FINAL_ROUNDS = 15
+NUM_HEATS = 4
+NUM_FINAL = 20
 WARM_S = 0.3
 VERIFY_S = 0.5
 BLOCK_S = 0.04
@@ -106,8 +108,14 @@ def walked(model: Path, tools: Tools) -> Walk:
     return walk(contract, folder=model.parent, tools=tools)
 
 
-def measure(model: Path, tools: Tools, *, log_line: Any = print) -> Grid:
-    """Make every variant and measure every candidate; minutes per model."""
+def measure(
+    model: Path, tools: Tools, *, before: Grid | None = None, log_line: Any = print
+) -> Grid:
+    """Make every variant and measure every candidate; minutes per model.
+
+    Args:
+        before: an earlier grid of the same candidates, of which the fastest are measured again.
+    """
     found = walked(model, tools)
     watch = Stopwatch(
         started=tools.clock(), budget_s=BUDGET_S, clock=tools.clock, console=tools.console
@@ -121,7 +129,10 @@ def measure(model: Path, tools: Tools, *, log_line: Any = print) -> Grid:
         first = candidates[0]
         reference = open_contender(search.setup, _target(search, first))
         try:
-            rows = [_row(search.setup, _target(search, c), reference) for c in candidates]
+            if before is None:
+                rows = [_row(search.setup, _target(search, c), reference) for c in candidates]
+            else:
+                rows = _known(before, candidates)
             rows = _again(search, rows, reference)
         finally:
             reference.worker.close()
@@ -184,9 +195,23 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
     )
 
 
+def _known(before: Grid, candidates: Sequence[Candidate]) -> list[Row]:
+    rows = {row.key: row for row in before.rows}
+    if missing := {c.key for c in candidates} ^ rows.keys():
+        raise SystemExit(f"{before.model}: {len(missing)} candidates are not those of the grid")
+    return [rows[c.key] for c in candidates]
+
+
 def _again(search: Search, rows: Sequence[Row], reference: Contender) -> list[Row]:
-    """The fastest few, all open at once, in the same rounds."""
+    """The fastest, all open at once, in the same rounds; the median over fresh processes."""
     fastest = sorted((r for r in rows if r.speed), key=lambda r: -(r.speed or 0.0))[:NUM_FINAL]
+    heats = [_heat(search, fastest, reference) for _ in range(NUM_HEATS)]
+    speeds = {row.key: exp(median(heat[row.key] for heat in heats)) for row in fastest}
+    return [Row(**{**asdict(row), "speed": speeds.get(row.key, row.speed)}) for row in rows]
+
+
+def _heat(search: Search, fastest: Sequence[Row], reference: Contender) -> dict[str, float]:
+    """Median log-ratio of each, in processes opened for this heat."""
     opened: dict[str, Contender] = {}
     try:
         for row in fastest:
@@ -197,8 +222,7 @@ def _again(search: Search, rows: Sequence[Row], reference: Contender) -> list[Ro
     finally:
         for contender in opened.values():
             contender.worker.close()
-    speeds = {key: exp(median(found)) for key, found in ratios.items()}
-    return [Row(**{**asdict(row), "speed": speeds.get(row.key, row.speed)}) for row in rows]
+    return {key: median(found) for key, found in ratios.items()}
 
 
 def _ratios(workers: Any, reference: Contender, *, rounds: int) -> dict[str, list[float]]:
