@@ -124,12 +124,13 @@ def rewrites(
         if apply:
             chain = (*chain, *apply)
             found.append(chain)
+    ends: list[Chain] = [(FuseAttention(),)] if FuseAttention() in chain else [()]
+    before = tuple(recipe for recipe in chain if recipe != FuseAttention())
     if FuseAttention() in chain and "openvino" in _usable(backends, device):
-        found.append((*chain[:-1], PlainAttention()))  # ONNX Runtime fuses no such form
+        ends.append((PlainAttention(),))  # ONNX Runtime fuses no such form
+        found.append((*before, PlainAttention()))
     if masks.constant_inputs or kinds & REWRITINGS[DropMasks]:
-        ends = (FuseAttention(),) if FuseAttention() in chain else ()
-        before = tuple(recipe for recipe in chain if recipe not in ends)
-        found.append((*before, masks, *ends))
+        found += [(*before, masks, *end) for end in ends]
     return tuple(found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fitwright.records.agenda import Agenda, Body, Chain
@@ -13,7 +13,9 @@ from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.standing import Pair, Standing
 
-BASELINE, REWRITE, ADAPT, SETTINGS = 1, 2, 3, 4
+BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED = 1, 2, 3, 4, 5
+NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
+MOST_REWRITINGS, MOST_BODIES = 3, 2  # that are put together anew
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
@@ -95,8 +97,9 @@ def propose(known: Knowledge) -> Step | None:
        together on each backend.
     3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend,
        and the mixed precisions that follow from them.
-    4. Settings of the fastest pairs; then the bodies that seldom pay in time, and settings
-       again should one of those have won.
+    4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
+       nearly as fast, with the settings of the best so far.
+    5. The bodies that seldom pay in time, and settings again should one of those have won.
     """
     tried = known.standing.tried
     for step in _steps(known):
@@ -114,6 +117,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _taken_apart(known)
     yield from _made(known, known.mixed, round_=ADAPT)
     yield from _settings(known)
+    yield from _crossed(known)
     yield from _made(known, _on_rewritings(known, late), round_=ADAPT)
     yield from _made(known, known.mixed, round_=ADAPT)
     yield from _settings(known)
@@ -205,9 +209,9 @@ def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
 def best_rewriting(known: Knowledge, backend: str) -> Chain:
     """The rewriting that is fastest on this backend at its defaults.
 
-    Of those as fast within 2 %, the longest: what computes in fewer operators leaves less
-    to go wrong for a quantiser, and more to gain. The first rewriting (fixed shapes) when
-    none was measured.
+    Of those as fast within 2 %, the longest, and of equally long ones the last of the
+    agenda: what computes in fewer operators leaves less to go wrong for a quantiser, and more
+    to gain. The first rewriting (fixed shapes) when none was measured.
     """
     found: list[tuple[float, Chain]] = []
     for chain in known.agenda.rewrites:
@@ -220,7 +224,58 @@ def best_rewriting(known: Knowledge, backend: str) -> Chain:
     if not found:
         return known.agenda.rewrites[0] if known.agenda.rewrites else ()
     top = max(speed for speed, _ in found)
-    return max((c for speed, c in found if speed >= AS_FAST * top), key=len)
+    return max((c for speed, c in reversed(found) if speed >= AS_FAST * top), key=len)
+
+
+def _crossed(known: Knowledge) -> Iterator[Step]:
+    """What was fast apart, put together: bodies near the best on rewritings near the best."""
+    best = known.standing.best
+    if best is None:
+        return
+    rewritings, bodies = _near(known, best.candidate.backend)
+    for rewriting in rewritings:
+        tries = []
+        for chain in ((*rewriting, *body) for body in bodies):
+            if chain not in known.adapted.chains:
+                yield Make(chain=chain)
+            elif (variant := known.adapted.made_by(chain)) is not None:
+                tries += _like(best.candidate, variant)
+        if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
+            yield Together(tries=new)
+
+
+def _like(candidate: Candidate, variant: Variant) -> list[Try]:
+    """The variant on that backend with those settings, where the backend reads it."""
+    if candidate.backend not in variant.backends:
+        return []
+    settings = candidate.settings.merged(variant.settings)
+    return [_try(variant, candidate.backend, settings, round_=CROSSED)]
+
+
+def _near(known: Knowledge, backend: str) -> tuple[list[Chain], list[Chain]]:
+    """The fastest rewritings and the fastest bodies on a backend, fastest first."""
+    rewritings: dict[Chain, float] = {}
+    bodies: dict[Chain, float] = {}
+    for chain in known.adapted.chains:
+        variant = known.adapted.made_by(chain)
+        speed = known.standing.pairs.get((variant.id, backend)) if variant else None
+        if speed is None:
+            continue
+        prefix = max(
+            (r for r in known.agenda.rewrites if chain[: len(r)] == r), key=len, default=()
+        )
+        body = chain[len(prefix) :]
+        if any(getattr(recipe, "keep", ()) for recipe in body):
+            continue  # what is kept in float are operators of that rewriting
+        ends, place = (bodies, body) if body else (rewritings, chain)
+        ends[place] = max(speed, ends.get(place, 0.0))
+    return _top(rewritings, MOST_REWRITINGS), _top(bodies, MOST_BODIES)
+
+
+def _top(speeds: Mapping[Chain, float], number: int) -> list[Chain]:
+    floor = NEAR * max(speeds.values(), default=0.0)
+    ranked = sorted((c for c, s in speeds.items() if s >= floor), key=lambda c: -speeds[c])
+    return ranked[:number]
 
 
 def _settings(known: Knowledge) -> Iterator[Step]:
@@ -234,13 +289,14 @@ def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:
     for backend in plan.backends:
         if backend.backend in variant.backends:
             settings = backend.settings[0].merged(variant.settings)
-            candidate = Candidate(
-                variant_id=variant.id,
-                title=variant.title,
-                backend=backend.backend,
-                settings=settings,
-            )
-            yield Try(candidate=candidate, variant=variant, round=round_)
+            yield _try(variant, backend.backend, settings, round_=round_)
+
+
+def _try(variant: Variant, backend: str, settings: Settings, *, round_: int) -> Try:
+    candidate = Candidate(
+        variant_id=variant.id, title=variant.title, backend=backend, settings=settings
+    )
+    return Try(candidate=candidate, variant=variant, round=round_)
 
 
 def setting(candidate: Candidate, variant: Variant) -> Try:

@@ -24,7 +24,7 @@ from fitwright.records.recipe import (
 )
 from fitwright.records.trial import Candidate, Comparison, Failure, Trial
 from fitwright.tune.decide import decide
-from fitwright.tune.explore import PATIENCE
+from fitwright.tune.explore import PATIENCE, pairs_worth_tuning
 from fitwright.tune.gains import baseline_of, ledger_entries
 from fitwright.tune.propose import (
     SETTINGS,
@@ -209,6 +209,58 @@ def test_of_rewritings_that_are_as_fast_the_longest_is_gone_on_with() -> None:
         ratios={"fix_shapes+fp16_weights/a": 0.99},
     )
     assert "make fix_shapes + fp16_weights + int8_static/onnxruntime" in seen
+
+
+def test_of_equally_long_rewritings_that_are_as_fast_the_later_is_gone_on_with() -> None:
+    later: Chain = (FixShapes(), Bf16())
+    seen = simulated(
+        rewrites=(FIX, REWRITTEN, later),
+        bodies=(body(Int8Static(), on="a"),),
+        ratios={"fix_shapes+bf16/a": 0.99},
+    )
+    assert "make fix_shapes + bf16 + int8_static/onnxruntime" in seen
+
+
+def crossed(*, other: float, made: tuple[Variant, ...] = ()) -> Step | None:
+    """What follows the settings: int8 on fixed shapes won, the other rewriting came to this."""
+    rewritten = variant("rewritten", *REWRITTEN)
+    int8 = variant("int8", *FIX, Int8Static())
+    variants = (ORIGINAL, FIXED, rewritten, int8, *made)
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [
+        first,
+        trial(1, ORIGINAL, "b", decision="rejected", ratio=0.4, against=first, round_=1),
+        *(trial(n, v, b, decision="rejected", ratio=r * scale, against=first)
+          for n, (v, r) in enumerate(((FIXED, 1.0), (rewritten, other)), start=2)
+          for b, scale in (("a", 1.0), ("b", 0.4))),
+        trial(4, int8, "b", decision="rejected", ratio=0.5, against=first),
+        trial(5, int8, "a", decision="accepted", ratio=2.0, against=first, settings=ONE),
+        trial(6, int8, "a", decision="rejected", ratio=1.9, against=first),
+    ]  # fmt: skip
+    known = knowledge(
+        Adapted(
+            variants=variants,
+            chains=tuple(v.recipes for v in variants[1:]),
+            made=tuple(v.id for v in variants[1:]),
+        ),
+        trials,
+        rewrites=(FIX, REWRITTEN),
+        apart=[(int8.recipes, "a"), (int8.recipes, "b")],
+    )
+    return propose(replace(known, spent=frozenset({pairs_worth_tuning(known.standing)})))
+
+
+def test_the_best_body_is_put_on_another_rewriting_that_was_nearly_as_fast() -> None:
+    assert crossed(other=0.9) == Make(chain=(*REWRITTEN, Int8Static()))
+    assert crossed(other=0.8) is None
+
+
+def test_what_was_put_together_anew_runs_with_the_settings_of_the_best() -> None:
+    made = variant("crossed", *REWRITTEN, Int8Static())
+    step = crossed(other=0.9, made=(made,))
+    assert isinstance(step, Together)
+    (only,) = step.tries
+    assert (only.variant, only.candidate.backend, only.candidate.settings) == (made, "a", ONE)
 
 
 def int8_search(
