@@ -114,7 +114,7 @@ def measure(
     """Make every variant and measure every candidate; minutes per model.
 
     Args:
-        before: an earlier grid of the same candidates, of which the fastest are measured again.
+        before: an earlier grid; of its candidates only the fastest are measured again.
     """
     found = walked(model, tools)
     watch = Stopwatch(
@@ -129,10 +129,11 @@ def measure(
         first = candidates[0]
         reference = open_contender(search.setup, _target(search, first))
         try:
-            if before is None:
-                rows = [_row(search.setup, _target(search, c), reference) for c in candidates]
-            else:
-                rows = _known(before, candidates)
+            known = {row.key: row for row in before.rows} if before else {}
+            rows = [
+                known.get(c.key) or _row(search.setup, _target(search, c), reference)
+                for c in candidates
+            ]
             rows = _again(search, rows, reference)
         finally:
             reference.worker.close()
@@ -193,13 +194,6 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
         relative_l2=verified["relative_l2"].value,
         memory_bytes=footprint["peak_memory"].value,
     )
-
-
-def _known(before: Grid, candidates: Sequence[Candidate]) -> list[Row]:
-    rows = {row.key: row for row in before.rows}
-    if missing := {c.key for c in candidates} ^ rows.keys():
-        raise SystemExit(f"{before.model}: {len(missing)} candidates are not those of the grid")
-    return [rows[c.key] for c in candidates]
 
 
 def _again(search: Search, rows: Sequence[Row], reference: Contender) -> list[Row]:
