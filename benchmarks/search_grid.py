@@ -5,8 +5,8 @@ that reads it, with every combination of the plan's settings. A candidate is ope
 process, verified, warmed, and timed in short blocks that alternate with those of a reference
 that stays open: the original on the first backend's defaults. What is kept is the median of
 the paired ratios, so slow minutes of the machine cancel. The fastest of the grid are measured
-again, all together and longer, since the best of many noisy figures is too good to be true:
-in several heats, each in fresh processes, since a process has a speed of its own.
+again in further processes, and the median of all of them counts: a process has a speed of its
+own, and the best of many figures of one process each is too good to be true.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fitwright.errors import TrialFailed
 from fitwright.flow.search import Search
 from fitwright.flow.steps import Walk, walk
 from fitwright.flow.stopwatch import Stopwatch
-from fitwright.ports import Tools
+from fitwright.ports import Tools, Worker
 from fitwright.records.contract import Contract
 from fitwright.records.recipe import Adapted
 from fitwright.records.run import RunFolder
@@ -39,7 +39,6 @@ from fitwright.records.trial import Candidate, Failure
 from fitwright.tune.space import joint_space
 
 ROUNDS = 7
-FINAL_ROUNDS = 15
 NUM_HEATS = 4
 NUM_FINAL = 20
 WARM_S = 0.3
@@ -183,7 +182,7 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
             return Row(candidate=candidate, speed=None, failure=verified.detail)
         worker.feed(setup.samples.inputs)
         warm_up(worker, budget_s=WARM_S, clock=setup.clock)
-        ratios = _ratios({"it": worker}, reference, rounds=ROUNDS)["it"]
+        ratios = _ratios(worker, reference)
     except TrialFailed as error:
         return Row(candidate=candidate, speed=None, failure=Failure.of(error).detail)
     finally:
@@ -197,34 +196,18 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
 
 
 def _again(search: Search, rows: Sequence[Row], reference: Contender) -> list[Row]:
-    """The fastest, all open at once, in the same rounds; the median over fresh processes."""
+    """The fastest in further processes of their own, each beside the reference as before."""
     fastest = sorted((r for r in rows if r.speed), key=lambda r: -(r.speed or 0.0))[:NUM_FINAL]
-    heats = [_heat(search, fastest, reference) for _ in range(NUM_HEATS)]
-    speeds = {row.key: exp(median(heat[row.key] for heat in heats)) for row in fastest}
+    speeds: dict[str, float] = {}
+    for row in fastest:
+        target = _target(search, Candidate.model_validate(row.candidate))
+        heats = [_row(search.setup, target, reference).speed for _ in range(NUM_HEATS)]
+        speeds[row.key] = median([s for s in (row.speed, *heats) if s])
     return [Row(**{**asdict(row), "speed": speeds.get(row.key, row.speed)}) for row in rows]
 
 
-def _heat(search: Search, fastest: Sequence[Row], reference: Contender) -> dict[str, float]:
-    """Median log-ratio of each, in processes opened for this heat."""
-    opened: dict[str, Contender] = {}
-    try:
-        for row in fastest:
-            target = _target(search, Candidate.model_validate(row.candidate))
-            opened[row.key] = open_contender(search.setup, target, warm_s=WARM_S)
-        workers = {key: contender.worker for key, contender in opened.items()}
-        ratios = _ratios(workers, reference, rounds=FINAL_ROUNDS)
-    finally:
-        for contender in opened.values():
-            contender.worker.close()
-    return {key: median(found) for key, found in ratios.items()}
-
-
-def _ratios(workers: Any, reference: Contender, *, rounds: int) -> dict[str, list[float]]:
+def _ratios(worker: Worker, reference: Contender) -> list[float]:
     """Log-ratios of block medians, reference over candidate, per round."""
-    everyone = {**workers, "": reference.worker}
-    found: dict[str, list[float]] = {name: [] for name in workers}
-    for times in islice(interleaved(everyone, latency_block, seconds=BLOCK_S, min_runs=2), rounds):
-        theirs = median(times[""])
-        for name in workers:
-            found[name].append(log(theirs / median(times[name])))
-    return found
+    both = {"it": worker, "": reference.worker}
+    rounds = interleaved(both, latency_block, seconds=BLOCK_S, min_runs=2)
+    return [log(median(t[""]) / median(t["it"])) for t in islice(rounds, ROUNDS)]
