@@ -95,11 +95,11 @@ def propose(known: Knowledge) -> Step | None:
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
        together on each backend.
-    3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend,
-       and the mixed precisions that follow from them.
+    3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
        nearly as fast, with the settings of the best so far.
-    5. The bodies that seldom pay in time, and settings again should one of those have won.
+    5. Mixed precisions, which cost a compilation per group of operators to find.
+    6. The bodies that seldom pay in time. Settings again should one of all those have won.
     """
     tried = known.standing.tried
     for step in _steps(known):
@@ -114,10 +114,11 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _rewritten(known)
     early, late = _waves(known)
     yield from _made(known, _on_rewritings(known, early), round_=ADAPT)
+    yield from _settings(known)
+    yield from _crossed(known)
     yield from _taken_apart(known)
     yield from _made(known, known.mixed, round_=ADAPT)
     yield from _settings(known)
-    yield from _crossed(known)
     yield from _made(known, _on_rewritings(known, late), round_=ADAPT)
     yield from _made(known, known.mixed, round_=ADAPT)
     yield from _settings(known)
