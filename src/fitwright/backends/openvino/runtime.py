@@ -53,13 +53,16 @@ class OpenVino:
         capabilities = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
         properties = properties_for(settings, capabilities)
         try:
-            compiled = core.compile_model(core.read_model(str(model)), DEVICE, properties)
+            graph = core.read_model(str(model))
+            compiled = core.compile_model(graph, DEVICE, properties)
         except (RuntimeError, ValueError) as error:
             raise TrialFailed.by(
                 _plain(error), doing=f"loading {model.name} on openvino"
             ) from error
         _check_honoured(compiled, settings)
-        return OpenVinoSession(compiled, version=openvino.__version__)
+        return OpenVinoSession(
+            compiled, version=openvino.__version__, shapes=lost_shapes(graph, compiled)
+        )
 
 
 def framework() -> Any:
@@ -110,12 +113,33 @@ def _check_honoured(compiled: Any, settings: Settings) -> None:
             raise refused("openvino", setting, asked, why=f"it took {got} on this machine")
 
 
-class OpenVinoSession:
-    """A compiled model and one infer request per query in flight."""
+def lost_shapes(graph: Any, compiled: Any) -> dict[int, tuple[int, ...]]:
+    """The shapes of outputs that compiling has changed, by position.
 
-    def __init__(self, compiled: Any, *, version: str) -> None:
+    OpenVINO 2026.4 may leave out a last operator that only drops an axis of size 1, and gives
+    the output that axis again.
+    """
+    found = {}
+    for i, (ours, theirs) in enumerate(zip(graph.outputs, compiled.outputs, strict=True)):
+        declared, given = ours.get_partial_shape(), theirs.get_partial_shape()
+        if declared.is_static and given.is_static and declared != given:
+            found[i] = tuple(int(size) for size in declared.to_shape())
+    return found
+
+
+class OpenVinoSession:
+    """A compiled model and one infer request per query in flight.
+
+    Args:
+        shapes: of the outputs, by position, that have another one than the compiled model's.
+    """
+
+    def __init__(
+        self, compiled: Any, *, version: str, shapes: Mapping[int, tuple[int, ...]] | None = None
+    ) -> None:
         self._compiled = compiled
         self._version = version
+        self._shapes = dict(shapes or {})
         names = [_name(port, port.get_node()) for port in compiled.inputs]
         _check_types(compiled.inputs, names)
         dtypes = [np.dtype(port.get_element_type().to_dtype()) for port in compiled.inputs]
@@ -135,11 +159,17 @@ class OpenVinoSession:
         request = self._idle.take()
         try:
             found = request.infer(fed, share_inputs=True, share_outputs=True)
-            return {name: found[i].copy() for i, name in enumerate(self._outputs)}
+            return {name: self._taken(found[i], i) for i, name in enumerate(self._outputs)}
         except RuntimeError as error:
             raise self._explained(error, inputs) from error
         finally:
             self._idle.give(request)
+
+    def _taken(self, output: Array, position: int) -> Array:
+        """A copy, in the shape that the model declares."""
+        copied: Array = output.copy()
+        shape = self._shapes.get(position)
+        return copied if shape is None else copied.reshape(shape)
 
     def _checked(self, inputs: Tensors) -> dict[int, Array]:
         if inputs.keys() != self._inputs.keys():
