@@ -54,13 +54,13 @@ _OPENVINO = frozenset({"openvino"})
 ROWS: tuple[Row, ...] = (
     Row(recipes=(Bf16(),), backends=_OPENVINO),
     Row(recipes=(Int8Static(toolkit="onnxruntime"),), backends=_ANY),
-    Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
-    Row(recipes=(Int8Static(toolkit="nncf", symmetric=True),), backends=_OPENVINO, only=ATTENTIVE),
     Row(
         recipes=(Int8Static(toolkit="nncf", symmetric=True, smooth=False),),
         backends=_OPENVINO,
         only=ATTENTIVE,
     ),
+    Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
+    Row(recipes=(Int8Static(toolkit="nncf", symmetric=True),), backends=_OPENVINO, only=ATTENTIVE),
     Row(recipes=(Int8Dynamic(),), backends=_ORT),
     Row(recipes=(Int8Weights(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Weights(toolkit="nncf"),), backends=_OPENVINO),
@@ -129,7 +129,8 @@ def rewrites(
     if FuseAttention() in chain and "openvino" in _usable(backends, device):
         ends.append((PlainAttention(),))  # ONNX Runtime fuses no such form
         found.append((*before, PlainAttention()))
-    if masks.constant_inputs or kinds & REWRITINGS[DropMasks]:
+    guards = kinds & REWRITINGS[DropMasks] and FuseAttention() not in chain
+    if masks.constant_inputs or guards:  # attention recipes drop dead guards themselves
         found += [(*before, masks, *end) for end in ends]
     return tuple(found)
 

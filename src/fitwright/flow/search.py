@@ -28,6 +28,7 @@ from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
 from fitwright.tune.propose import (
     BASELINE,
+    REWRITE,
     Explore,
     Knowledge,
     Make,
@@ -44,6 +45,7 @@ from fitwright.tune.standing import Pair, Standing
 STORAGE_LIMITS = frozenset({"size", "peak_memory"})
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
+REWRITING_SHARE = 0.5  # of that for what computes the same: it only decides what is built on
 COHORT = 4  # candidates that are raced at once
 COHORT_SHARE = 0.25  # of the device's memory, for all of them together
 
@@ -153,7 +155,9 @@ class Search:
             return self._told(unmeasured(step, why, number=self._number()))
         setup = self.setup if step.round == BASELINE else self._limited()
         target = self.target(step.candidate, step.variant)
-        raced = self._races.alone(setup, target, best=self.best(), budget_s=self._race_s())
+        share = REWRITING_SHARE if step.round == REWRITE else 1.0
+        budget_s = share * self._race_s()
+        raced = self._races.alone(setup, target, best=self.best(), budget_s=budget_s)
         decision = decided(self._need, raced)
         self._races.settle(accepted=decision.accepted)
         return self._told(trial_of(step, raced.measured, decision, number=self._number()))
