@@ -96,6 +96,8 @@ class Search:
         self._maker = maker
         self._exploration: tuple[tuple[Pair, ...], Exploration] | None = None
         self._spent: set[tuple[Pair, ...]] = set()
+        self._coarse: frozenset[str] = frozenset()
+        self._num_looked_at = 0
 
     def __enter__(self) -> Search:
         return self
@@ -122,7 +124,7 @@ class Search:
                 mixed=mixing.mixes(self),
                 taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
-                coarse=too_coarse(self.trials, self.adapted, need=self._need),
+                coarse=self._too_coarse(),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
             )
         )
@@ -289,6 +291,12 @@ class Search:
     @property
     def _need(self) -> Need:
         return self.walk.analyzed.analysis.need
+
+    def _too_coarse(self) -> frozenset[str]:
+        """See `tune.ranges`; every trial is looked at once."""
+        news, self._num_looked_at = self.trials[self._num_looked_at :], len(self.trials)
+        self._coarse |= too_coarse(news, self.adapted, need=self._need)
+        return self._coarse
 
     def _race_s(self) -> float:
         return max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
