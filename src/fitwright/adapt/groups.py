@@ -12,10 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fitwright.graph.dependencies import Node
+from fitwright.records.model import CONVOLUTIONS, MATRICES
 from fitwright.records.sensitivity import Group
 
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
-MATRICES = frozenset({"MatMul", "Gemm"})
 ATTENTION = frozenset({"Attention", "MultiHeadAttention"})
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 TABLES = frozenset({"Gather", "GatherND"})

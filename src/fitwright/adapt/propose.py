@@ -9,7 +9,7 @@ from types import MappingProxyType
 from fitwright.adapt.legality import legal
 from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.device import Device
-from fitwright.records.model import ModelSummary
+from fitwright.records.model import CONVOLUTIONS, ModelSummary
 from fitwright.records.recipe import (
     Bf16,
     DropMasks,
@@ -27,7 +27,6 @@ from fitwright.records.recipe import (
     Simplify,
 )
 
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 ATTENTIVE = frozenset({"Softmax", "Attention", "MultiHeadAttention"})
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from fitwright.records.device import Device
-from fitwright.records.model import ModelSummary
+from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
 
-MATRICES = frozenset({"MatMul", "Gemm"})
-CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 ATTENTIVE = frozenset({"LayerNormalization", "Attention", "MultiHeadAttention", "Softmax"})
 

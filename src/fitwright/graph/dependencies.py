@@ -17,8 +17,7 @@ import onnx
 from fitwright.graph.protos import standard, subgraphs
 from fitwright.graph.read import read_model
 from fitwright.graph.scope import attribute_values
-
-_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+from fitwright.records.model import CONVOLUTIONS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +42,7 @@ class Node:
     @property
     def is_depthwise(self) -> bool:
         """A convolution that keeps its channels apart."""
-        return self.kind in _CONVOLUTIONS and self.num_groups > 1 and self.weight[1:2] == (1,)
+        return self.kind in CONVOLUTIONS and self.num_groups > 1 and self.weight[1:2] == (1,)
 
 
 def dependencies(model: Path) -> tuple[Node, ...]:
@@ -74,7 +73,7 @@ def dependencies_of(model: onnx.ModelProto) -> tuple[Node, ...]:
                 reads=reads,
                 writes=tuple(filter(None, node.output)),
                 weight=_weight(node, shapes, transposed=bool(attributes.get("transB"))),
-                num_groups=int(attributes.get("group", 1)) if node.op_type in _CONVOLUTIONS else 1,
+                num_groups=int(attributes.get("group", 1)) if node.op_type in CONVOLUTIONS else 1,
             )
         )
     return tuple(found)

@@ -6,6 +6,11 @@ from pydantic import computed_field
 
 from fitwright.records.record import Record
 
+MATRICES = frozenset({"MatMul", "Gemm"})
+"""Operator kinds of ONNX that are products of matrices."""
+CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+"""Operator kinds of ONNX that are convolutions."""
+
 
 class TensorInfo(Record):
     """Name, element type (numpy name, e.g. ``float32``) and shape; a symbol is a free size."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fitwright import units
 from fitwright.perf.roofline import Roof, floor_s
 from fitwright.records.device import Device
-from fitwright.records.model import ModelSummary
+from fitwright.records.model import MATRICES, ModelSummary
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     REWRITING,
@@ -39,7 +39,6 @@ NUM_SPREADS = 2.0
 BEHIND = 0.95  # of the best speed: what cannot reach this is not measured
 _SAME_WORK = (FixShapes, Bf16, Fp16Weights)
 _STORED = (Fp16Weights, Int8Weights, Int4Weights)
-_MATRICES = frozenset({"MatMul", "Gemm"})
 _INT8 = (Int8Static, Int8Dynamic)
 
 
@@ -200,7 +199,7 @@ def storage_that_cannot_pay(
         return ""
     speed, fastest = max(in_float, key=lambda pair: pair[0])
     saved_s = max(fastest.size_bytes - variant.size_bytes, 0) / device.bandwidth.value
-    in_matrices = sum(o.flops or 0 for o in summary.operators if o.kind in _MATRICES)
+    in_matrices = sum(o.flops or 0 for o in summary.operators if o.kind in MATRICES)
     in_float_s = best_s * standing.speeds.get(best.candidate.key, 1.0) / speed
     least_s = in_float_s * (1 - in_matrices / summary.flops) - saved_s
     if least_s * BEHIND <= best_s:

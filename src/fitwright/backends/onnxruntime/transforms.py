@@ -9,8 +9,6 @@ from pathlib import Path
 
 from fitwright.backends.onnxruntime.onnx_file import settled
 from fitwright.backends.suitability import (
-    CONVOLUTIONS,
-    MATRICES,
     convolutions_lead,
     kinds,
     lacks,
@@ -20,7 +18,7 @@ from fitwright.backends.suitability import (
 )
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
-from fitwright.records.model import ModelSummary
+from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
 from fitwright.records.recipe import (
     FixShapes,
     Fp16Weights,
