@@ -50,12 +50,11 @@ def peers(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> P
         store = FakeStore(clock=clock)
         return lambda: store
     name = uuid4().hex
+    # asked for here and not below: fixtures are not to be asked for by several threads
+    url = request.getfixturevalue("postgres") if request.param == "postgres" else None
 
     def another() -> TrialStore:
-        if request.param == "sqlite":
-            database = SqliteFile(tmp_path / "runs" / "trials.db")
-        else:
-            database = UrlDatabase(request.getfixturevalue("postgres"))
+        database = UrlDatabase(url) if url else SqliteFile(tmp_path / "runs" / "trials.db")
         return SqlStore(database, read=Trial.model_validate_json, run=name, clock=clock)
 
     return another
