@@ -23,7 +23,7 @@ from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.decide import Decision
 from fitwright.tune.eta import eta_s
 from fitwright.tune.explore import PATIENCE, Exploration, exploration
-from fitwright.tune.forecast import hopeless
+from fitwright.tune.forecast import Grounds, hopeless
 from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
 from fitwright.tune.propose import (
@@ -308,14 +308,13 @@ class Search:
         timed = {n for n in self.breaches() if n.startswith("latency") or n == need.objective}
         if self.breaches().keys() - timed:
             return ""
-        return hopeless(
-            step.candidate,
-            step.variant,
+        grounds = Grounds(
             standing=self.standing,
             variants=self.adapted.variants,
             summary=self.walk.analyzed.analysis.summary,
             device=self.walk.device,
         )
+        return hopeless(step.candidate, step.variant, grounds)
 
     def _new_exploration(self) -> Exploration:
         return exploration(

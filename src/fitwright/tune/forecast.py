@@ -7,7 +7,8 @@ and the figures, and a later run may still try it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import NamedTuple
 
@@ -55,39 +56,36 @@ class Forecast(NamedTuple):
         return self.speed * math.exp(NUM_SPREADS * self.spread)
 
 
-def hopeless(
-    candidate: Candidate,
-    variant: Variant,
-    *,
-    standing: Standing,
-    variants: Iterable[Variant],
-    summary: ModelSummary,
-    device: Device,
-) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Grounds:
+    """What a candidate is judged by before it is measured.
+
+    Attributes:
+        standing: every trial so far.
+        variants: made so far, the original first.
+        summary: of the original model.
+        device: with its measured peaks.
+    """
+
+    standing: Standing
+    variants: Sequence[Variant]
+    summary: ModelSummary
+    device: Device
+
+
+def hopeless(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
     """Why a candidate is not worth measuring; empty when it is."""
     if not variant.recipes and candidate.settings == variant.settings:
         return ""  # the baselines are always measured
     return (
-        below_the_floor(
-            candidate, variant, standing=standing, variants=variants, summary=summary, device=device
-        )
-        or same_work_on_a_slow_backend(candidate, variant, standing)
-        or storage_that_cannot_pay(
-            candidate, variant, standing=standing, variants=variants, summary=summary, device=device
-        )
-        or settings_that_lost(candidate, standing, variants=variants)
+        below_the_floor(candidate, variant, grounds)
+        or same_work_on_a_slow_backend(candidate, variant, grounds.standing)
+        or storage_that_cannot_pay(candidate, variant, grounds)
+        or settings_that_lost(candidate, grounds.standing, variants=grounds.variants)
     )
 
 
-def below_the_floor(
-    candidate: Candidate,
-    variant: Variant,
-    *,
-    standing: Standing,
-    variants: Iterable[Variant],
-    summary: ModelSummary,
-    device: Device,
-) -> str:
+def below_the_floor(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
     """Physics: the counted FLOP over the measured peak take longer than the best so far.
 
     Only what every execution must do counts: FLOP at the peak of the widest arithmetic the
@@ -95,36 +93,35 @@ def below_the_floor(
     trial of this run has beaten were measured in a bad moment, and prove nothing.
     """
     dtype = _dtype(candidate, variant)
-    peak = device.peaks.get(dtype)
-    best_s = _latency_s(standing.best)
+    peak = grounds.device.peaks.get(dtype)
+    best_s = _latency_s(grounds.standing.best)
     if peak is None or not peak.value or not best_s:
         return ""
-    if _beaten(device, standing.trials, variants=variants, summary=summary):
+    if _beaten(grounds):
         return ""
     roof = Roof(flop_per_s=peak.value, bandwidth_bytes_per_s=math.inf)
-    least_s = PEAK_MARGIN * floor_s(flops=summary.flops, bytes_moved=0.0, roof=roof)
+    least_s = PEAK_MARGIN * floor_s(flops=grounds.summary.flops, bytes_moved=0.0, roof=roof)
     if least_s <= best_s:
         return ""
     return (
-        f"not measured: {units.count(summary.flops, 'FLOP')} in {dtype} take "
+        f"not measured: {units.count(grounds.summary.flops, 'FLOP')} in {dtype} take "
         f"{units.seconds(least_s)} at least (measured peak "
         f"{units.count(peak.value, 'FLOP/s')}), and the best so far takes "
         f"{units.seconds(best_s)}"
     )
 
 
-def _beaten(
-    device: Device, trials: Iterable[Trial], *, variants: Iterable[Variant], summary: ModelSummary
-) -> bool:
+def _beaten(grounds: Grounds) -> bool:
     """Whether a measured candidate was faster than its own peak allows."""
-    by_id = {variant.id: variant for variant in variants}
-    for trial in trials:
+    by_id = {variant.id: variant for variant in grounds.variants}
+    flops = grounds.summary.flops
+    for trial in grounds.standing.trials:
         latency = trial.figures.get("latency_p50")
         variant = by_id.get(trial.candidate.variant_id)
         if variant is None or latency is None or not latency.value:
             continue
-        peak = device.peaks.get(_dtype(trial.candidate, variant))
-        if peak is not None and peak.value and summary.flops > peak.value * latency.value:
+        peak = grounds.device.peaks.get(_dtype(trial.candidate, variant))
+        if peak is not None and peak.value and flops > peak.value * latency.value:
             return True
     return False
 
@@ -165,15 +162,7 @@ def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing
     )
 
 
-def storage_that_cannot_pay(
-    candidate: Candidate,
-    variant: Variant,
-    *,
-    standing: Standing,
-    variants: Iterable[Variant],
-    summary: ModelSummary,
-    device: Device,
-) -> str:
+def storage_that_cannot_pay(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
     """Narrower weights save the time to read what they are shorter by, and no more.
 
     Convolutions are computed as before. Products of matrices may be computed in int8 where
@@ -181,7 +170,9 @@ def storage_that_cannot_pay(
     """
     if not variant.recipes or not isinstance(variant.recipes[-1], _STORED):
         return ""
-    by_id = {v.id: v for v in variants}
+    standing, summary = grounds.standing, grounds.summary
+    bandwidth = grounds.device.bandwidth.value
+    by_id = {v.id: v for v in grounds.variants}
     in_float = [
         (speed, by_id[v])
         for (v, backend), speed in standing.pairs.items()
@@ -189,16 +180,10 @@ def storage_that_cannot_pay(
     ]
     best = standing.best
     best_s = _latency_s(best)
-    if (
-        not in_float
-        or best is None
-        or not best_s
-        or not device.bandwidth.value
-        or not summary.flops
-    ):
+    if not in_float or best is None or not best_s or not bandwidth or not summary.flops:
         return ""
     speed, fastest = max(in_float, key=lambda pair: pair[0])
-    saved_s = max(fastest.size_bytes - variant.size_bytes, 0) / device.bandwidth.value
+    saved_s = max(fastest.size_bytes - variant.size_bytes, 0) / bandwidth
     in_matrices = sum(o.flops or 0 for o in summary.operators if o.kind in MATRICES)
     in_float_s = best_s * standing.speeds.get(best.candidate.key, 1.0) / speed
     least_s = in_float_s * (1 - in_matrices / summary.flops) - saved_s

@@ -7,12 +7,7 @@ from itertools import pairwise
 
 from fitwright.records.figure import Figure
 from fitwright.records.ledger import LedgerEntry, Technique
-from fitwright.records.recipe import (
-    REWRITING,
-    Bf16,
-    FixShapes,
-    Variant,
-)
+from fitwright.records.recipe import REWRITING, Bf16, FixShapes, Variant
 from fitwright.records.trial import Comparison, Trial
 from fitwright.tune.standing import accepted_path
 

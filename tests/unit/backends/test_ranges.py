@@ -16,7 +16,9 @@ from fitwright.backends.openvino.ranges import late_ranges  # noqa: E402
 ORDER = np.asarray([0, 2, 1, 3])
 
 
-def attention(*, levels_of: tuple[int, ...] = (), second_reader: bool = False):
+def attention(
+    *, levels_of: tuple[int, ...] = (), second_reader: bool = False, is_output: bool = False
+):
     """(1, 2, 6, 4) three times to (1, 6, 8), with an int8 range on the result."""
     q, k, v = (op.parameter([1, 2, 6, 4], name=name) for name in "qkv")
     weights = op.softmax(op.matmul(q, k, False, True), -1)
@@ -25,7 +27,8 @@ def attention(*, levels_of: tuple[int, ...] = (), second_reader: bool = False):
     ranged = op.fake_quantize(product, low, high, low, high, 256)
     ranged.set_friendly_name("range")
     flat = op.reshape(op.transpose(ranged, op.constant(ORDER)), op.constant([1, 6, 8]), False)
-    outputs = [op.matmul(flat, op.constant(np.eye(8, dtype=np.float32)), False, False)]
+    last = op.matmul(flat, op.constant(np.eye(8, dtype=np.float32)), False, False)
+    outputs = [flat if is_output else last]
     if second_reader:
         outputs.append(op.relu(ranged))
     return openvino.Model(outputs, [q, k, v], "attention")
@@ -63,8 +66,12 @@ def test_it_moves_and_nothing_else_changes() -> None:
 
 @pytest.mark.parametrize(
     "model",
-    [attention(levels_of=(1, 2, 1, 1)), attention(second_reader=True)],
-    ids=["an interval per head", "read elsewhere too"],
+    [
+        attention(levels_of=(1, 2, 1, 1)),
+        attention(second_reader=True),
+        attention(is_output=True),
+    ],
+    ids=["an interval per head", "read elsewhere too", "the model's output"],
 )
 def test_it_stays_where_the_outputs_could_change_or_two_would_be_needed(model) -> None:
     assert late_ranges(model) == 0

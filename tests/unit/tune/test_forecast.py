@@ -20,7 +20,7 @@ from fitwright.records.recipe import (
     Variant,
 )
 from fitwright.records.trial import Candidate, Comparison, Trial
-from fitwright.tune.forecast import forecast, hopeless
+from fitwright.tune.forecast import Grounds, forecast, hopeless
 from fitwright.tune.standing import Standing
 
 CALM = Settings(spinning=False)
@@ -83,14 +83,13 @@ def told(
     machine = device().model_copy(
         update={"peaks": {name: Figure.measured(v, unit="FLOP/s") for name, v in peaks.items()}}
     )
-    return hopeless(
-        what,
-        of,
+    grounds = Grounds(
         standing=Standing(trials),
         variants=variants,
         summary=SimpleNamespace(flops=FLOPS, operators=operators),  # type: ignore[arg-type]
         device=machine,
     )
+    return hopeless(what, of, grounds)
 
 
 def test_what_cannot_be_computed_in_time_is_not_measured() -> None:

@@ -48,6 +48,8 @@ def _moved(fake_quantize: Any) -> bool:
     reshape = _only_reader(transpose, "Reshape")
     last = transpose if reshape is None else reshape
     readers = list(last.output(0).get_target_inputs())
+    if any(reader.get_node().get_type_name() == "Result" for reader in readers):
+        return False  # an output of the model keeps the node that names it
     transpose.input(0).replace_source_output(fake_quantize.input_value(0))
     fake_quantize.input(0).replace_source_output(last.output(0))
     for reader in readers:
