@@ -16,10 +16,11 @@ from statistics import median
 
 from fitwright.bench.block import Block, Pace, WorkerLost, interleaved
 from fitwright.bench.latency import latency_figures, thinned
-from fitwright.bench.opening import first_queries, open_worker, static_figures
+from fitwright.bench.opening import open_worker, static_figures
 from fitwright.bench.race import INCUMBENT, classify, compared
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.bench.statistics import median_ratio_interval
+from fitwright.bench.verify import examine
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import TrialFailed
 from fitwright.ports import Worker
@@ -70,7 +71,7 @@ def eliminate(
 
     Args:
         incumbent: open and warm; it stays so.
-        budget_s: for the rounds; opening and warming come on top.
+        budget_s: for the rounds; opening, verifying and warming come on top.
         block: what candidates are compared by.
         leave: called as soon as a candidate has left, so that what is known of it is kept
             whatever becomes of the others.
@@ -85,7 +86,7 @@ def eliminate(
     inside: dict[str, _Entrant] = {}
     try:
         for target in targets:
-            entered = _entered(setup, target, warm_s=WARM_SHARE * budget_s / len(targets))
+            entered = _entered(setup, target, budget_s=budget_s / len(targets))
             if isinstance(entered, Measurement):
                 leave(target.candidate.key, entered)
             else:
@@ -96,24 +97,30 @@ def eliminate(
             entrant.worker.close()
 
 
-def _entered(setup: Setup, target: Target, *, warm_s: float) -> _Entrant | Measurement:
+def _entered(setup: Setup, target: Target, *, budget_s: float) -> _Entrant | Measurement:
+    """Open, the same model and warm; else what is known of it."""
     started_s = setup.clock()
+    keep = False
     try:
         worker = open_worker(setup, target)
     except TrialFailed as error:
         return Measurement(failure=Failure.of(error), seconds=setup.clock() - started_s)
     try:
-        footprint, _ = first_queries(setup, worker)
-        worker.feed(setup.samples.inputs)
-        warm = warm_up(worker, budget_s=warm_s, clock=setup.clock)
+        examined = examine(setup, worker, budget_s=budget_s)
+        if isinstance(examined, Failure):
+            return Measurement(failure=examined, seconds=setup.clock() - started_s)
+        warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)
+        keep = True
     except TrialFailed as error:
-        worker.close()
         return Measurement(failure=Failure.of(error), seconds=setup.clock() - started_s)
+    finally:
+        if not keep:
+            worker.close()
     return _Entrant(
         target=target,
         worker=worker,
         latency_s=warm.latency_s,
-        figures=footprint | static_figures(target, worker),
+        figures=examined | static_figures(target, worker),
         started_s=started_s,
     )
 
@@ -154,22 +161,29 @@ def _run(
     block: Block,
 ) -> None:
     """So many rounds of everyone still in; who dies leaves with its cause."""
-    pace = _pace(setup, inside, incumbent, left_s=end - setup.clock())
-    workers = {key: e.worker for key, e in inside.items()} | {INCUMBENT: incumbent.worker}
-    rounds = interleaved(workers, block, seconds=pace.block_s)
-    try:
-        for times in islice(rounds, num_rounds):
-            theirs = median(times[INCUMBENT])
-            for key, entrant in inside.items():
-                entrant.blocks.append(tuple(times[key]))
-                entrant.log_ratios.append(log(theirs / median(times[key])))
-            if setup.clock() >= end:
-                return
-    except WorkerLost as lost:
-        if lost.name == INCUMBENT:
-            raise lost.cause from lost
-        inside.pop(lost.name).worker.close()
-        leave(lost.name, Measurement(failure=Failure.of(lost.cause)))
+    num_left = num_rounds
+    while inside and num_left:
+        pace = _pace(setup, inside, incumbent, left_s=end - setup.clock())
+        workers = {key: e.worker for key, e in inside.items()} | {INCUMBENT: incumbent.worker}
+        rounds = interleaved(workers, block, seconds=pace.block_s)
+        try:
+            for times in islice(rounds, num_left):
+                _note(inside, times)
+                num_left -= 1
+                if setup.clock() >= end:
+                    return
+        except WorkerLost as lost:
+            if lost.name == INCUMBENT:
+                raise lost.cause from lost
+            inside.pop(lost.name).worker.close()
+            leave(lost.name, Measurement(failure=Failure.of(lost.cause)))
+
+
+def _note(inside: Mapping[str, _Entrant], times: Mapping[str, Sequence[float]]) -> None:
+    theirs = median(times[INCUMBENT])
+    for key, entrant in inside.items():
+        entrant.blocks.append(tuple(times[key]))
+        entrant.log_ratios.append(log(theirs / median(times[key])))
 
 
 def _pace(

@@ -13,11 +13,11 @@ from fitwright.bench.block import (
 from fitwright.bench.final import final
 from fitwright.bench.latency import Blocks, latency_figures, thinned
 from fitwright.bench.load import throughput_figure
-from fitwright.bench.opening import affordable, first_queries, open_worker, static_figures
+from fitwright.bench.opening import open_worker, static_figures
 from fitwright.bench.race import INCUMBENT, RaceResult, race
 from fitwright.bench.reopening import fresh_pair, objective_block, open_contender, reopen
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
-from fitwright.bench.verify import verify
+from fitwright.bench.verify import examine
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import Exit, TrialFailed
 from fitwright.records.figure import Figure
@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 WARM_SHARE = 0.2
-VERIFY_SHARE = 0.5
 SHORT_TIMING_S = 1.0
 SHORT_BLOCKS = 8
 
@@ -88,22 +87,11 @@ def _measured(
     setup: Setup, contender: Contender, *, incumbent: Contender | None, budget_s: float
 ) -> Measurement:
     worker = contender.worker
-    footprint, probe_s = first_queries(setup, worker)
-    samples, reference = affordable(setup, probe_s=probe_s, budget_s=VERIFY_SHARE * budget_s)
-    worker.feed(samples.inputs)
-    verified = verify(
-        worker,
-        reference=reference,
-        need=setup.need,
-        samples=samples,
-        metric=setup.metric,
-        seed=setup.seed,
-    )
-    if isinstance(verified, Failure):
-        return Measurement(failure=verified, facts=dict(worker.facts))
-    worker.feed(setup.samples.inputs)
+    examined = examine(setup, worker, budget_s=budget_s)
+    if isinstance(examined, Failure):
+        return Measurement(failure=examined, facts=dict(worker.facts))
     warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)
-    figures = {**verified, **footprint, **static_figures(contender.target, worker)}
+    figures = {**examined, **static_figures(contender.target, worker)}
     contender.latency_s = warm.latency_s
     raced = None
     if incumbent is not None:

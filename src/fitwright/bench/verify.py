@@ -12,10 +12,44 @@ from fitwright.bench.agreement import (
     top1_agreement,
 )
 from fitwright.bench.metrics import Metric
+from fitwright.bench.opening import affordable, first_queries
+from fitwright.bench.setup import Setup
 from fitwright.ports import Samples, Tensors, Worker
 from fitwright.records.figure import Figure
 from fitwright.records.need import Limit, Need
 from fitwright.records.trial import Failure
+
+VERIFY_SHARE = 0.5  # of the time for a candidate, at most
+
+
+def examine(setup: Setup, worker: Worker, *, budget_s: float) -> dict[str, Figure] | Failure:
+    """Footprint and faithfulness of a fresh child, on as many samples as there is time for.
+
+    Args:
+        budget_s: for measuring the candidate; a share of it is spent here.
+
+    Returns:
+        The figures of both, or why it is not the same model; then fed with every sample.
+
+    Raises:
+        TrialFailed: the child died.
+        DataError: the metric fails.
+    """
+    footprint, probe_s = first_queries(setup, worker)
+    samples, reference = affordable(setup, probe_s=probe_s, budget_s=VERIFY_SHARE * budget_s)
+    worker.feed(samples.inputs)
+    verified = verify(
+        worker,
+        reference=reference,
+        need=setup.need,
+        samples=samples,
+        metric=setup.metric,
+        seed=setup.seed,
+    )
+    if isinstance(verified, Failure):
+        return verified
+    worker.feed(setup.samples.inputs)
+    return {**verified, **footprint}
 
 
 def verify(

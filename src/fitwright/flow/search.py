@@ -28,6 +28,7 @@ from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
 from fitwright.tune.propose import (
     BASELINE,
+    COHORT,
     REWRITE,
     Explore,
     Knowledge,
@@ -46,7 +47,6 @@ STORAGE_LIMITS = frozenset({"size", "peak_memory"})
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
 REWRITING_SHARE = 0.5  # of that for what computes the same: it only decides what is built on
-COHORT = 4  # candidates that are raced at once
 COHORT_SHARE = 0.25  # of the device's memory, for all of them together
 
 
@@ -302,11 +302,8 @@ class Search:
         return max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
 
     def _hopeless(self, step: Try) -> str:
-        """Why it is not measured; never while a limit other than time is broken, for then a
-        slower candidate may be the better one."""
-        need = self._need
-        timed = {n for n in self.breaches() if n.startswith("latency") or n == need.objective}
-        if self.breaches().keys() - timed:
+        """Why it is not measured; empty when it is."""
+        if not self._only_time_counts():
             return ""
         grounds = Grounds(
             standing=self.standing,
@@ -315,6 +312,11 @@ class Search:
             device=self.walk.device,
         )
         return hopeless(step.candidate, step.variant, grounds)
+
+    def _only_time_counts(self) -> bool:
+        """Not while the best breaks another limit: then a slower candidate may be the better."""
+        objective = self._need.objective
+        return all(n.startswith("latency") or n == objective for n in self.breaches())
 
     def _new_exploration(self) -> Exploration:
         return exploration(
@@ -326,8 +328,9 @@ class Search:
         )
 
     def _cohort_size(self) -> int:
-        """As many as fit beside the incumbent; one when its memory is not known."""
-        best = self.best()
+        """As many as fit beside the incumbent; one when its memory is not known, or when the
+        fastest need not be the best."""
+        best = self.best() if self._only_time_counts() else None
         used = best.figures.get("peak_memory") if best else None
         if used is None or not used.value:
             return 1

@@ -16,6 +16,7 @@ from fitwright.tune.standing import Pair, Standing
 BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED = 1, 2, 3, 4, 5
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
 MOST_REWRITINGS, MOST_BODIES = 3, 2  # that are put together anew
+COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
@@ -95,7 +96,8 @@ def propose(known: Knowledge) -> Step | None:
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
        together on each backend.
-    3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend.
+    3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend, a
+       cohort as soon as one is made.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
        nearly as fast, with the settings of the best so far.
     5. Mixed precisions, which cost a compilation per group of operators to find.
@@ -113,14 +115,14 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
     early, late = _waves(known)
-    yield from _made(known, _on_rewritings(known, early), round_=ADAPT)
+    yield from _made(known, _on_rewritings(known, early), at_once=COHORT)
     yield from _settings(known)
     yield from _crossed(known)
     yield from _taken_apart(known)
-    yield from _made(known, known.mixed, round_=ADAPT)
+    yield from _made(known, known.mixed, at_once=1)
     yield from _settings(known)
-    yield from _made(known, _on_rewritings(known, late), round_=ADAPT)
-    yield from _made(known, known.mixed, round_=ADAPT)
+    yield from _made(known, _on_rewritings(known, late), at_once=COHORT)
+    yield from _made(known, known.mixed, at_once=1)
     yield from _settings(known)
 
 
@@ -155,13 +157,24 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
             yield Together(tries=tries)
 
 
-def _made(known: Knowledge, chains: Sequence[Chain], *, round_: int) -> Iterator[Step]:
-    """Each chain is made, then tried on every backend that reads what it came to."""
+def _made(known: Knowledge, chains: Sequence[Chain], *, at_once: int) -> Iterator[Step]:
+    """Chains are made until there are so many candidates; then those run against each other.
+
+    Args:
+        at_once: 1 where what is made next depends on what came of this one.
+    """
+    waiting: list[Try] = []
     for chain in chains:
         if chain not in known.adapted.chains:
             yield Make(chain=chain)
         elif (variant := known.adapted.made_by(chain)) is not None:
-            yield from _defaults(known.plan, variant, round_=round_)
+            tries = _defaults(known.plan, variant, round_=ADAPT)
+            waiting += [t for t in tries if t.candidate.key not in known.standing.tried]
+        if len(waiting) >= at_once:
+            yield Together(tries=tuple(waiting))
+            waiting = []
+    if waiting:
+        yield Together(tries=tuple(waiting))
 
 
 def _on_rewritings(known: Knowledge, bodies: Sequence[Body]) -> list[Chain]:

@@ -14,10 +14,10 @@ from fitwright.bench.block import latency_block
 from fitwright.bench.cohort import FIRST_RUNG, eliminate
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
 from fitwright.errors import TrialFailed
-from fitwright.ports import ChildLimits, Samples
+from fitwright.ports import ChildLimits, Samples, Tensors
 from fitwright.records.plan import Settings
 from fitwright.records.trial import Candidate
-from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker
+from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker, same
 from needs import need
 
 SAMPLES = Samples(inputs={"x": np.ones((4, 2), np.float32)}, labels=None, origin="synthetic")
@@ -28,6 +28,11 @@ def noisy(latency_s: float, seed: int) -> Callable[[int], float]:
     """Runs within ±2 % of it."""
     rng = np.random.default_rng(seed)
     return lambda _: latency_s * float(rng.uniform(0.98, 1.02))
+
+
+def negated(query: Tensors) -> Tensors:
+    """Nothing like the original."""
+    return {name: -values for name, values in query.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +47,18 @@ class Machine:
     """Candidates by number of threads; each has its own latency, one may die."""
 
     def __init__(
-        self, latencies_s: dict[int, float], *, dies: int | None = None, at: int = 9
+        self,
+        latencies_s: dict[int, float],
+        *,
+        dies: int | None = None,
+        at: int = 9,
+        disagrees: int | None = None,
     ) -> None:
         self.clock = FakeClock()
         self.opened: dict[int, FakeWorker] = {}
         self.left: dict[str, Measurement] = {}
         self._latencies_s, self._dies, self._at = latencies_s, dies, at
+        self._disagrees = disagrees
         self._seeds: Iterator[int] = itertools.count()
 
     def worker(self, _: object, __: object, settings: Settings) -> FakeWorker:
@@ -56,6 +67,7 @@ class Machine:
             latency_s=noisy(self._latencies_s.get(threads, INCUMBENT_S), next(self._seeds)),
             clock=self.clock,
             fails_at=self._at if threads == self._dies else None,
+            answer=negated if threads == self._disagrees else same,
         )
         self.opened[threads] = worker
         return worker
@@ -108,6 +120,15 @@ def test_nobody_is_left_when_all_are_slower_than_the_incumbent() -> None:
     done = machine.run()
     assert done.survivor is None
     assert len(done.left) == 3
+
+
+def test_the_fastest_does_not_win_by_another_answer() -> None:
+    machine = Machine({1: 0.009, 2: 0.005, 3: 0.012}, disagrees=2)
+    done = machine.run()
+    assert done.survivor == machine.key(1)
+    failure = done.left[machine.key(2)].failure
+    assert failure is not None and failure.cause == "disagrees"
+    assert machine.opened[2].closed
 
 
 def test_one_that_dies_leaves_with_its_cause_and_the_others_go_on() -> None:

@@ -183,9 +183,19 @@ def test_the_search_rewrites_then_changes_the_arithmetic_then_tunes_settings() -
         "orig/a", "orig/b",
         "make fix_shapes", "fix_shapes/a", "fix_shapes/b",
         "make fix_shapes + int8_static/onnxruntime",
-        "fix_shapes+int8_static/a", "fix_shapes+int8_static/b",
+        "fix_shapes+int8_static/a | fix_shapes+int8_static/b",
         "explore",
         "look inside fix_shapes+int8_static/a", "look inside fix_shapes+int8_static/b",
+    ]  # fmt: skip
+
+
+def test_bodies_run_against_each_other_as_soon_as_a_cohort_is_made() -> None:
+    bodies = (body(Int8Static()), body(Fp16Weights()), body(Bf16(), on="a"))
+    seen = simulated(rewrites=(), bodies=bodies, ratios={})
+    assert seen[2:7] == [
+        "make int8_static/onnxruntime", "make fp16_weights",
+        "int8_static/a | int8_static/b | fp16_weights/a | fp16_weights/b",
+        "make bf16", "bf16/a | bf16/b",
     ]  # fmt: skip
 
 
@@ -379,8 +389,8 @@ def test_a_variants_required_settings_win_over_the_plans() -> None:
     adapted = Adapted(variants=(ORIGINAL, hinted), chains=((Bf16(),),), made=("hint",))
     tried = [trial(i, ORIGINAL, b, decision="accepted", round_=1) for i, b in enumerate("ab")]
     step = propose(knowledge(adapted, tried, bodies=(body(Bf16()),)))
-    assert isinstance(step, Try)
-    assert step.candidate.settings.precision == "bfloat16"
+    assert isinstance(step, Together)
+    assert [t.candidate.settings.precision for t in step.tries] == ["bfloat16", "bfloat16"]
 
 
 def test_speeds_chain_through_the_incumbents() -> None:
