@@ -20,11 +20,16 @@ PATIENCE = 8  # settings tried since the last that was accepted; then the space 
 
 
 def pairs_worth_tuning(standing: Standing) -> tuple[Pair, ...]:
-    """The fastest (variant, backend) pairs, fastest first."""
+    """The fastest (variant, backend) pairs: that of the best first, then the fastest first.
+
+    What left a cohort after a few rounds may look faster than what won a race.
+    """
+    best = standing.best.candidate if standing.best else None
+    proven = (best.variant_id, best.backend) if best else None
     floor = WORTH_TUNING * standing.top_speed
     ranked = sorted(
         (pair for pair, speed in standing.pairs.items() if speed >= floor),
-        key=lambda pair: -standing.pairs[pair],
+        key=lambda pair: (pair != proven, -standing.pairs[pair]),
     )
     return tuple(ranked[:NUM_TUNED_PAIRS])
 

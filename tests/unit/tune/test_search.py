@@ -373,6 +373,13 @@ def test_settings_are_left_when_the_last_of_them_gave_nothing() -> None:
     assert isinstance(propose(knowledge(original, baselines + tried[1:])), Explore)
 
 
+def test_the_settings_of_what_won_come_before_those_of_what_only_looked_faster() -> None:
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    won = trial(1, FIXED, "a", decision="accepted", ratio=1.4, against=first)
+    left = trial(2, INT8, "b", decision="rejected", ratio=1.5, against=first)
+    assert pairs_worth_tuning(Standing([first, won, left])) == (("fixed", "a"), ("int8", "b"))
+
+
 def test_a_skipped_chain_is_not_made_again() -> None:
     adapted = Adapted(
         variants=(ORIGINAL,),
