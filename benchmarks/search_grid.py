@@ -5,16 +5,18 @@ that reads it, with every combination of the plan's settings. A candidate is ope
 process, verified, warmed, and timed in short blocks that alternate with those of a reference
 that stays open: the original on the first backend's defaults. What is kept is the median of
 the paired ratios, so slow minutes of the machine cancel. The fastest of the grid are measured
-again in further processes, and the median of all of them counts: a process has a speed of its
-own, and the best of many figures of one process each is too good to be true.
+again in further processes, the very fastest in more, and those at which a replay of the search
+ends; the median of all processes counts. A process has a speed of its own, and the best of many
+figures of one process each is too good to be true.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from math import exp, log
 from pathlib import Path
@@ -39,8 +41,8 @@ from fitwright.records.trial import Candidate, Failure
 from fitwright.tune.space import joint_space
 
 ROUNDS = 7
-NUM_HEATS = 4
-NUM_FINAL = 20
+MOST_HEATS = 13
+FINALS = ((20, 5), (8, MOST_HEATS))  # so many of the fastest in so many processes each
 WARM_S = 0.3
 VERIFY_S = 0.5
 BLOCK_S = 0.04
@@ -52,7 +54,10 @@ class Row:
     """One candidate of the grid.
 
     Attributes:
-        speed: time of the reference over time of this candidate; None when it failed.
+        speed: time of the reference over time of this candidate, the median of `heats`; None
+            when it failed.
+        heats: the same in each process.
+        precision: in which the backend computes.
         relative_l2: distance of the outputs from the original's.
         memory_bytes: peak resident memory of its process.
     """
@@ -62,6 +67,8 @@ class Row:
     relative_l2: float | None = None
     memory_bytes: float | None = None
     failure: str = ""
+    heats: tuple[float, ...] = ()
+    precision: str = ""
 
     @property
     def key(self) -> str:
@@ -93,11 +100,12 @@ class Grid:
     def load(cls, file: Path) -> Grid:
         """What `save` wrote."""
         content = json.loads(file.read_text())
+        rows = ({**row, "heats": tuple(row["heats"])} for row in content["rows"])
         return cls(
             model=content["model"],
             reference_s=content["reference_s"],
             adapted=Adapted.model_validate(content["adapted"]),
-            rows=tuple(Row(**row) for row in content["rows"]),
+            rows=tuple(Row(**row) for row in rows),
         )
 
 
@@ -107,41 +115,58 @@ def walked(model: Path, tools: Tools) -> Walk:
     return walk(contract, folder=model.parent, tools=tools)
 
 
-def measure(
-    model: Path, tools: Tools, *, before: Grid | None = None, log_line: Any = print
-) -> Grid:
-    """Make every variant and measure every candidate; minutes per model.
+def measure(model: Path, tools: Tools, *, log_line: Any = print) -> Grid:
+    """Make every variant and measure every candidate; minutes per model."""
+    with _searching(model, tools) as search:
+        for chain in _chains(search.walk):
+            search.make(chain)
+        candidates = list(_candidates(search))
+        log_line(f"{model.stem}: {len(candidates)} candidates")
+        with _reference(search, candidates[0]) as reference:
+            rows = {c.key: _row(search.setup, _target(search, c), reference) for c in candidates}
+            _again(search, rows, reference)
+            return Grid(
+                model=model.stem,
+                reference_s=reference.latency_s,
+                adapted=search.adapted,
+                rows=tuple(rows.values()),
+            )
 
-    Args:
-        before: an earlier grid; of its candidates only the fastest are measured again.
-    """
-    found = walked(model, tools)
+
+def measure_again(model: Path, tools: Tools, grid: Grid, *, keys: Collection[str]) -> Grid:
+    """Some candidates of a grid in further processes, until there are as many as of its best."""
+    rows = {row.key: row for row in grid.rows}
+    wanted = {rows[key].candidate["variant_id"] for key in keys}
+    with _searching(model, tools) as search:
+        for chain, made in zip(grid.adapted.chains, grid.adapted.made, strict=True):
+            if made in wanted:
+                search.make(chain)
+        first = Candidate.model_validate(grid.rows[0].candidate)
+        with _reference(search, first) as reference:
+            for key in keys:
+                rows[key] = _measured_on(search, rows[key], reference, num_heats=MOST_HEATS)
+    return replace(grid, rows=tuple(rows.values()))
+
+
+@contextmanager
+def _searching(model: Path, tools: Tools) -> Iterator[Search]:
+    """A search in a folder of its own, which goes when it is over."""
     watch = Stopwatch(
         started=tools.clock(), budget_s=BUDGET_S, clock=tools.clock, console=tools.console
     )
     with tempfile.TemporaryDirectory(prefix="grid-", dir=model.parent.parent) as place:
-        search = Search(found, tools=tools, run=RunFolder(Path(place)), watch=watch)
-        for chain in _chains(found):
-            search.make(chain)
-        candidates = list(_candidates(search))
-        log_line(f"{model.stem}: {len(candidates)} candidates")
-        first = candidates[0]
-        reference = open_contender(search.setup, _target(search, first))
-        try:
-            known = {row.key: row for row in before.rows} if before else {}
-            rows = [
-                known.get(c.key) or _row(search.setup, _target(search, c), reference)
-                for c in candidates
-            ]
-            rows = _again(search, rows, reference)
-        finally:
-            reference.worker.close()
-        return Grid(
-            model=model.stem,
-            reference_s=reference.latency_s,
-            adapted=search.adapted,
-            rows=tuple(rows),
-        )
+        run = RunFolder(Path(place))
+        yield Search(walked(model, tools), tools=tools, run=run, watch=watch)
+
+
+@contextmanager
+def _reference(search: Search, candidate: Candidate) -> Iterator[Contender]:
+    """The original on the first backend's defaults, open and warm."""
+    reference = open_contender(search.setup, _target(search, candidate))
+    try:
+        yield reference
+    finally:
+        reference.worker.close()
 
 
 def _chains(found: Walk) -> Iterator[tuple[Any, ...]]:
@@ -187,23 +212,35 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
         return Row(candidate=candidate, speed=None, failure=Failure.of(error).detail)
     finally:
         worker.close()
+    speed = exp(median(ratios))
     return Row(
         candidate=candidate,
-        speed=exp(median(ratios)),
+        speed=speed,
+        heats=(speed,),
         relative_l2=verified["relative_l2"].value,
         memory_bytes=footprint["peak_memory"].value,
+        precision=worker.facts.get("precision", ""),
     )
 
 
-def _again(search: Search, rows: Sequence[Row], reference: Contender) -> list[Row]:
+def _again(search: Search, rows: dict[str, Row], reference: Contender) -> None:
     """The fastest in further processes of their own, each beside the reference as before."""
-    fastest = sorted((r for r in rows if r.speed), key=lambda r: -(r.speed or 0.0))[:NUM_FINAL]
-    speeds: dict[str, float] = {}
-    for row in fastest:
-        target = _target(search, Candidate.model_validate(row.candidate))
-        heats = [_row(search.setup, target, reference).speed for _ in range(NUM_HEATS)]
-        speeds[row.key] = median([s for s in (row.speed, *heats) if s])
-    return [Row(**{**asdict(row), "speed": speeds.get(row.key, row.speed)}) for row in rows]
+    for num_rows, num_heats in FINALS:
+        for key in sorted(rows, key=lambda k: -(rows[k].speed or 0.0))[:num_rows]:
+            rows[key] = _measured_on(search, rows[key], reference, num_heats=num_heats)
+
+
+def _measured_on(search: Search, row: Row, reference: Contender, *, num_heats: int) -> Row:
+    """The row after so many processes, each beside the reference."""
+    target = _target(search, Candidate.model_validate(row.candidate))
+    heats = list(row.heats)
+    precision = row.precision
+    for _ in range(num_heats - len(heats)):
+        more = _row(search.setup, target, reference)
+        if more.speed:
+            heats.append(more.speed)
+            precision = more.precision
+    return replace(row, heats=tuple(heats), speed=median(heats), precision=precision)
 
 
 def _ratios(worker: Worker, reference: Contender) -> list[float]:

@@ -94,7 +94,8 @@ class TableRaces:
             "peak_memory": Figure.measured(row.memory_bytes or 1.0, unit="bytes"),
             "relative_l2": Figure.measured(row.relative_l2 or 0.0),
         }
-        return Measurement(figures=figures, comparison=self._comparison(row, best))
+        facts = {"precision": row.precision}
+        return Measurement(figures=figures, comparison=self._comparison(row, best), facts=facts)
 
     def _comparison(self, row: Row, best: Trial | None) -> Comparison | None:
         if best is None:

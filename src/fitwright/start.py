@@ -7,6 +7,7 @@ import re
 import time as clock
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from fitwright.errors import BackendMissing, UsageError
 from fitwright.units import parse
@@ -14,8 +15,11 @@ from fitwright.units import parse
 if TYPE_CHECKING:
     from fitwright.ports import Console, Executor, Runtime, Tools
     from fitwright.records.contract import Contract
+    from fitwright.records.origin import Origin
     from fitwright.records.run import RunFolder
+    from fitwright.records.trial import Trial
     from fitwright.records.verdict import Verdict
+    from fitwright.store.store import SqlStore
 
 CONTRACT_SUFFIXES = {".yaml", ".yml"}
 
@@ -70,8 +74,17 @@ def duration_s(text: str) -> float:
     return seconds
 
 
-def new_run(runs: Path, target: str) -> RunFolder:
-    """A folder that no earlier run uses, ``runs/<name>-<n>``; not created yet."""
+def new_run(runs: Path, target: str, *, folder: Path, store: str = "") -> tuple[RunFolder, Origin]:
+    """A folder that no earlier run uses, ``runs/<name>-<n>``, not created yet; its origin.
+
+    Args:
+        folder: where relative paths start.
+        store: URL of a database that keeps the trials as well.
+
+    Raises:
+        FitwrightError: the database is none, needs a package or does not answer.
+    """
+    from fitwright.records.origin import Origin
     from fitwright.records.run import RunFolder
 
     path = Path(target).resolve()
@@ -79,11 +92,15 @@ def new_run(runs: Path, target: str) -> RunFolder:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.") or "run"
     taken = {p.name for p in runs.glob(f"{name}-*")} if runs.is_dir() else set()
     number = next(n for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
-    return RunFolder(runs / f"{name}-{number}")
+    place, origin = runs / f"{name}-{number}", Origin(folder=str(folder), target=target)
+    if not store:
+        return RunFolder(place), origin
+    origin = origin.model_copy(update={"stored_as": _name_in_store(place)})
+    return RunFolder(place, shared=_shared(store, origin.stored_as)), origin
 
 
 def existing_run(path: str) -> RunFolder:
-    """The run at that path.
+    """The run at that path, to be read.
 
     Raises:
         UsageError: there is no run.
@@ -99,6 +116,52 @@ def existing_run(path: str) -> RunFolder:
             remedy="Give the folder that `fitwright fit` printed, such as runs/digits-1.",
         )
     return run
+
+
+def resumed_run(path: str, *, store: str = "") -> tuple[RunFolder, Origin]:
+    """The run at that path, to be gone on with, and its origin.
+
+    Args:
+        store: URL of the database that it shares, or is to share from now on. What the
+            folder holds and the database does not is brought there.
+
+    Raises:
+        UsageError: there is no run, or its trials are in a database and `store` is empty.
+        FitwrightError: the database is none, needs a package or does not answer.
+    """
+    from fitwright.records.origin import Origin
+    from fitwright.records.run import RunFolder
+
+    run = existing_run(path)
+    origin = run.read(Origin)
+    if not store:
+        if origin.stored_as:
+            raise UsageError(
+                f"the trials of {path} are kept in a database, as '{origin.stored_as}', and it "
+                "is not named",
+                code="FW161",
+                remedy="Give its URL with --store, or in FITWRIGHT_STORE.",
+            )
+        return run, origin
+    name = origin.stored_as or _name_in_store(run.path)
+    shared = _shared(store, name)
+    shared.adopt(run.trials())
+    return RunFolder(run.path, shared=shared), origin.model_copy(update={"stored_as": name})
+
+
+def _name_in_store(path: Path) -> str:
+    """Unlike any other run's, on whatever machine that is."""
+    return f"{path.name[:150]}-{uuid4().hex[:12]}"
+
+
+def _shared(url: str, name: str) -> SqlStore[Trial]:
+    """A run's trials in a database, which is asked now: a wrong one is not found out late."""
+    from fitwright.records.trial import Trial
+    from fitwright.store.open import url_store
+
+    store = url_store(url, run=name, read=Trial.model_validate_json)
+    store.adopt(())
+    return store
 
 
 def available_runtimes() -> dict[str, Runtime]:
@@ -178,25 +241,32 @@ def local_tools(console: Console, *, executor: str = "local") -> Tools:
     )
 
 
-def fit(target: str | Path, *, runs: str | Path = "runs", time: str | None = None) -> Verdict:
+def fit(
+    target: str | Path,
+    *,
+    runs: str | Path = "runs",
+    time: str | None = None,
+    store: str = "",
+) -> Verdict:
     """Fit a model to this machine under a contract; the whole of `fitwright fit`, quietly.
 
     Args:
         target: a contract (YAML) or a model file.
         runs: where the run's folder is made.
         time: wall-clock budget such as ``"5m"``; overrides the contract's.
+        store: URL of a database that keeps the trials as well.
 
     Raises:
         FitwrightError: the contract, the data or the model cannot be used.
     """
     from fitwright.flow import fit as closed_loop
-    from fitwright.records.origin import Origin
 
     contract, folder = open_target(str(target), time=time)
+    run, origin = new_run(Path(runs), str(target), folder=folder, store=store)
     return closed_loop(
         contract,
-        origin=Origin(folder=str(folder), target=str(target)),
+        origin=origin,
         tools=local_tools(Silent()),
-        run=new_run(Path(runs), str(target)),
+        run=run,
         command=f"fitwright fit {target}",
     )

@@ -24,15 +24,14 @@ def adapt(
 ) -> None:
     """Step 4: adapt the model by each recipe, unmeasured; `fit` measures and judges them."""
     from fitwright.flow import adapt_only
-    from fitwright.records.origin import Origin
     from fitwright.start import local_tools
 
     contract, folder = open_target(target)
-    run = new_run(runs, target)
+    run, origin = new_run(runs, target, folder=folder)
     with progress(quiet=json) as console:
         adapted = adapt_only(
             contract,
-            origin=Origin(folder=str(folder), target=target),
+            origin=origin,
             tools=local_tools(console),
             run=run,
             wanted=_filter(recipe),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from fitwright.cli.output import Executor, Json, RunPath, Target, answer, lines, progress, table
 from fitwright.errors import Exit
-from fitwright.start import existing_run, new_run, open_target
+from fitwright.start import new_run, open_target, resumed_run
 
 if TYPE_CHECKING:
     from fitwright.records.contract import Contract
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 Time = Annotated[
     str | None, typer.Option(help="Wall-clock budget, e.g. 5m; overrides the contract's.")
 ]
+Store = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        envvar="FITWRIGHT_STORE",
+        help="A database that keeps the trials as well: postgresql://USER@HOST/NAME, any other "
+        "that SQLAlchemy reads, or sqlite:///PATH.",
+    ),
+]
+PASSWORD = re.compile(r"(?<=://)([^/:@\s]*):[^@\s]*@")
 
 
 def fit(
@@ -29,6 +40,7 @@ def fit(
     time: Time = None,
     runs: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     executor: Executor = "local",
+    store: Store = "",
     json: Json = False,
 ) -> None:
     """Fit a model to this machine under a contract, and prove the fit.
@@ -36,25 +48,25 @@ def fit(
     With a contract: until every limit is met or nothing is left to try. With only a model:
     the fastest verified artefact that agrees with the original.
     """
-    from fitwright.records.origin import Origin
-
     contract, folder = open_target(target, time=time)
-    run = new_run(runs, target)
-    origin = Origin(folder=str(folder), target=target)
+    run, origin = new_run(runs, target, folder=folder, store=store)
     verdict = _walk(contract, run=run, origin=origin, executor=executor, json=json)
     _conclude(run, verdict, json=json)
 
 
 def tune(
-    run_path: RunPath, time: Time = None, executor: Executor = "local", json: Json = False
+    run_path: RunPath,
+    time: Time = None,
+    executor: Executor = "local",
+    store: Store = "",
+    json: Json = False,
 ) -> None:
     """Go on with a run that stopped early; no finished trial is repeated or lost."""
     from fitwright.records.contract import Contract
-    from fitwright.records.origin import Origin
     from fitwright.start import duration_s
 
-    run = existing_run(run_path)
-    contract, origin = run.read(Contract), run.read(Origin)
+    run, origin = resumed_run(run_path, store=store)
+    contract = run.read(Contract)
     if time is not None:
         budget = contract.budget.model_copy(update={"time_s": duration_s(time)})
         contract = contract.model_copy(update={"budget": budget})
@@ -68,7 +80,7 @@ def _walk(
     from fitwright.flow import fit as closed_loop
     from fitwright.start import local_tools
 
-    command = "fitwright " + shlex.join(sys.argv[1:])
+    command = PASSWORD.sub(r"\1:***@", "fitwright " + shlex.join(sys.argv[1:]))
     try:
         with progress(quiet=json) as console:
             tools = local_tools(console, executor=executor)

@@ -14,6 +14,13 @@ STORAGE: Mapping[str, Explanation] = {
         fix="Write scheme, user, host and name of the database.",
         example="postgresql://fitwright@db.example/trials",
     ),
+    "FW161": Explanation(
+        title="The database that this run shares is not named.",
+        why="The run was begun with --store. Its folder holds a copy of every trial and can be "
+        "read without the database, but what is tried from now on belongs there too.",
+        fix="Name the database; the run knows its own name in it.",
+        example="fitwright tune runs/digits-1 --store postgresql://fitwright@db.example/trials",
+    ),
     "FW308": Explanation(
         title="A package behind the trial store is not installed.",
         why="A run keeps its trials in a file, which needs nothing. Any other database needs "

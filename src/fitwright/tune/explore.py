@@ -35,11 +35,11 @@ def pairs_worth_tuning(standing: Standing) -> tuple[Pair, ...]:
 
 
 def explored(standing: Standing, *, round_: int) -> bool:
-    """Whether the last settings tried were of no use, so that more would hardly be."""
-    tried = [t for t in standing.trials if t.round == round_ and t.stage == "short"]
-    accepted = [i for i, trial in enumerate(tried) if trial.decision == "accepted"]
-    since = len(tried) - (accepted[-1] + 1 if accepted else 0)
-    return since >= PATIENCE
+    """Whether the settings tried since something won were of no use: more would hardly be."""
+    short = [t for t in standing.trials if t.stage == "short"]
+    accepted = [i for i, trial in enumerate(short) if trial.decision == "accepted"]
+    since = short[accepted[-1] + 1 if accepted else 0 :]
+    return sum(t.round == round_ for t in since) >= PATIENCE
 
 
 def objectives(need: Need) -> tuple[str, ...]:
@@ -52,8 +52,9 @@ def objectives(need: Need) -> tuple[str, ...]:
 class Exploration:
     """One joint space and its sampler, kept up to date from the standing.
 
-    The single changes of the fastest pair come first: most settings act by themselves, so
-    that is where the sampler's knowledge should begin. It then proposes what to combine.
+    The single changes come first, those of the fastest pair before the others': most settings
+    act by themselves, so that is where the sampler's knowledge should begin. It then proposes
+    what to combine.
     """
 
     def __init__(self, space: JointSpace, *, objectives: Sequence[str], sampler: Sampler) -> None:
@@ -65,20 +66,30 @@ class Exploration:
             self._points.setdefault(space.candidate(point).key, point)
         self._known: set[str] = set()
         self._num_told = 0
-        self._first = [p for p in self._points.values() if p.pair == 0 and _changes(p) == 1]
+        self._first = [p for p in self._points.values() if _changes(p) == 1]
 
     def next(self, number: int, standing: Standing) -> tuple[Candidate, ...]:
-        """At most so many candidates that were not tried; empty when none is left."""
+        """At most so many candidates that were not tried; empty when none is left.
+
+        Of the same settings on one backend, and of a combination and a part of it, only the
+        first is among them: what it shows may spare the other (see `tune.forecast`).
+        """
         self._tell(standing)
-        found: dict[str, Candidate] = {}
+        found: list[Candidate] = []
+        put_off: list[Point] = []
         while len(found) < number:
             point = self._one()
             if point is None:
                 break
             candidate = self.space.candidate(point)
-            if candidate.key not in standing.tried:
-                found[candidate.key] = candidate
-        return tuple(found.values())
+            if candidate.key in standing.tried:
+                continue
+            if any(_tells_of(o, candidate) or _tells_of(candidate, o) for o in found):
+                put_off.append(point)
+            else:
+                found.append(candidate)
+        self._first[:0] = put_off
+        return tuple(found)
 
     def _one(self) -> Point | None:
         if self._first:
@@ -107,6 +118,14 @@ def exploration(
     wanted = objectives(need)
     sampler = sampler_for(space, num_objectives=len(wanted), seed=seed)
     return Exploration(space, objectives=wanted, sampler=sampler)
+
+
+def _tells_of(one: Candidate, other: Candidate) -> bool:
+    """Whether all that `one` states is stated by the other, on the same backend."""
+    if one.backend != other.backend:
+        return False
+    stated = other.settings.model_dump(exclude_defaults=True)
+    return one.settings.model_dump(exclude_defaults=True).items() <= stated.items()
 
 
 def _changes(point: Point) -> int:

@@ -1,21 +1,22 @@
 """What is not worth measuring, judged by physics and by the trials so far.
 
-Three rules, each with its margin. A candidate that is left out is recorded with the rule
+Five rules, each with its margin. A candidate that is left out is recorded with the rule
 and the figures, and a later run may still try it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 from typing import NamedTuple
 
 from fitwright import units
 from fitwright.perf.roofline import Roof, floor_s
 from fitwright.records.device import Device
-from fitwright.records.model import MATRICES, ModelSummary
+from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     REWRITING,
@@ -37,6 +38,7 @@ PEAK_MARGIN = 0.7  # peaks are measured on a shared machine and may be read too 
 LEAST_SPREAD = 0.08  # of the logarithm of a forecast speed, however well the samples agree
 ONE_SAMPLE_SPREAD = 0.2  # when there is one sample only
 NUM_SPREADS = 2.0
+LESS_EFFICIENT = 4.0  # may small products be, for each FLOP, than what is next to them
 BEHIND = 0.95  # of the best speed: what cannot reach this is not measured
 _SAME_WORK = (FixShapes, Bf16, Fp16Weights)
 _STORED = (Fp16Weights, Int8Weights, Int4Weights)
@@ -80,6 +82,7 @@ def hopeless(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
     return (
         below_the_floor(candidate, variant, grounds)
         or same_work_on_a_slow_backend(candidate, variant, grounds.standing)
+        or int8_that_cannot_pay(candidate, variant, grounds)
         or storage_that_cannot_pay(candidate, variant, grounds)
         or settings_that_lost(candidate, grounds.standing, variants=grounds.variants)
     )
@@ -162,6 +165,28 @@ def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing
     )
 
 
+def int8_that_cannot_pay(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
+    """What int8 does not reach takes as long as before (Amdahl, AFIPS 1967).
+
+    Static and dynamic int8 reach convolutions and products of matrices, and no recurrent
+    operator. Shares are of the FLOP; what is reached may take `LESS_EFFICIENT` times as long
+    for each of them as the rest.
+    """
+    if not any(isinstance(recipe, _INT8) for recipe in variant.recipes):
+        return ""
+    best_s, in_float = _latency_s(grounds.standing.best), _fastest_in_float(candidate, grounds)
+    if in_float is None or not best_s:
+        return ""
+    reached = _share(grounds.summary, MATRICES | CONVOLUTIONS)
+    if in_float.seconds * max(0.0, 1 - LESS_EFFICIENT * reached) <= BEHIND * best_s:
+        return ""
+    return (
+        f"not measured: int8 reaches {reached:.2g} of the FLOP; in floating point "
+        f"{candidate.backend} takes {units.seconds(in_float.seconds)}, and the best so far takes "
+        f"{units.seconds(best_s)}"
+    )
+
+
 def storage_that_cannot_pay(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
     """Narrower weights save the time to read what they are shorter by, and no more.
 
@@ -170,30 +195,47 @@ def storage_that_cannot_pay(candidate: Candidate, variant: Variant, grounds: Gro
     """
     if not variant.recipes or not isinstance(variant.recipes[-1], _STORED):
         return ""
-    standing, summary = grounds.standing, grounds.summary
+    best_s, in_float = _latency_s(grounds.standing.best), _fastest_in_float(candidate, grounds)
     bandwidth = grounds.device.bandwidth.value
-    by_id = {v.id: v for v in grounds.variants}
-    in_float = [
-        (speed, by_id[v])
-        for (v, backend), speed in standing.pairs.items()
-        if backend == candidate.backend and v in by_id and _is_float(by_id[v])
-    ]
-    best = standing.best
-    best_s = _latency_s(best)
-    if not in_float or best is None or not best_s or not bandwidth or not summary.flops:
+    if in_float is None or not best_s or not bandwidth or not grounds.summary.flops:
         return ""
-    speed, fastest = max(in_float, key=lambda pair: pair[0])
-    saved_s = max(fastest.size_bytes - variant.size_bytes, 0) / bandwidth
-    in_matrices = sum(o.flops or 0 for o in summary.operators if o.kind in MATRICES)
-    in_float_s = best_s * standing.speeds.get(best.candidate.key, 1.0) / speed
-    least_s = in_float_s * (1 - in_matrices / summary.flops) - saved_s
+    saved_s = max(in_float.variant.size_bytes - variant.size_bytes, 0) / bandwidth
+    least_s = in_float.seconds * (1 - _share(grounds.summary, MATRICES)) - saved_s
     if least_s * BEHIND <= best_s:
         return ""
     return (
-        f"not measured: in floating point {candidate.backend} takes {units.seconds(in_float_s)}, "
-        f"narrower weights save {units.seconds(saved_s)} of reading at most, and the best so far "
-        f"takes {units.seconds(best_s)}"
+        f"not measured: in floating point {candidate.backend} takes "
+        f"{units.seconds(in_float.seconds)}, narrower weights save {units.seconds(saved_s)} of "
+        f"reading at most, and the best so far takes {units.seconds(best_s)}"
     )
+
+
+class _InFloat(NamedTuple):
+    variant: Variant
+    seconds: float
+
+
+def _fastest_in_float(candidate: Candidate, grounds: Grounds) -> _InFloat | None:
+    """On the candidate's backend; seconds as of the moment when the best was measured."""
+    standing = grounds.standing
+    best, best_s = standing.best, _latency_s(standing.best)
+    by_id = {v.id: v for v in grounds.variants if _is_float(v)}
+    speeds = {
+        v: speed
+        for (v, backend), speed in standing.pairs.items()
+        if backend == candidate.backend and v in by_id
+    }
+    if best is None or not best_s or not speeds:
+        return None
+    fastest = max(speeds, key=lambda v: speeds[v])
+    top = standing.speeds.get(best.candidate.key, 1.0)
+    return _InFloat(by_id[fastest], best_s * top / speeds[fastest])
+
+
+def _share(summary: ModelSummary, kinds: Collection[str]) -> float:
+    """Of the model's FLOP, that of operators of these kinds."""
+    of_kinds = sum(o.flops or 0 for o in summary.operators if o.kind in kinds)
+    return of_kinds / summary.flops if summary.flops else 1.0
 
 
 def _is_float(variant: Variant) -> bool:
@@ -223,22 +265,88 @@ def settings_that_lost(
 def forecast(
     candidate: Candidate, standing: Standing, *, required: Mapping[str, Settings]
 ) -> Forecast | None:
-    """Speed at the pair's defaults times what these settings did elsewhere on this backend."""
-    backend = candidate.backend
+    """Speed at the pair's defaults times what these settings did elsewhere on this backend.
 
-    def measured(settings: Mapping[str, Settings]) -> dict[str, float]:
-        found = ((v, standing.speed_of(v, backend, s)) for v, s in settings.items())
+    Settings that were not tried together anywhere: the product of what each of them did.
+    """
+    own = required.get(candidate.variant_id)
+    effects = _Effects(candidate.backend, standing, required)
+    base = effects.at_defaults.get(candidate.variant_id)
+    if base is None or own is None or candidate.settings == own:
+        return None
+    found = effects.elsewhere(candidate.settings, than=candidate.variant_id)
+    if found is None:
+        parts = [effects.of_part(p, candidate.variant_id) for p in _parts(candidate.settings, own)]
+        found = _sum([p for p in parts if p is not None]) if parts and all(parts) else None
+    if found is None:
+        return None
+    return Forecast(base * math.exp(found.log_ratio), found.spread, found.num_samples)
+
+
+class _Effect(NamedTuple):
+    """What settings did, as the logarithm of a ratio of speeds."""
+
+    log_ratio: float
+    spread: float
+    num_samples: int
+
+
+def _sum(parts: Sequence[_Effect]) -> _Effect:
+    """Of settings that act each by itself."""
+    return _Effect(
+        sum(p.log_ratio for p in parts),
+        math.hypot(*(p.spread for p in parts)),
+        min(p.num_samples for p in parts),
+    )
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """What settings did on one backend, against the defaults.
+
+    Attributes:
+        required: settings that each variant cannot do without.
+    """
+
+    backend: str
+    standing: Standing
+    required: Mapping[str, Settings]
+
+    @cached_property
+    def at_defaults(self) -> dict[str, float]:
+        """Speed of each variant that was measured with no more than it requires."""
+        found = ((v, self._speed(v, Settings())) for v in self.required)
         return {variant: speed for variant, speed in found if speed is not None}
 
-    at_defaults = measured(required)
-    own = at_defaults.get(candidate.variant_id)
-    if own is None or candidate.settings == required.get(candidate.variant_id):
-        return None
-    others = {v: candidate.settings for v in at_defaults if v != candidate.variant_id}
-    effects = [math.log(speed / at_defaults[v]) for v, speed in measured(others).items()]
-    if not effects:
-        return None
-    spread = ONE_SAMPLE_SPREAD
-    if len(effects) > 1:
-        spread = max(LEAST_SPREAD, stdev(effects))
-    return Forecast(own * math.exp(fmean(effects)), spread, len(effects))
+    def elsewhere(self, settings: Settings, *, than: str) -> _Effect | None:
+        """On every other variant that was measured with them; None when there is none."""
+        found = (self._log_ratio(v, settings) for v in self.at_defaults if v != than)
+        samples = [log_ratio for log_ratio in found if log_ratio is not None]
+        if not samples:
+            return None
+        spread = max(LEAST_SPREAD, stdev(samples)) if len(samples) > 1 else ONE_SAMPLE_SPREAD
+        return _Effect(fmean(samples), spread, len(samples))
+
+    def of_part(self, settings: Settings, variant: str) -> _Effect | None:
+        """On the variant itself where that was measured, else on others."""
+        own = self._log_ratio(variant, settings)
+        if own is not None:
+            return _Effect(own, LEAST_SPREAD, 1)
+        return self.elsewhere(settings, than=variant)
+
+    def _log_ratio(self, variant: str, settings: Settings) -> float | None:
+        speed = self._speed(variant, settings)
+        return None if speed is None else math.log(speed / self.at_defaults[variant])
+
+    def _speed(self, variant: str, settings: Settings) -> float | None:
+        merged = settings.merged(self.required[variant])
+        return self.standing.speed_of(variant, self.backend, merged)
+
+
+def _parts(settings: Settings, required: Settings) -> list[Settings]:
+    """Each field by itself, where several are stated beside what is required."""
+    stated = settings.model_dump(exclude_defaults=True)
+    fields = stated.keys() - required.model_dump(exclude_defaults=True).keys()
+    if len(fields) < 2:
+        return []
+    return [Settings.model_validate({name: stated[name]}) for name in sorted(fields)]

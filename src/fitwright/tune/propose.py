@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.plan import Plan, Settings
 from fitwright.records.recipe import Adapted, Variant
-from fitwright.records.trial import Candidate
+from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.standing import Pair, Standing
 
 BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED = 1, 2, 3, 4, 5
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
-MOST_REWRITINGS, MOST_BODIES = 3, 2  # that are put together anew
+MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
 COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
@@ -96,8 +96,8 @@ def propose(known: Knowledge) -> Step | None:
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
        together on each backend.
-    3. Bodies (another arithmetic, narrower storage) on the best rewriting of each backend, a
-       cohort as soon as one is made.
+    3. Bodies (another arithmetic, narrower storage) on each backend, put on its best rewriting,
+       a cohort as soon as one is made.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
        nearly as fast, with the settings of the best so far.
     5. Mixed precisions, which cost a compilation per group of operators to find.
@@ -115,14 +115,16 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
     early, late = _waves(known)
-    yield from _made(known, _on_rewritings(known, early), at_once=COHORT)
+    backends = frozenset(b.backend for b in known.plan.backends)
+    yield from _made(known, _on_rewritings(known, early, backends), at_once=COHORT)
     yield from _settings(known)
     yield from _crossed(known)
     yield from _taken_apart(known)
-    yield from _made(known, known.mixed, at_once=1)
+    mixed = dict.fromkeys(known.mixed, backends)
+    yield from _made(known, mixed, at_once=1)
     yield from _settings(known)
-    yield from _made(known, _on_rewritings(known, late), at_once=COHORT)
-    yield from _made(known, known.mixed, at_once=1)
+    yield from _made(known, _on_rewritings(known, late, _of_best(known)), at_once=COHORT)
+    yield from _made(known, mixed, at_once=1)
     yield from _settings(known)
 
 
@@ -157,19 +159,25 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
             yield Together(tries=tries)
 
 
-def _made(known: Knowledge, chains: Sequence[Chain], *, at_once: int) -> Iterator[Step]:
+def _made(
+    known: Knowledge, chains: Mapping[Chain, frozenset[str]], *, at_once: int
+) -> Iterator[Step]:
     """Chains are made until there are so many candidates; then those run against each other.
 
     Args:
+        chains: with the backends on which each is tried, where they read what it came to.
         at_once: 1 where what is made next depends on what came of this one.
     """
     waiting: list[Try] = []
-    for chain in chains:
+    for chain, backends in chains.items():
         if chain not in known.adapted.chains:
             yield Make(chain=chain)
         elif (variant := known.adapted.made_by(chain)) is not None:
-            tries = _defaults(known.plan, variant, round_=ADAPT)
-            waiting += [t for t in tries if t.candidate.key not in known.standing.tried]
+            waiting += [
+                t
+                for t in _defaults(known.plan, variant, round_=ADAPT)
+                if t.candidate.backend in backends and t.candidate.key not in known.standing.tried
+            ]
         if len(waiting) >= at_once:
             yield Together(tries=tuple(waiting))
             waiting = []
@@ -177,17 +185,21 @@ def _made(known: Knowledge, chains: Sequence[Chain], *, at_once: int) -> Iterato
         yield Together(tries=tuple(waiting))
 
 
-def _on_rewritings(known: Knowledge, bodies: Sequence[Body]) -> list[Chain]:
-    """Each body on the best rewriting of each of its backends; equal chains once."""
-    backends = [b.backend for b in known.plan.backends]
-    best = {backend: best_rewriting(known, backend) for backend in backends}
-    chains = [
-        (*best[backend], *body.recipes)
-        for body in bodies
-        for backend in backends
-        if backend in body.backends
-    ]
-    return list(dict.fromkeys(chains))
+def _on_rewritings(
+    known: Knowledge, bodies: Sequence[Body], backends: Collection[str]
+) -> dict[Chain, frozenset[str]]:
+    """Each body on the best rewriting of each of these backends, to be tried there."""
+    best = {b.backend: best_rewriting(known, b.backend) for b in known.plan.backends}
+    chains: dict[Chain, frozenset[str]] = {}
+    for body in bodies:
+        for backend in (b for b in best if b in backends and b in body.backends):
+            chain = (*best[backend], *body.recipes)
+            chains[chain] = chains.get(chain, frozenset()) | {backend}
+    return chains
+
+
+def _of_best(known: Knowledge) -> tuple[str, ...]:
+    return (known.standing.best.candidate.backend,) if known.standing.best else ()
 
 
 def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
@@ -246,7 +258,7 @@ def _crossed(known: Knowledge) -> Iterator[Step]:
     best = known.standing.best
     if best is None:
         return
-    rewritings, bodies = _near(known, best.candidate.backend)
+    rewritings, bodies = _near(known, best)
     for rewriting in rewritings:
         tries = []
         for chain in ((*rewriting, *body) for body in bodies):
@@ -266,14 +278,19 @@ def _like(candidate: Candidate, variant: Variant) -> list[Try]:
     return [_try(variant, candidate.backend, settings, round_=CROSSED)]
 
 
-def _near(known: Knowledge, backend: str) -> tuple[list[Chain], list[Chain]]:
-    """The fastest rewritings and the fastest bodies on a backend, fastest first."""
+def _near(known: Knowledge, best: Trial) -> tuple[list[Chain], list[Chain]]:
+    """The fastest rewritings and the fastest bodies on the best's backend, fastest first.
+
+    Bodies that save storage rather than time are no reason to go on, unless one has won.
+    """
+    backend, (_, late) = best.candidate.backend, _waves(known)
+    seldom = {body.recipes for body in late}
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}
     for chain in known.adapted.chains:
         variant = known.adapted.made_by(chain)
         speed = known.standing.pairs.get((variant.id, backend)) if variant else None
-        if speed is None:
+        if variant is None or speed is None:
             continue
         prefix = max(
             (r for r in known.agenda.rewrites if chain[: len(r)] == r), key=len, default=()
@@ -281,6 +298,8 @@ def _near(known: Knowledge, backend: str) -> tuple[list[Chain], list[Chain]]:
         body = chain[len(prefix) :]
         if any(getattr(recipe, "keep", ()) for recipe in body):
             continue  # what is kept in float are operators of that rewriting
+        if body in seldom and variant.id != best.candidate.variant_id:
+            continue
         ends, place = (bodies, body) if body else (rewritings, chain)
         ends[place] = max(speed, ends.get(place, 0.0))
     return _top(rewritings, MOST_REWRITINGS), _top(bodies, MOST_BODIES)
@@ -293,9 +312,10 @@ def _top(speeds: Mapping[Chain, float], number: int) -> list[Chain]:
 
 
 def _settings(known: Knowledge) -> Iterator[Step]:
+    """Once for each pair that was the best."""
     pairs = pairs_worth_tuning(known.standing)
-    done = pairs in known.spent or explored(known.standing, round_=SETTINGS)
-    if pairs and not done:
+    done = {spent[0] for spent in known.spent if spent}
+    if pairs and pairs[0] not in done and not explored(known.standing, round_=SETTINGS):
         yield Explore(pairs=pairs)
 
 

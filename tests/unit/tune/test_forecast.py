@@ -23,7 +23,7 @@ from fitwright.records.trial import Candidate, Comparison, Trial
 from fitwright.tune.forecast import Grounds, forecast, hopeless
 from fitwright.tune.standing import Standing
 
-CALM = Settings(spinning=False)
+CALM, ONE = Settings(spinning=False), Settings(threads=1)
 FLOPS = 1_000_000_000
 
 
@@ -73,12 +73,13 @@ def told(
     *trials: Trial,
     peaks: dict[str, float] | None = None,
     products: int = FLOPS,
+    others: str = "Conv",
     variants: tuple[Variant, ...] = VARIANTS,
 ) -> str:
     peaks = peaks or {}
     operators = (
         SimpleNamespace(kind="MatMul", flops=products),
-        SimpleNamespace(kind="Conv", flops=FLOPS - products),
+        SimpleNamespace(kind=others, flops=FLOPS - products),
     )
     machine = device().model_copy(
         update={"peaks": {name: Figure.measured(v, unit="FLOP/s") for name, v in peaks.items()}}
@@ -148,6 +149,14 @@ def test_narrower_weights_of_products_may_be_multiplied_in_int8() -> None:
     assert "in floating point" in told(candidate(STORED), STORED, first(), fast, products=0)
 
 
+@pytest.mark.parametrize(("share", "measured"), [(0.004, False), (0.3, True)])
+def test_int8_saves_no_more_than_what_it_reaches(share: float, measured: bool) -> None:
+    trials = (first(), raced(2, candidate(ORIGINAL), 1.0, round_=1, accepted=True))
+    why = told(candidate(INT8), INT8, *trials, products=int(share * FLOPS), others="LSTM")
+    assert (why == "") == measured
+    assert measured or "int8 reaches 0.004 of the FLOP" in why
+
+
 def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same() -> None:
     fast = raced(2, candidate(ORIGINAL, "openvino"), 2.0, round_=1, accepted=True)
     why = told(candidate(FIXED), FIXED, first(), fast)
@@ -180,6 +189,15 @@ def test_settings_that_lost_elsewhere_on_the_backend_are_not_measured_again() ->
     assert told(what, OTHER, *lost(0.9)) == "", "one sample does not tell 10 %"
     on_another_backend = candidate(OTHER, "openvino", CALM)
     assert told(on_another_backend, OTHER, *lost(0.5)) == ""
+
+
+def test_two_settings_that_both_lost_are_not_tried_together() -> None:
+    both = CALM.merged(ONE)
+    slow = raced(5, candidate(INT8, settings=ONE), 0.5)
+    assert told(candidate(OTHER, settings=both), OTHER, *lost(0.9)) == "", "one is not known"
+    assert "forecast at 0.45x" in told(candidate(OTHER, settings=both), OTHER, *lost(0.9), slow)
+    fast = raced(5, candidate(INT8, settings=ONE), 1.2)
+    assert told(candidate(OTHER, settings=both), OTHER, *lost(0.9), fast) == ""
 
 
 def test_a_forecast_narrows_with_its_samples() -> None:
