@@ -47,6 +47,7 @@ HERE = Path(__file__).parent
 WORK = HERE / ".work"
 DOCS = HERE.parent / "docs" / "benchmarks.md"
 DUEL_ROUNDS = 120
+LEAST_OLIVE_S = 90  # it takes half a minute to begin
 SETTLED = ("faster", "as fast", "slower", "no peer agrees as well")
 CONTROL = "Fitwright, second copy"
 
@@ -58,10 +59,8 @@ def benchmark(case: Case, *, given: argparse.Namespace) -> dict[str, Any]:
     environments = Environments(torch=given.torch_python, olive=given.olive_python)
     prepared(case)
     fitted = fit(case, budget=given.fit_budget)
-    made = [
-        peer(name, case, environments=environments, limit_s=given.olive_limit)
-        for name in PEER_NAMES
-    ]
+    limit_s = round(min(given.olive_limit, max(LEAST_OLIVE_S, fitted.made_s)))
+    made = [peer(name, case, environments=environments, limit_s=limit_s) for name in PEER_NAMES]
     peers = [p for p in made if isinstance(p, Contestant)]
     measured = compared(case, [fitted, *peers], rounds=given.rounds)
     measured["not_run"] = [asdict(p) for p in made if isinstance(p, NotRun)] + measured["not_run"]
@@ -134,7 +133,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", action="append", type=int, choices=BATCHES, help="default: both")
     parser.add_argument("--fit-budget", default="4 min", help="time budget of each fit")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--olive-limit", type=int, default=240, help="seconds of Olive's search")
+    parser.add_argument(
+        "--olive-limit", type=int, default=240, help="most seconds of Olive's search"
+    )
     parser.add_argument("--again", action="store_true", help="also cases that have a result")
     parser.add_argument("--tables", action="store_true", help="run nothing, print what is there")
     parser.add_argument("--write-docs", action="store_true")

@@ -106,7 +106,7 @@ def _entered(setup: Setup, target: Target, *, budget_s: float) -> _Entrant | Mea
     except TrialFailed as error:
         return Measurement(failure=Failure.of(error), seconds=setup.clock() - started_s)
     try:
-        examined = examine(setup, worker, budget_s=budget_s)
+        examined = examine(setup, worker, budget_s=budget_s, screen=True)
         if isinstance(examined, Failure):
             return Measurement(failure=examined, seconds=setup.clock() - started_s)
         warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)

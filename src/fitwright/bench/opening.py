@@ -12,6 +12,7 @@ from fitwright.ports import Samples, Tensors, Worker
 from fitwright.records.figure import Figure
 
 MIN_QUERIES_AGREEMENT = 16
+MIN_QUERIES_SCREEN = 4
 MIN_QUERIES_LABELLED = 64
 MIN_LOAD_S = 0.2
 
@@ -54,13 +55,20 @@ def memory_figure(worker: Worker) -> Figure:
     )
 
 
-def affordable(setup: Setup, *, probe_s: float, budget_s: float) -> tuple[Samples, Tensors]:
+def affordable(
+    setup: Setup, *, probe_s: float, budget_s: float, screen: bool = False
+) -> tuple[Samples, Tensors]:
     """Evaluation samples that verification can run in time, evenly spread, and the reference.
 
     All of them when they fit in `budget_s`; never fewer than 64 with labels or 16 without.
+
+    Args:
+        screen: the full number follows for whoever passes, so 4 are enough without labels.
     """
     num = setup.samples.num_queries
-    floor = MIN_QUERIES_AGREEMENT if setup.samples.labels is None else MIN_QUERIES_LABELLED
+    floor = MIN_QUERIES_SCREEN if screen else MIN_QUERIES_AGREEMENT
+    if setup.samples.labels is not None:
+        floor = MIN_QUERIES_LABELLED
     wanted = max(floor, int(budget_s / probe_s) if probe_s > 0 else num)
     if wanted >= num:
         return setup.samples, setup.reference

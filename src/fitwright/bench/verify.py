@@ -22,11 +22,14 @@ from fitwright.records.trial import Failure
 VERIFY_SHARE = 0.5  # of the time for a candidate, at most
 
 
-def examine(setup: Setup, worker: Worker, *, budget_s: float) -> dict[str, Figure] | Failure:
+def examine(
+    setup: Setup, worker: Worker, *, budget_s: float, screen: bool = False
+) -> dict[str, Figure] | Failure:
     """Footprint and faithfulness of a fresh child, on as many samples as there is time for.
 
     Args:
         budget_s: for measuring the candidate; a share of it is spent here.
+        screen: it will be examined again before anything is accepted.
 
     Returns:
         The figures of both, or why it is not the same model; then fed with every sample.
@@ -36,7 +39,9 @@ def examine(setup: Setup, worker: Worker, *, budget_s: float) -> dict[str, Figur
         DataError: the metric fails.
     """
     footprint, probe_s = first_queries(setup, worker)
-    samples, reference = affordable(setup, probe_s=probe_s, budget_s=VERIFY_SHARE * budget_s)
+    samples, reference = affordable(
+        setup, probe_s=probe_s, budget_s=VERIFY_SHARE * budget_s, screen=screen
+    )
     worker.feed(samples.inputs)
     verified = verify(
         worker,

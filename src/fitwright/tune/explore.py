@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
+from fitwright.records.agenda import Chain
 from fitwright.records.need import Need
 from fitwright.records.plan import Plan
-from fitwright.records.recipe import Variant
+from fitwright.records.recipe import REWRITING, FixShapes, Variant
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.sampler import Sampler, sampler_for
 from fitwright.tune.space import JointSpace, Point, joint_space
@@ -19,10 +20,12 @@ WORTH_TUNING = 0.75  # a pair this far behind the best is not rescued by its set
 PATIENCE = 8  # settings tried since the last that was accepted; then the space is left
 
 
-def pairs_worth_tuning(standing: Standing) -> tuple[Pair, ...]:
+def pairs_worth_tuning(standing: Standing, variants: Iterable[Variant]) -> tuple[Pair, ...]:
     """The fastest (variant, backend) pairs: that of the best first, then the fastest first.
 
-    What left a cohort after a few rounds may look faster than what won a race.
+    What left a cohort after a few rounds may look faster than what won a race. Of the
+    rewritings of one body (the same arithmetic, other operators) only the first counts: what
+    settings do for one they do for the others, and `tune.propose` puts them together.
     """
     best = standing.best.candidate if standing.best else None
     proven = (best.variant_id, best.backend) if best else None
@@ -31,7 +34,16 @@ def pairs_worth_tuning(standing: Standing) -> tuple[Pair, ...]:
         (pair for pair, speed in standing.pairs.items() if speed >= floor),
         key=lambda pair: (pair != proven, -standing.pairs[pair]),
     )
-    return tuple(ranked[:NUM_TUNED_PAIRS])
+    bodies = {variant.id: _body(variant) for variant in variants}
+    chosen: dict[tuple[Chain, str], Pair] = {}
+    for variant_id, backend in ranked:
+        chosen.setdefault((bodies[variant_id], backend), (variant_id, backend))
+    return tuple(chosen.values())[:NUM_TUNED_PAIRS]
+
+
+def _body(variant: Variant) -> Chain:
+    """What is left of the chain without its rewriting."""
+    return tuple(r for r in variant.recipes if not isinstance(r, (FixShapes, *REWRITING)))
 
 
 def explored(standing: Standing, *, round_: int) -> bool:
@@ -77,7 +89,7 @@ class Exploration:
         self._tell(standing)
         found: list[Candidate] = []
         put_off: list[Point] = []
-        while len(found) < number:
+        while len(found) < number and len(put_off) < number:
             point = self._one()
             if point is None:
                 break
@@ -113,7 +125,7 @@ def exploration(
 ) -> Exploration:
     """The settings of the pairs worth tuning at this moment."""
     by_id = {variant.id: variant for variant in variants}
-    pairs = [(by_id[v], backend) for v, backend in pairs_worth_tuning(standing)]
+    pairs = [(by_id[v], b) for v, b in pairs_worth_tuning(standing, by_id.values())]
     space = joint_space(pairs, plan.backends)
     wanted = objectives(need)
     sampler = sampler_for(space, num_objectives=len(wanted), seed=seed)

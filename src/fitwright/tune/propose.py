@@ -313,7 +313,7 @@ def _top(speeds: Mapping[Chain, float], number: int) -> list[Chain]:
 
 def _settings(known: Knowledge) -> Iterator[Step]:
     """Once for each pair that was the best."""
-    pairs = pairs_worth_tuning(known.standing)
+    pairs = pairs_worth_tuning(known.standing, known.adapted.variants)
     done = {spent[0] for spent in known.spent if spent}
     if pairs and pairs[0] not in done and not explored(known.standing, round_=SETTINGS):
         yield Explore(pairs=pairs)

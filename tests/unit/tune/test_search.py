@@ -275,7 +275,8 @@ def test_what_was_put_together_anew_runs_with_the_settings_of_the_best() -> None
 
 def tuned(known: Knowledge) -> Knowledge:
     """The same with the settings of its fastest pairs all tried."""
-    return replace(known, spent=frozenset({pairs_worth_tuning(known.standing)}))
+    pairs = pairs_worth_tuning(known.standing, known.adapted.variants)
+    return replace(known, spent=frozenset({pairs}))
 
 
 def int8_search(
@@ -377,7 +378,21 @@ def test_the_settings_of_what_won_come_before_those_of_what_only_looked_faster()
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     won = trial(1, FIXED, "a", decision="accepted", ratio=1.4, against=first)
     left = trial(2, INT8, "b", decision="rejected", ratio=1.5, against=first)
-    assert pairs_worth_tuning(Standing([first, won, left])) == (("fixed", "a"), ("int8", "b"))
+    standing, variants = Standing([first, won, left]), (ORIGINAL, FIXED, INT8)
+    assert pairs_worth_tuning(standing, variants) == (("fixed", "a"), ("int8", "b"))
+
+
+def test_of_the_rewritings_of_one_body_one_is_tuned() -> None:
+    rewritten = variant("rewritten", FixShapes(), FuseAttention())
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    others = [
+        trial(n, v, b, decision="rejected", ratio=r, against=first)
+        for n, (v, b, r) in enumerate(
+            [(FIXED, "a", 1.1), (rewritten, "b", 0.95), (INT8, "a", 0.9)], start=1
+        )
+    ]
+    pairs = pairs_worth_tuning(Standing([first, *others]), (ORIGINAL, FIXED, rewritten, INT8))
+    assert pairs == (("orig", "a"), ("rewritten", "b"), ("int8", "a"))
 
 
 def test_a_skipped_chain_is_not_made_again() -> None:
