@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwright import units
@@ -67,7 +67,6 @@ def test_what_cannot_be_read_is_told_with_an_example(value, quantity, expected) 
         units.parse(value, quantity)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.floats(min_value=1e-9, max_value=1e15))
 @pytest.mark.parametrize(
     ("show", "quantity"),
@@ -80,7 +79,6 @@ def test_what_is_printed_reads_back(show, quantity, value) -> None:
     assert units.parse(text, quantity) == pytest.approx(value, rel=0.0051)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.floats(min_value=0, max_value=1e6), st.sampled_from(QUANTITIES), st.data())
 def test_every_unit_scales_by_its_factor(number, quantity, data) -> None:
     unit = data.draw(st.sampled_from(sorted(units._UNITS[quantity])))
@@ -89,7 +87,6 @@ def test_every_unit_scales_by_its_factor(number, quantity, data) -> None:
     assert units.parse(f"{number!r} {unit}", quantity) == number * units._UNITS[quantity][unit]
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=20), st.sampled_from(QUANTITIES))
 def test_any_text_is_read_finite_or_refused_with_a_sentence(text, quantity) -> None:
     try:
@@ -100,7 +97,6 @@ def test_any_text_is_read_finite_or_refused_with_a_sentence(text, quantity) -> N
         assert math.isfinite(value)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.from_regex(r"\s?[+-]?\d{1,4}(\.\d{1,3})?(e[+-]?\d)? ?[a-zA-Zµ/%]{0,5}", fullmatch=True),
        st.sampled_from(QUANTITIES))  # fmt: skip
 def test_the_pattern_of_the_schema_agrees_with_the_parser(text, quantity) -> None:

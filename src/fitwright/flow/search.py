@@ -12,7 +12,7 @@ from fitwright.flow.ending import Ending, ending
 from fitwright.flow.races import ChildRaces, Races
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
-from fitwright.flow.telling import decided, line, trial_of, unmeasured, why_it_left
+from fitwright.flow.telling import decided, eliminated, line, trial_of, unmeasured
 from fitwright.ports import Tools
 from fitwright.records.agenda import Chain
 from fitwright.records.need import Need
@@ -20,7 +20,6 @@ from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.taken_apart import TakenApart
 from fitwright.records.trial import Candidate, Trial
-from fitwright.tune.decide import Decision
 from fitwright.tune.eta import eta_s
 from fitwright.tune.explore import PATIENCE, Exploration, exploration
 from fitwright.tune.forecast import Grounds, hopeless
@@ -194,9 +193,7 @@ class Search:
         steps, trials = {step.candidate.key: step for step in tries}, []
 
         def leave(key: str, measured: Measurement) -> None:
-            decision = Decision(False, why_it_left(measured))
-            trial = trial_of(steps[key], measured, decision, number=self._number())
-            trials.append(self._told(trial))
+            trials.append(self._told(eliminated(steps[key], measured, number=self._number())))
 
         survivor = self._races.together(
             self._limited(),

@@ -26,8 +26,16 @@ def decided(need: Need, raced: Raced) -> Decision:
     )
 
 
-def why_it_left(measured: Measurement) -> str:
-    """Why a member of a cohort was not raced in full."""
+def eliminated(step: Try, measured: Measurement, *, number: int) -> Trial:
+    """A trial that left its cohort before it was raced on its own."""
+    comparison = measured.comparison
+    is_open = comparison is None or comparison.outcome != "slower"
+    decision = Decision(False, _why_it_left(measured))
+    trial = trial_of(step, measured, decision, number=number)
+    return trial.model_copy(update={"eliminated": measured.failure is None and is_open})
+
+
+def _why_it_left(measured: Measurement) -> str:
     c = measured.comparison
     if measured.failure is not None:
         return f"{measured.failure.cause}: {measured.failure.detail}"

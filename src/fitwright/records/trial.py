@@ -93,6 +93,7 @@ class Trial(Record):
         decision: baseline, accepted (became the incumbent), rejected or failed; `reason`
             says why in one sentence.
         stage: ``short`` (raced) or ``full`` (percentile run and full accuracy set).
+        eliminated: another of its cohort was ahead in the common rounds, so it was not raced.
         facts: what the backend said it really did: device, precision, threads, versions.
         latencies_s: a sample of the measured latencies, for the distribution plot.
     """
@@ -103,6 +104,7 @@ class Trial(Record):
     decision: Literal["baseline", "accepted", "rejected", "failed"]
     reason: str
     stage: Literal["short", "full"] = "short"
+    eliminated: bool = False
     figures: dict[str, Figure] = Field(default_factory=dict)
     comparison: Comparison | None = None
     failure: Failure | None = None

@@ -46,7 +46,11 @@ _INT8 = (Int8Static, Int8Dynamic)
 
 
 class Forecast(NamedTuple):
-    """A speed relative to the first accepted candidate, and the spread of its logarithm."""
+    """A speed relative to the first accepted candidate, and the spread of its logarithm.
+
+    Attributes:
+        num_samples: 0 when it is put together from what each setting did by itself.
+    """
 
     speed: float
     spread: float
@@ -255,10 +259,13 @@ def settings_that_lost(
     found = forecast(candidate, standing, required=required)
     if found is None or found.at_best >= BEHIND * standing.top_speed:
         return ""
+    num, settings = found.num_samples, candidate.settings.describe()
+    source = f"{num} trial{'' if num == 1 else 's'} of {settings}"
+    if not num:
+        source = f"what each of {settings} did"
     return (
         f"not measured: forecast at {found.speed / standing.top_speed:.2g}x of the best so far "
-        f"from {found.num_samples} trial{'' if found.num_samples == 1 else 's'} of "
-        f"{candidate.settings.describe()} on {candidate.backend}"
+        f"from {source} on {candidate.backend}"
     )
 
 
@@ -276,8 +283,8 @@ def forecast(
         return None
     found = effects.elsewhere(candidate.settings, than=candidate.variant_id)
     if found is None:
-        parts = [effects.of_part(p, candidate.variant_id) for p in _parts(candidate.settings, own)]
-        found = _sum([p for p in parts if p is not None]) if parts and all(parts) else None
+        parts = _parts(candidate.settings, own)
+        found = _sum([effects.of_part(part, candidate.variant_id) for part in parts])
     if found is None:
         return None
     return Forecast(base * math.exp(found.log_ratio), found.spread, found.num_samples)
@@ -291,13 +298,12 @@ class _Effect(NamedTuple):
     num_samples: int
 
 
-def _sum(parts: Sequence[_Effect]) -> _Effect:
-    """Of settings that act each by itself."""
-    return _Effect(
-        sum(p.log_ratio for p in parts),
-        math.hypot(*(p.spread for p in parts)),
-        min(p.num_samples for p in parts),
-    )
+def _sum(parts: Sequence[_Effect | None]) -> _Effect | None:
+    """Of settings that act each by itself; None when there are none, or one is not known."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return _Effect(sum(p.log_ratio for p in known), math.hypot(*(p.spread for p in known)), 0)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.standing import Pair, Standing
 
-BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED = 1, 2, 3, 4, 5
+BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED, RUNOFF = 1, 2, 3, 4, 5, 6
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
 MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
 COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
+CLOSE = 0.93  # of the best: what left a cohort this near may as well be the faster one
+MOST_RUNOFFS = 3
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
 
@@ -119,6 +121,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _made(known, _on_rewritings(known, early, backends), at_once=COHORT)
     yield from _settings(known)
     yield from _crossed(known)
+    yield from _runoffs(known)
     yield from _taken_apart(known)
     mixed = dict.fromkeys(known.mixed, backends)
     yield from _made(known, mixed, at_once=1)
@@ -126,6 +129,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _made(known, _on_rewritings(known, late, _of_best(known)), at_once=COHORT)
     yield from _made(known, mixed, at_once=1)
     yield from _settings(known)
+    yield from _runoffs(known)
 
 
 def _waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
@@ -317,6 +321,20 @@ def _settings(known: Knowledge) -> Iterator[Step]:
     done = {spent[0] for spent in known.spent if spent}
     if pairs and pairs[0] not in done and not explored(known.standing, round_=SETTINGS):
         yield Explore(pairs=pairs)
+
+
+def _runoffs(known: Knowledge) -> Iterator[Step]:
+    """One by one, the fastest first; a few at most."""
+    standing, best = known.standing, known.standing.best
+    num_done = sum(t.round == RUNOFF for t in standing.trials)
+    if best is None or num_done >= MOST_RUNOFFS:
+        return
+    floor = CLOSE * standing.speeds.get(best.candidate.key, 1.0)
+    close = [k for k in standing.eliminated if standing.speeds.get(k, 0.0) >= floor]
+    for key in sorted(close, key=lambda k: -standing.speeds[k]):
+        candidate = standing.eliminated[key].candidate
+        variant = known.adapted.variant(candidate.variant_id)
+        yield Together(tries=(Try(candidate=candidate, variant=variant, round=RUNOFF),))
 
 
 def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:

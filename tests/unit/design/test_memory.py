@@ -9,7 +9,7 @@ from pathlib import Path
 from time import process_time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwright.design.memory import ALIGNMENT_BYTES, overlaps, plan_memory
@@ -38,7 +38,6 @@ def live_bytes(plan: MemoryPlan, moment: int) -> int:
 
 
 @given(lifetimes())
-@settings(deadline=None)
 def test_a_plan_is_valid_aligned_and_not_below_its_bound(rows: list[Lifetime]) -> None:
     plan = plan_memory(rows)
     assert overlaps(plan) == ()
@@ -50,7 +49,6 @@ def test_a_plan_is_valid_aligned_and_not_below_its_bound(rows: list[Lifetime]) -
 
 
 @given(lifetimes())
-@settings(deadline=None)
 def test_the_bound_is_the_largest_sum_of_live_buffers(rows: list[Lifetime]) -> None:
     plan = plan_memory(rows)
     moments = range(50)
@@ -58,7 +56,6 @@ def test_the_bound_is_the_largest_sum_of_live_buffers(rows: list[Lifetime]) -> N
 
 
 @given(lifetimes())
-@settings(deadline=None)
 def test_reuse_never_costs_more_than_no_reuse(rows: list[Lifetime]) -> None:
     plan = plan_memory(rows)
     assert plan.arena_bytes <= sum(b.bytes for b in plan.buffers)

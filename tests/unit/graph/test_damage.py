@@ -50,9 +50,7 @@ def whole(shared_build) -> bytes:
     return bytes(model.SerializeToString())
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_ends_in_a_summary_or_a_refusal(shared_build, whole, data) -> None:
     damaged = bytearray(whole)

@@ -57,9 +57,7 @@ def test_an_output_made_early_lives_to_the_end(build) -> None:
     assert {t.name: t.last for t in summary.lifetimes}["early"] == 2
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     reads=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=12),
     size=st.integers(1, 50),

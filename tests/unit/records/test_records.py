@@ -7,7 +7,7 @@ import pkgutil
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -40,7 +40,6 @@ def test_a_record_cannot_be_changed() -> None:
         Contract(model="m").model = "n"
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     value=st.floats(allow_nan=False),
     unit=st.sampled_from(["s", "bytes", ""]),

@@ -27,6 +27,7 @@ from fitwright.tune.decide import decide
 from fitwright.tune.explore import PATIENCE, pairs_worth_tuning
 from fitwright.tune.gains import baseline_of, ledger_entries
 from fitwright.tune.propose import (
+    RUNOFF,
     SETTINGS,
     Explore,
     Knowledge,
@@ -271,6 +272,26 @@ def test_what_was_put_together_anew_runs_with_the_settings_of_the_best() -> None
     assert isinstance(step, Together)
     (only,) = step.tries
     assert (only.variant, only.candidate.backend, only.candidate.settings) == (made, "a", ONE)
+
+
+@pytest.mark.parametrize(
+    ("speed", "raced", "expected"), [(1.45, False, True), (1.2, False, False), (1.45, True, False)]
+)
+def test_what_left_its_cohort_close_to_the_best_is_raced_in_the_end(
+    *, speed: float, raced: bool, expected: bool
+) -> None:
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.5, against=first, round_=1)
+    won = trial(2, FIXED, "a", decision="accepted", ratio=1.5, against=first)
+    left = trial(3, INT8, "b", decision="rejected", ratio=speed, against=first)
+    trials = [first, other, won, left.model_copy(update={"eliminated": True})]
+    if raced:
+        again = trial(4, INT8, "b", decision="rejected", ratio=0.9, against=won, round_=RUNOFF)
+        trials.append(again)
+    adapted = Adapted(variants=(ORIGINAL, FIXED, INT8))
+    step = propose(tuned(knowledge(adapted, trials, apart=[(INT8.recipes, "b")])))
+    assert (isinstance(step, Together) and shown(step) == "int8/b") == expected
+    assert expected or step is None
 
 
 def tuned(known: Knowledge) -> Knowledge:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fitwright.backends.onnxruntime.fold import fold_constants
 from fitwright.backends.onnxruntime.onnx_file import nodes
+from fitwright.backends.onnxruntime.ranges import one_range_each
 from fitwright.backends.quiet import quiet
 from fitwright.backends.suitability import has_int8_dot, is_arm
 from fitwright.backends.workplace import workplace
@@ -88,6 +89,7 @@ def quantise_static(
     (the form VNNI multiplies) and signed on Arm. Queries are streamed one at a time, so the
     memory needed is that of one query.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     activations = QuantType.QInt8 if is_arm(device) else QuantType.QUInt8
@@ -113,6 +115,9 @@ def quantise_static(
             calibrate_method=CalibrationMethod[_METHODS[method]],
             extra_options=options,
         )
+        quantised = onnx.load(out)
+        if one_range_each(quantised):
+            onnx.save(quantised, out)
     if not has_int8_dot(device):
         notes += ("weights use 7 of 8 bits: this CPU has no VNNI, and 8 bits could overflow",)
     return notes

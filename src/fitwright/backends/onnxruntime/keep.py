@@ -11,7 +11,7 @@ from typing import Any
 
 from fitwright.graph.dependencies import Coverage, Node
 
-_DEQUANTISE, _QUANTISE = "DequantizeLinear", "QuantizeLinear"
+DEQUANTISE, QUANTISE = "DequantizeLinear", "QuantizeLinear"
 _AGAIN = "/float"  # of a weight that is back; its own name may stand for the int8 form
 
 
@@ -31,16 +31,16 @@ class Quantised:
 
     def operators(self) -> tuple[str, ...]:
         """Operators that read a dequantised tensor."""
-        makers = _makers(self.graph)
+        made = makers(self.graph)
         return tuple(
             _foremost(covered)
             for node, _, covered in self._matched()
-            if any(i in makers and makers[i].op_type == _DEQUANTISE for i in node.input)
+            if any(i in made and made[i].op_type == DEQUANTISE for i in node.input)
         )
 
     def keep_in_float(self, keep: Collection[str]) -> int:
         """How many inputs now skip their int8 form."""
-        makers = _makers(self.graph)
+        made = makers(self.graph)
         weights = {tensor.name: tensor for tensor in self._prepared.initializer}
         needed: dict[str, Any] = {}
         passed = 0
@@ -48,17 +48,17 @@ class Quantised:
             if not any(operator.name in keep for operator in covered):
                 continue
             for index, read in enumerate(node.input):
-                maker = makers.get(read)
-                if maker is None or maker.op_type != _DEQUANTISE:
+                maker = made.get(read)
+                if maker is None or maker.op_type != DEQUANTISE:
                     continue
-                plain = _plain(maker, makers, original.input[index])
+                plain = _plain(maker, made, original.input[index])
                 if plain in weights:
                     needed[plain] = weights[plain]
                     plain += _AGAIN
                 node.input[index] = plain
                 passed += 1
         self.graph.initializer.extend(_renamed(tensor) for tensor in needed.values())
-        _drop_unread(self.graph)
+        drop_unread(self.graph)
         return passed
 
     def _matched(self) -> Iterator[tuple[Any, Any, tuple[Node, ...]]]:
@@ -84,24 +84,25 @@ def _foremost(covered: Sequence[Node]) -> str:
     return next((node.name for node in covered if node.weight), covered[-1].name)
 
 
-def _plain(dequantise: Any, makers: Mapping[str, Any], original: str) -> str:
+def _plain(dequantise: Any, made: Mapping[str, Any], original: str) -> str:
     """The float tensor that a dequantised one stands for."""
-    quantise = makers.get(dequantise.input[0])
-    if quantise is not None and quantise.op_type == _QUANTISE:
+    quantise = made.get(dequantise.input[0])
+    if quantise is not None and quantise.op_type == QUANTISE:
         return str(quantise.input[0])
     return original
 
 
-def _makers(graph: Any) -> dict[str, Any]:
+def makers(graph: Any) -> dict[str, Any]:
+    """Of every tensor the node that makes it."""
     return {out: node for node in graph.node for out in node.output}
 
 
-def _drop_unread(graph: Any) -> None:
+def drop_unread(graph: Any) -> None:
     """Pairs and weights that nothing reads any more."""
     wanted = {out.name for out in graph.output}
     kept = []
     for node in reversed(graph.node):
-        pair = node.op_type in (_QUANTISE, _DEQUANTISE)
+        pair = node.op_type in (QUANTISE, DEQUANTISE)
         if pair and not wanted.intersection(node.output):
             continue
         kept.append(node)
