@@ -12,11 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fitwright.graph.dependencies import Node
-from fitwright.records.model import CONVOLUTIONS, MATRICES
+from fitwright.records.model import CONVOLUTIONS, MATRICES, RECURRENT
 from fitwright.records.sensitivity import Group
 
 ATTENTION = frozenset({"Attention", "MultiHeadAttention"})
-RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 TABLES = frozenset({"Gather", "GatherND"})
 COMPUTING = CONVOLUTIONS | MATRICES | ATTENTION | RECURRENT
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
 
-RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 ATTENTIVE = frozenset({"LayerNormalization", "Attention", "MultiHeadAttention", "Softmax"})
 
 # What stands for int8 or int4 arithmetic in a model that somebody quantised before.
@@ -15,7 +14,10 @@ _QUANTISED = frozenset(
 )
 
 # Weights reach an operator through these until constants are folded.
-_PASSING = frozenset({"Transpose", "Reshape", "Cast", "Identity", "DequantizeLinear"})
+_PASSING = frozenset(
+    {"Transpose", "Reshape", "Cast", "Identity", "DequantizeLinear"}
+    | {"Slice", "Split", "Concat", "Squeeze", "Unsqueeze"}  # of a recurrent network's gates
+)
 _SMALLEST_SHARE = 0.10  # of the weight bytes; below it a variant gains too little to be timed
 # A protobuf holds at most 2 GiB; ONNX Runtime's quantisers build the whole model in one.
 _LARGEST_PROTOBUF_BYTES = 1_800_000_000

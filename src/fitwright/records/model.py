@@ -10,6 +10,8 @@ MATRICES = frozenset({"MatMul", "Gemm"})
 """Operator kinds of ONNX that are products of matrices."""
 CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
 """Operator kinds of ONNX that are convolutions."""
+RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+"""Kinds that work through a sequence step by step."""
 
 
 class TensorInfo(Record):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from fitwright import units
 from fitwright.perf.roofline import Roof, floor_s
 from fitwright.records.device import Device
-from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
+from fitwright.records.model import CONVOLUTIONS, MATRICES, RECURRENT, ModelSummary
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     REWRITING,
@@ -42,7 +42,11 @@ LESS_EFFICIENT = 4.0  # may small products be, for each FLOP, than what is next 
 BEHIND = 0.95  # of the best speed: what cannot reach this is not measured
 _SAME_WORK = (FixShapes, Bf16, Fp16Weights)
 _STORED = (Fp16Weights, Int8Weights, Int4Weights)
-_INT8 = (Int8Static, Int8Dynamic)
+_OUT_OF_REACH: Mapping[type, frozenset[str]] = {
+    Int8Static: RECURRENT,
+    Int8Dynamic: RECURRENT - {"LSTM"} | CONVOLUTIONS,
+}
+_INT8 = tuple(_OUT_OF_REACH)
 
 
 class Forecast(NamedTuple):
@@ -172,16 +176,16 @@ def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing
 def int8_that_cannot_pay(candidate: Candidate, variant: Variant, grounds: Grounds) -> str:
     """What int8 does not reach takes as long as before (Amdahl, AFIPS 1967).
 
-    Static and dynamic int8 reach convolutions and products of matrices, and no recurrent
-    operator. Shares are of the FLOP; what is reached may take `LESS_EFFICIENT` times as long
-    for each of them as the rest.
+    Shares are of the FLOP; what is reached may take `LESS_EFFICIENT` times as long for each
+    of them as the rest.
     """
-    if not any(isinstance(recipe, _INT8) for recipe in variant.recipes):
+    missed = [_OUT_OF_REACH[type(r)] for r in variant.recipes if isinstance(r, _INT8)]
+    if not missed:
         return ""
     best_s, in_float = _latency_s(grounds.standing.best), _fastest_in_float(candidate, grounds)
     if in_float is None or not best_s:
         return ""
-    reached = _share(grounds.summary, MATRICES | CONVOLUTIONS)
+    reached = 1 - _share(grounds.summary, missed[0])
     if in_float.seconds * max(0.0, 1 - LESS_EFFICIENT * reached) <= BEHIND * best_s:
         return ""
     return (
@@ -239,7 +243,7 @@ def _fastest_in_float(candidate: Candidate, grounds: Grounds) -> _InFloat | None
 def _share(summary: ModelSummary, kinds: Collection[str]) -> float:
     """Of the model's FLOP, that of operators of these kinds."""
     of_kinds = sum(o.flops or 0 for o in summary.operators if o.kind in kinds)
-    return of_kinds / summary.flops if summary.flops else 1.0
+    return of_kinds / summary.flops if summary.flops else 0.0
 
 
 def _is_float(variant: Variant) -> bool:

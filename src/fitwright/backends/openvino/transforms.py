@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from fitwright.backends.suitability import (
-    RECURRENT,
     is_transformer,
     lacks,
     lacks_weights,
@@ -15,7 +14,7 @@ from fitwright.backends.suitability import (
 )
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
-from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
+from fitwright.records.model import CONVOLUTIONS, MATRICES, RECURRENT, ModelSummary
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Bf16, Int4Weights, Int8Static, Int8Weights, Recipe
 from fitwright.records.record import Record
