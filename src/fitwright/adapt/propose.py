@@ -9,7 +9,7 @@ from types import MappingProxyType
 from fitwright.adapt.legality import legal
 from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.device import Device
-from fitwright.records.model import CONVOLUTIONS, ModelSummary
+from fitwright.records.model import CONVOLUTIONS, RECURRENT, ModelSummary
 from fitwright.records.recipe import (
     Bf16,
     DropMasks,
@@ -61,6 +61,7 @@ ROWS: tuple[Row, ...] = (
     Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
     Row(recipes=(Int8Static(toolkit="nncf", symmetric=True),), backends=_OPENVINO, only=ATTENTIVE),
     Row(recipes=(Int8Dynamic(),), backends=_ORT),
+    Row(recipes=(Int8Dynamic(per_channel=False),), backends=_ORT, only=RECURRENT),
     Row(recipes=(Int8Weights(toolkit="onnxruntime"),), backends=_ANY),
     Row(recipes=(Int8Weights(toolkit="nncf"),), backends=_OPENVINO),
     Row(recipes=(Fp16Weights(),), backends=_ANY),

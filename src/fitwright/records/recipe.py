@@ -90,9 +90,15 @@ class Int8Static(Record):
 
 
 class Int8Dynamic(Record):
-    """int8 weights; activation ranges computed at run time."""
+    """int8 weights; activation ranges computed at run time.
+
+    Attributes:
+        per_channel: one scale for each output channel of the weights, else one for all; a
+            recurrent cell applies its scales at every step.
+    """
 
     kind: Literal["int8_dynamic"] = "int8_dynamic"
+    per_channel: bool = True
 
 
 class Int8Weights(Record):
@@ -143,6 +149,7 @@ def title(recipe: Recipe) -> str:
         "" if method == "minmax" else method,
         "symmetric" if getattr(recipe, "symmetric", False) else "",
         "" if getattr(recipe, "smooth", True) else "unsmoothed",
+        "" if getattr(recipe, "per_channel", True) else "per_tensor",
         f"{kept} in float" if kept else "",
     )
     return "/".join(filter(None, words))

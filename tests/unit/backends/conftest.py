@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,25 @@ def _transformer(path: Path, batch: int | str) -> Path:
     return g.save(path, {"x": (batch, 12, width)}, x, opset=17)
 
 
-def _lstm(path: Path, batch: int | str) -> Path:
+def _lstm(path: Path, batch: int | str, *, reordered: bool = False) -> Path:
     g, size = Graph(), 48
     w, r = (
         g.constant(n, g.rng.uniform(-0.2, 0.2, (1, 4 * size, size)).astype(np.float32))
         for n in "wr"
     )
+    if reordered:
+        w, r = (_gates_reordered(g, name) for name in (w, r))
     x = g.add("LSTM", "x", w, r, hidden_size=size)
     x = g.add("Squeeze", x, g.constant("axes", np.array([1])))
     return g.save(path, {"x": (5, batch, size)}, x, opset=17)
+
+
+def _gates_reordered(g: Graph, weights: str) -> str:
+    """Cut into four and put together in another order, as exporters from PyTorch do."""
+    edges = [g.constant(f"{weights}.{i}", np.array([48 * i])) for i in range(5)]
+    axis = g.constant(f"{weights}.axis", np.array([1]))
+    gates = [g.add("Slice", weights, edges[i], edges[i + 1], axis) for i in (0, 3, 1, 2)]
+    return g.add("Concat", *gates, axis=1)
 
 
 BUILDERS: dict[str, Callable[[Path, int | str], Path]] = {
@@ -124,6 +135,7 @@ BUILDERS: dict[str, Callable[[Path, int | str], Path]] = {
     "mlp": _mlp,
     "transformer": _transformer,
     "lstm": _lstm,
+    "reordered_lstm": partial(_lstm, reordered=True),
 }
 Build = Callable[..., Path]
 

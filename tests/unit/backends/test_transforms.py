@@ -107,6 +107,7 @@ CASES = [
     (Int8Dynamic(), "mlp", BITS8),
     (Int8Dynamic(), "transformer", BITS8),
     (Int8Dynamic(), "lstm", BITS8),
+    (Int8Dynamic(per_channel=False), "reordered_lstm", BITS8),
     (Int8Weights(), "cnn", BITS8),
     (Int8Weights(), "mlp", BITS8),
     (Int8Weights(), "transformer", BITS8),
@@ -205,8 +206,17 @@ def test_dynamic_int8_computes_in_integers(apply: Apply, build: Build) -> None:
     assert found["DynamicQuantizeLinear"] == 3
 
 
-def test_dynamic_int8_reaches_recurrent_layers(apply: Apply, build: Build) -> None:
-    assert kinds(apply(Int8Dynamic(), build("lstm")).file)["DynamicQuantizeLSTM"] == 1
+@pytest.mark.parametrize("name", ["lstm", "reordered_lstm"])
+def test_dynamic_int8_reaches_recurrent_layers(
+    name: str,
+    apply: Apply,
+    build: Build,
+    device: Device,
+    summary_of: Callable[[Path], ModelSummary],
+) -> None:
+    transform = RECIPES[Int8Dynamic, ""]
+    assert transform.refuses(Int8Dynamic(), summary_of(build(name)), device) is None
+    assert kinds(apply(Int8Dynamic(), build(name)).file)["DynamicQuantizeLSTM"] == 1
 
 
 def test_dynamic_int8_leaves_convolutions_in_float_and_says_so(apply: Apply, build: Build) -> None:

@@ -148,7 +148,9 @@ def keep_operators(
     return (f"{before - left} of {before} int8 operators kept in floating point",)
 
 
-def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[str, ...]:
+def quantise_dynamic(
+    model: Path, out: Path, *, device: Device | None, per_channel: bool
+) -> tuple[str, ...]:
     """Write the model with int8 weights and activation ranges taken at run time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -158,7 +160,7 @@ def quantise_dynamic(model: Path, out: Path, *, device: Device | None) -> tuple[
             str(prepared),
             str(out),
             op_types_to_quantize=["MatMul", "Gemm", "LSTM", "Attention"],
-            per_channel=True,
+            per_channel=per_channel,
             reduce_range=not has_int8_dot(device),
             weight_type=QuantType.QInt8,
         )

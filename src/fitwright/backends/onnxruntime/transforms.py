@@ -132,8 +132,11 @@ class Int8DynamicPass:
         """Write the int8 weights."""
         from fitwright.backends.onnxruntime.int8 import count_kinds, quantise_dynamic
 
+        assert isinstance(request.recipe, Int8Dynamic)
         out = request.folder / "model.onnx"
-        notes = quantise_dynamic(request.model, out, device=request.device)
+        notes = quantise_dynamic(
+            request.model, out, device=request.device, per_channel=request.recipe.per_channel
+        )
         if kinds(request.summary) & CONVOLUTIONS:
             notes += ("convolutions stay float: ConvInteger is slower than a float convolution",)
         if not count_kinds(out, ("DynamicQuantizeLinear", "DynamicQuantizeLSTM", "QAttention")):
