@@ -18,7 +18,7 @@ NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other compa
 MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
 COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
-CLOSE = 0.93  # of the best: what left a cohort this near may as well be the faster one
+CLOSE = 0.93  # of the best: what is open this near to it may as well be the faster one
 MOST_RUNOFFS = 3
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
@@ -306,13 +306,17 @@ def _near(known: Knowledge, best: Trial) -> tuple[list[Chain], list[Chain]]:
             continue
         ends, place = (bodies, body) if body else (rewritings, chain)
         ends[place] = max(speed, ends.get(place, 0.0))
-    return _top(rewritings, MOST_REWRITINGS), _top(bodies, MOST_BODIES)
+    return _grown(_top(rewritings))[:MOST_REWRITINGS], _top(bodies)[:MOST_BODIES]
 
 
-def _top(speeds: Mapping[Chain, float], number: int) -> list[Chain]:
+def _top(speeds: Mapping[Chain, float]) -> list[Chain]:
     floor = NEAR * max(speeds.values(), default=0.0)
-    ranked = sorted((c for c, s in speeds.items() if s >= floor), key=lambda c: -speeds[c])
-    return ranked[:number]
+    return sorted((c for c, s in speeds.items() if s >= floor), key=lambda c: -speeds[c])
+
+
+def _grown(chains: Sequence[Chain]) -> list[Chain]:
+    """Those that none of the others goes on from: they differ most from what was tried."""
+    return [c for c in chains if not any(o[: len(c)] == c for o in chains if o != c)]
 
 
 def _settings(known: Knowledge) -> Iterator[Step]:
@@ -330,9 +334,10 @@ def _runoffs(known: Knowledge) -> Iterator[Step]:
     if best is None or num_done >= MOST_RUNOFFS:
         return
     floor = CLOSE * standing.speeds.get(best.candidate.key, 1.0)
-    close = [k for k in standing.eliminated if standing.speeds.get(k, 0.0) >= floor]
-    for key in sorted(close, key=lambda k: -standing.speeds[k]):
-        candidate = standing.eliminated[key].candidate
+    others = standing.open.keys() - {best.candidate.key}
+    close = [k for k in others if standing.speeds.get(k, 0.0) >= floor]
+    for key in sorted(close, key=lambda k: (-standing.speeds[k], k)):
+        candidate = standing.open[key].candidate
         variant = known.adapted.variant(candidate.variant_id)
         yield Together(tries=(Try(candidate=candidate, variant=variant, round=RUNOFF),))
 

@@ -22,7 +22,8 @@ class Standing:
         tried: keys of the candidates with a short trial, whatever came of it.
         speeds: of every measured candidate, by key.
         path: everything accepted, from the strongest baseline to the best so far.
-        eliminated: the last trial of each candidate that was not raced on its own, by key.
+        open: trials that left the order between the candidate and the best open, by key: it left
+            a cohort, or its race ended too noisy to decide. Those raced again since are not there.
     """
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
@@ -30,7 +31,7 @@ class Standing:
         self.tried: set[str] = set()
         self.speeds: dict[str, float] = {}
         self.path: list[Trial] = []
-        self.eliminated: dict[str, Trial] = {}
+        self.open: dict[str, Trial] = {}
         self._candidates: dict[str, Candidate] = {}
         self._pairs: dict[Pair, float] = {}
         for trial in trials:
@@ -43,9 +44,9 @@ class Standing:
             return
         key = trial.candidate.key
         self.tried.add(key)
-        self.eliminated.pop(key, None)
-        if trial.eliminated:
-            self.eliminated[key] = trial
+        undecided = trial.comparison is not None and trial.comparison.outcome == "undecided"
+        if self.open.pop(key, None) is None and (trial.eliminated or undecided):
+            self.open[key] = trial
         if trial.decision == "accepted":
             self.path.append(trial)
         if (speed := self._speed(trial)) is not None:

@@ -232,7 +232,9 @@ def test_of_equally_long_rewritings_that_are_as_fast_the_later_is_gone_on_with()
     assert "make fix_shapes + bf16 + int8_static/onnxruntime" in seen
 
 
-def crossed(*, other: float, made: tuple[Variant, ...] = ()) -> Step | None:
+def crossed(
+    *, other: float, made: tuple[Variant, ...] = (), longer: float | None = None
+) -> Step | None:
     """What follows the settings: int8 on fixed shapes won, the other rewriting came to this."""
     rewritten = variant("rewritten", *REWRITTEN)
     int8 = variant("int8", *FIX, Int8Static())
@@ -248,6 +250,13 @@ def crossed(*, other: float, made: tuple[Variant, ...] = ()) -> Step | None:
         trial(5, int8, "a", decision="accepted", ratio=2.0, against=first, settings=ONE),
         trial(6, int8, "a", decision="rejected", ratio=1.9, against=first),
     ]  # fmt: skip
+    rewrites: tuple[Chain, ...] = (FIX, REWRITTEN)
+    if longer is not None:
+        trials += [
+            trial(7, made[0], "a", decision="rejected", ratio=longer, against=first),
+            trial(8, made[0], "b", decision="rejected", ratio=0.4, against=first),
+        ]
+        rewrites = (*rewrites, made[0].recipes)
     known = knowledge(
         Adapted(
             variants=variants,
@@ -255,7 +264,7 @@ def crossed(*, other: float, made: tuple[Variant, ...] = ()) -> Step | None:
             made=tuple(v.id for v in variants[1:]),
         ),
         trials,
-        rewrites=(FIX, REWRITTEN),
+        rewrites=rewrites,
         apart=[(int8.recipes, "a"), (int8.recipes, "b")],
     )
     return propose(tuned(known))
@@ -264,6 +273,13 @@ def crossed(*, other: float, made: tuple[Variant, ...] = ()) -> Step | None:
 def test_the_best_body_is_put_on_another_rewriting_that_was_nearly_as_fast() -> None:
     assert crossed(other=0.9) == Make(chain=(*REWRITTEN, Int8Static()))
     assert crossed(other=0.8) is None
+
+
+def test_bodies_are_put_on_the_longest_of_the_rewritings_that_were_nearly_as_fast() -> None:
+    longer: Chain = (*REWRITTEN, Bf16())  # any recipe can stand for a rewriting here
+    made = variant("longer", *longer)
+    step = crossed(other=0.95, made=(made,), longer=0.9)
+    assert step == Make(chain=(*longer, Int8Static()))
 
 
 def test_what_was_put_together_anew_runs_with_the_settings_of_the_best() -> None:
