@@ -18,6 +18,7 @@ DRIVERS = {
     "mysql": "mysql+pymysql",
 }
 """What a URL without a driver means; the first is the one that the extra installs."""
+_EXTRA, _IN_EXTRA = "'fitwright[store]'", ("sqlalchemy", "psycopg")
 
 
 @final
@@ -111,7 +112,7 @@ def _missing(package: str) -> BackendMissing:
     return BackendMissing(
         f"a trial store in a database needs the package '{package}', which is not installed",
         code="FW308",
-        remedy="pip install 'fitwright[store]'",
+        remedy=f"pip install {package if package not in _IN_EXTRA else _EXTRA}",
     )
 
 
