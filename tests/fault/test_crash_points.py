@@ -20,7 +20,7 @@ from fitwright.records.recipe import Adapted
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
-from fitwright.tune.propose import RUNOFF
+from fitwright.tune.proposal import RUNOFF
 from nursery import Nursery, notes, nursery
 
 pytestmark = pytest.mark.slow

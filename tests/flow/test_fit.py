@@ -83,6 +83,23 @@ def test_a_model_alone_ends_in_a_verified_artefact_that_runs_without_fitwright(
     assert "Verdict" in told.stdout
 
 
+def test_where_all_queries_are_there_one_run_takes_several(
+    project: Path, environment: dict[str, str]
+) -> None:
+    lines = ["model: m.onnx", "traffic: {scenario: offline}", "budget: {time: 60 s}"]
+    (project / "contract.yaml").write_text("\n".join([*lines, "limits: {throughput: 1e9/s}", ""]))
+    done = fitwright("fit", "contract.yaml", "--json", cwd=project, environment=environment)
+    assert done.returncode == 1, done.stderr  # nothing reaches that rate
+    run = RunFolder(project / json.loads(done.stdout)["run"])
+    settings = json.loads((run.bundle / "manifest.json").read_text())["settings"]
+    assert settings["batch"] > 1
+    tested = subprocess.run(
+        [sys.executable, run.bundle / "run.py", "--self-test"], capture_output=True, text=True
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert json.loads(tested.stdout)["runs"] == 1
+
+
 def test_a_contract_out_of_reach_names_what_blocks_and_the_cheapest_relaxation(
     project: Path, environment: dict[str, str]
 ) -> None:

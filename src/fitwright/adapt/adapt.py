@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitwright.adapt.calibration import calibration_note
+from fitwright.adapt.calibration import batched_calibration, calibration_note
 from fitwright.adapt.legality import legal
 from fitwright.adapt.variants import (
     remember,
@@ -52,6 +52,12 @@ class Workshop:
     limits: ChildLimits
     calibration: Path | None
     folder: Path
+
+    def calibration_of(self, recipe: Recipe, variant: Variant) -> Path | None:
+        """In runs as the variant takes them, where the recipe needs any."""
+        if self.calibration is None or not isinstance(recipe, NEEDS_CALIBRATION):
+            return None
+        return batched_calibration(self.calibration, batch=variant.settings.batch)
 
 
 def adapt(
@@ -156,7 +162,7 @@ def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Ski
             recipe=recipe,
             model=variant_path(variant, workshop.folder.parent).resolve(),
             summary=workshop.summary,
-            calibration=workshop.calibration if isinstance(recipe, NEEDS_CALIBRATION) else None,
+            calibration=workshop.calibration_of(recipe, variant),
             folder=making,
             device=workshop.device,
             calibrated=_calibrated(variant, recipe, workshop),
@@ -176,7 +182,7 @@ def _calibrated(variant: Variant, recipe: Recipe, workshop: Workshop) -> Path | 
         recipe=recipe.model_copy(update={"keep": ()}),
         model=variant_path(variant, workshop.folder.parent).resolve(),
         summary=workshop.summary,
-        calibration=workshop.calibration,
+        calibration=workshop.calibration_of(recipe, variant),
         folder=workshop.folder,
         device=workshop.device,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fitwright.ports import Samples
+from fitwright.ports import Array, Samples
 from fitwright.records.model import ModelSummary
 from fitwright.records.run import write_atomically
 
@@ -59,6 +60,33 @@ def _origin(samples: Samples, num_queries: int) -> str:
         f"calibrated on {num_queries} synthetic {noun}{batch} drawn from the stated input "
         "ranges; real data would place the int8 ranges better"
     )
+
+
+def batched_calibration(calibration: Path, *, batch: int) -> Path:
+    """The same data with so many queries stacked into each, for a model that takes as many.
+
+    Written beside the file, once; the last is filled up with the first queries.
+    """
+    if batch == 1:
+        return calibration
+    out = calibration.with_name(f"{calibration.stem}-x{batch}.npz")
+    if not out.is_file():
+        with np.load(calibration) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        content = io.BytesIO()
+        together: dict[str, Any] = {name: _batched(array, batch) for name, array in arrays.items()}
+        np.savez(content, **together)
+        if (note := calibration_note(calibration)) is not None:
+            write_atomically(_note_file(out), note.encode())
+        write_atomically(out, content.getvalue())
+    return out
+
+
+def _batched(array: Array, batch: int) -> Array:
+    """Shape (queries, size, ...) as (runs, batch * size, ...)."""
+    runs = -(-len(array) // batch)
+    picked = array[np.arange(runs * batch) % len(array)]
+    return picked.reshape(runs, batch * array.shape[1], *array.shape[2:])
 
 
 def calibration_note(calibration: Path) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fitwright.adapt.calibration import batched_calibration
 from fitwright.adapt.groups import group_operators
 from fitwright.graph.dependencies import dependencies
 from fitwright.ports import Array, ChildLimits, Executor
@@ -29,6 +30,7 @@ from fitwright.records.sensitivity import (
 )
 
 NUM_QUERIES = 8
+FEWEST_RUNS = 2
 NUM_RUNS = 15
 _NUM_DRAWS = 500
 
@@ -60,7 +62,7 @@ def analyse(
         TrialFailed: a child died; nothing is known then.
     """
     switching = probes["openvino" if int8.suffix == ".xml" else "onnxruntime"]
-    inputs = _queries(calibration)
+    inputs = _queries(batched_calibration(calibration, batch=settings.batch), settings.batch)
     quantised = executor.call(switching.quantised, limits, int8, graph=graph)
     nodes = executor.call(dependencies, limits, graph)
     groups = group_operators(nodes, quantised)
@@ -88,12 +90,13 @@ def analyse(
     return Sensitivity(chain=chain, backend=backend, effects=effects, error=whole, unassigned=rest)
 
 
-def _queries(calibration: Path) -> dict[str, Array]:
-    """A few, spread evenly over the calibration data."""
+def _queries(calibration: Path, batch: int) -> dict[str, Array]:
+    """A few runs of so many queries, spread evenly over the calibration data."""
     with np.load(calibration) as archive:
         arrays = {name: archive[name] for name in archive.files}
     num = len(next(iter(arrays.values())))
-    picked = np.linspace(0, num - 1, min(num, NUM_QUERIES)).round().astype(int)
+    wanted = min(num, max(FEWEST_RUNS, NUM_QUERIES // batch))
+    picked = np.linspace(0, num - 1, wanted).round().astype(int)
     return {name: array[picked] for name, array in arrays.items()}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fitwright import units
 from fitwright.design.memory import plan_memory
-from fitwright.design.settings import Situation, backend_plan
+from fitwright.design.settings import Situation, backend_plan, batches
 from fitwright.errors import PlanError
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
@@ -34,14 +34,19 @@ def design(need: Need, summary: ModelSummary, device: Device, *, backends: Seque
         )
     situation = Situation(need=need, device=device)
     planned = [backend_plan(backend, situation) for backend in dict.fromkeys(backends)]
-    memory = plan_memory(summary.lifetimes)
+    memory, stacked = plan_memory(summary.lifetimes), batches(situation, summary)
     return Plan(
         device_id=device.id,
         placements=_one_placement(device, len(summary.operators)),
         memory=memory,
         parallelism=Parallelism(),
         backends=tuple(backend for backend, _ in planned),
-        notes=(_memory_note(memory), *(note for _, notes in planned for note in notes)),
+        batches=stacked,
+        notes=(
+            _memory_note(memory),
+            *(note for _, notes in planned for note in notes),
+            *_batch_notes(stacked),
+        ),
     )
 
 
@@ -50,6 +55,12 @@ def _one_placement(device: Device, num_operators: int) -> tuple[Placement, ...]:
     if not num_operators:
         return ()
     return (Placement(device_id=device.id, first=0, last=num_operators - 1),)
+
+
+def _batch_notes(batches: Sequence[int]) -> Iterator[str]:
+    if batches:
+        sizes = ", ".join(map(str, batches))
+        yield f"runs of {sizes} queries: all are there, and a run costs something by itself"
 
 
 def _memory_note(memory: MemoryPlan) -> str:

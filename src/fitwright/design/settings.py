@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fitwright.records.device import Device
+from fitwright.records.model import ModelSummary
 from fitwright.records.need import Need
 from fitwright.records.plan import BackendPlan, Settings
 
 MAX_SETTINGS = 8
 MAX_INSTANCES = 16  # each is a process with its own copy of the weights
 MANY_CORES = 16
+BATCHES = (4, 16, 64)  # a factor apart that shows; what is between them is looked at later
+BATCH_MEMORY = 0.25  # of what the device has, for the activations of a run
+LONG_RUN_S = 0.25  # beside which what a run costs by itself is nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,12 @@ class Situation:
         if traffic.scenario == "server":
             return self.limits("throughput")
         return traffic.scenario == "offline"
+
+    @property
+    def may_batch(self) -> bool:
+        """Queries are all there from the start, so several may go into one run."""
+        traffic = self.need.traffic
+        return traffic.scenario == "offline" and traffic.scheduler == "own"
 
     def limits(self, name: str) -> bool:
         """Whether the contract bounds this quantity."""
@@ -216,6 +226,24 @@ SETTINGS: Mapping[str, tuple[Row, ...]] = {
         _HARDWARE_THREADS,
     ),
 }
+
+
+def batches(situation: Situation, summary: ModelSummary) -> tuple[int, ...]:
+    """How many queries to stack into one run; none where they come one by one.
+
+    The activations of a run grow with it and must leave room for the rest; and a run that is
+    long already gains nothing more.
+    """
+    if not (situation.may_batch and summary.is_batchable):
+        return ()
+    device = situation.device
+    peak, room = device.peaks.get("float32"), BATCH_MEMORY * device.memory_bytes
+    least_s = summary.flops / peak.value if peak is not None and peak.value else 0.0
+    return tuple(
+        b
+        for b in BATCHES
+        if b * summary.peak_activation_bytes <= room and b * least_s <= LONG_RUN_S
+    )
 
 
 def backend_plan(backend: str, situation: Situation) -> tuple[BackendPlan, tuple[str, ...]]:

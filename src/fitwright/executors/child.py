@@ -12,16 +12,17 @@ import pickle
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fitwright.errors import FitwrightError, PlanError, StorageError, TrialFailed
-from fitwright.executors import tree
-from fitwright.ports import Runtime, Session, Tensors
+from fitwright.executors import resident, tree
+from fitwright.ports import Array, LoadBlock, Runtime, Session, Tensors
 from fitwright.records.plan import Settings
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Held:
         queries: one mapping of input views per query.
         cursor: the next query to run, so that blocks rotate through all of them.
         peak_bytes: peak resident memory up to the last `feed`, without shared tensors.
+        batch: queries that one run takes; `queries` then holds one mapping per run.
+        num_queries: as they were handed over.
     """
 
     import_s: float = 0.0
@@ -68,6 +71,8 @@ class Held:
     queries: list[Tensors] = field(default_factory=list)
     cursor: int = 0
     peak_bytes: int = 0
+    batch: int = 1
+    num_queries: int = 0
 
     def ready(self) -> Session:
         """The compiled model; requests that need it come after one that loads it."""
@@ -95,7 +100,7 @@ def pin(_held: Held, cores: Iterable[int]) -> Reply:
 def load(held: Held, runtime: Runtime, model: Path, settings: Settings) -> Reply:
     """Compile; the time counts the import of the framework too."""
     begin = time.perf_counter()
-    held.session = runtime.load(model, settings)
+    held.session, held.batch = runtime.load(model, settings), settings.batch
     elapsed = time.perf_counter() - begin + held.import_s
     return (elapsed, dict(held.session.facts()), held.session.concurrency), None
 
@@ -113,11 +118,15 @@ def feed(held: Held, memory: int, tensors: Any) -> Reply:
 
     held.peak_bytes = peak_memory_bytes(held)
     held.queries = []
-    _forget_peak()
-    stacked = mapped(memory, tensors)
+    resident.forget_peak()
+    held.num_queries, arrays = tensors[0].num_queries, mapped(memory, tensors)
+    if held.batch > 1:
+        from fitwright.executors.stacking import stacked
+
+        arrays = stacked(arrays, batch=held.batch)
     held.queries = [
-        {name: array[i, ...] for name, array in stacked.items()}
-        for i in range(tensors[0].num_queries)
+        {name: array[i, ...] for name, array in arrays.items()}
+        for i in range(len(next(iter(arrays.values()))))
     ]
     held.cursor = 0
     return None, None
@@ -126,25 +135,38 @@ def feed(held: Held, memory: int, tensors: Any) -> Reply:
 def outputs(held: Held) -> Reply:
     """Every query once, in order, straight into shared memory."""
     reply = _filled(held)
-    _forget_peak()
+    resident.forget_peak()
     return reply
 
 
 def _filled(held: Held) -> Reply:
     from fitwright.executors import shared
 
-    session = held.ready()
-    found = session.run(held.queries[0])
+    each = _each_answer(held)
+    found = next(each)
     shapes = {n: (a.shape, shared.check_numeric(n, a.dtype)) for n, a in found.items()}
-    tensors = shared.layout(shapes, num_queries=len(held.queries))
+    tensors = shared.layout(shapes, num_queries=held.num_queries)
     memory = shared.anonymous_memory(shared.num_bytes_of(tensors))
     stacked = shared.mapped(os.dup(memory), tensors)
-    for i, query in enumerate(held.queries):
-        for name, array in (session.run(query) if i else found).items():
+    for i, answers in zip(range(held.num_queries), chain([found], each), strict=False):
+        for name, array in answers.items():
             _check_same_shape(name, array.shape, stacked[name].shape[1:], i)
             stacked[name][i] = array
     held.peak_bytes = peak_memory_bytes(held)
     return tensors, memory
+
+
+def _each_answer(held: Held) -> Iterator[dict[str, Array]]:
+    """The outputs of one query after another; those that only fill up the last run at the end."""
+    run = held.ready().run
+    if held.batch == 1:
+        yield from map(run, held.queries)
+        return
+    from fitwright.executors.stacking import split
+
+    for query in held.queries:
+        apart = {name: split(name, y, batch=held.batch) for name, y in run(query).items()}
+        yield from ({name: y[i] for name, y in apart.items()} for i in range(held.batch))
 
 
 def _check_same_shape(name: str, shape: object, first: object, query: int) -> None:
@@ -160,29 +182,7 @@ def peak_memory_bytes(held: Held) -> int:
     """Peak resident memory so far, without the queries and outputs in shared memory."""
     from fitwright.executors import pages
 
-    status = _status_bytes()
-    if "VmHWM" not in status:
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    peak_bytes = status["VmHWM"] - status.get("RssShmem", 0)
-    return max(held.peak_bytes, peak_bytes + pages.left_behind_bytes(held.pages))
-
-
-def _status_bytes() -> dict[str, int]:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return {}
-    rows = (line.split() for line in lines if line.endswith(" kB"))
-    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
-
-
-def _forget_peak() -> None:
-    """Start the kernel's high-water mark anew (clear_refs, value 5: proc(5))."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return  # the mark then counts queries that are no longer there: too high, never too low
+    return max(held.peak_bytes, resident.peak_bytes() + pages.left_behind_bytes(held.pages))
 
 
 def busy_s(_held: Held) -> Reply:
@@ -202,10 +202,12 @@ def _time_block(held: Held, seconds: float, min_runs: int) -> Reply:
 def _load_block(held: Held, seconds: float, concurrency: int, arrivals_s: Any) -> Reply:
     from fitwright.executors import timing
 
-    run = held.ready().run
     if len(arrivals_s):
+        run = _one_by_one(held, "arrivals")
         return timing.open_loop(run, held.queries, arrivals_s, concurrency=concurrency), None
-    return timing.closed_loop(run, held.queries, seconds=seconds, concurrency=concurrency), None
+    run = held.ready().run
+    block = timing.closed_loop(run, held.queries, seconds=seconds, concurrency=concurrency)
+    return _of_queries(held, block), None
 
 
 def _closed_part(held: Held, seconds: float, concurrency: int, begin_at: float) -> Reply:
@@ -216,7 +218,31 @@ def _closed_part(held: Held, seconds: float, concurrency: int, begin_at: float) 
     part = timing.closed_loop(
         run, queries, seconds=seconds, concurrency=concurrency, begin_at=begin_at
     )
-    return part, None
+    return _of_queries(held, part), None
+
+
+def _of_queries(held: Held, block: LoadBlock) -> LoadBlock:
+    """Of every query, where a run takes several."""
+    if held.batch == 1:
+        return block
+    from fitwright.executors.stacking import answered
+
+    return answered(block[0], batch=held.batch), block[1]
+
+
+def _one_by_one(held: Held, load: str) -> Callable[[Tensors], dict[str, Array]]:
+    """The session's `run`, where it takes one query.
+
+    Raises:
+        PlanError: it takes several, and these do not wait for each other.
+    """
+    if held.batch > 1:
+        raise PlanError(
+            f"{load} come one by one, and the model takes {held.batch} queries in a run",
+            code="FW335",
+            remedy="Use batch=1, or the offline scenario, where all queries are there.",
+        )
+    return held.ready().run
 
 
 def _open_part(
@@ -227,7 +253,7 @@ def _open_part(
 
     try:
         part = timing.open_loop(
-            held.ready().run,
+            _one_by_one(held, "arrivals"),
             held.queries,
             arrivals_s,
             concurrency=concurrency,
@@ -242,14 +268,15 @@ def _open_part(
 def _burst_block(held: Held, seconds: float, size: int) -> Reply:
     from fitwright.executors import timing
 
-    return timing.bursts(held.ready().run, held.queries, seconds=seconds, size=size), None
+    run = _one_by_one(held, "bursts")
+    return timing.bursts(run, held.queries, seconds=seconds, size=size), None
 
 
 def _loadgen_block(held: Held, load: Any) -> Reply:
     """LoadGen calls back from native code, through which no exception may pass."""
     from fitwright.executors import loadgen
 
-    run, raised = held.ready().run, list[Exception]()
+    run, raised = _one_by_one(held, "queries of LoadGen"), list[Exception]()
 
     def guarded(query: Tensors) -> None:
         try:

@@ -56,6 +56,12 @@ RUNNING: Mapping[str, Explanation] = {
         "keep several processes in step.",
         fix="Use one instance with several streams.",
     ),
+    "FW335": Explanation(
+        title="This traffic cannot be sent to a model that takes several queries in a run.",
+        why="Queries that come one by one would wait for others to fill the run, or the run "
+        "would be wasted on one. Only in the offline scenario are all queries there.",
+        fix="Use batch=1, or the offline scenario.",
+    ),
     "FW400": Explanation(
         title="A trial raised an error.",
         why=f"The backend or the adaptation reported a fault in the child process. {_GOES_ON}",

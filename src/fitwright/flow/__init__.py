@@ -22,7 +22,7 @@ from fitwright.records.recipe import Adapted, title
 from fitwright.records.run import RunFolder
 from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop
-from fitwright.tune.propose import BASELINE, Try
+from fitwright.tune.proposal import BASELINE, Try
 
 
 def fit(

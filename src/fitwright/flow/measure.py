@@ -16,7 +16,7 @@ from fitwright.records.origin import Origin
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
-from fitwright.tune.propose import Try
+from fitwright.tune.proposal import Try
 
 
 def bench_model(contract: Contract, *, folder: Path, tools: Tools, budget_s: float) -> list[Trial]:

@@ -15,7 +15,7 @@ from fitwright.records.recipe import Int8Static, title
 from fitwright.records.sensitivity import Sensitivity
 from fitwright.records.taken_apart import Inquiry
 from fitwright.tune.mixed import next_mixed
-from fitwright.tune.propose import TakeApart, plain
+from fitwright.tune.proposal import TakeApart, plain
 
 if TYPE_CHECKING:
     from fitwright.flow.search import Search

@@ -24,10 +24,9 @@ from fitwright.tune.eta import eta_s
 from fitwright.tune.explore import PATIENCE, Exploration, exploration
 from fitwright.tune.forecast import Grounds, hopeless
 from fitwright.tune.gains import baseline_of
-from fitwright.tune.judge import breaches
-from fitwright.tune.propose import (
+from fitwright.tune.judge import barred, breaches
+from fitwright.tune.proposal import (
     BASELINE,
-    COHORT,
     REWRITE,
     Explore,
     Knowledge,
@@ -36,9 +35,10 @@ from fitwright.tune.propose import (
     TakeApart,
     Together,
     Try,
-    propose,
+    is_lean,
     setting,
 )
+from fitwright.tune.propose import COHORT, propose
 from fitwright.tune.ranges import too_coarse
 from fitwright.tune.standing import Pair, Standing
 
@@ -114,6 +114,8 @@ class Search:
     def propose(self) -> Step | None:
         """What to do next, or None when nothing is left to try."""
         self._show_time_left()
+        best = self.best()
+        broken = barred(self._need, self.trials, best=best) if self.walk.plan.batches else None
         return propose(
             Knowledge(
                 plan=self.walk.plan,
@@ -124,6 +126,8 @@ class Search:
                 taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
                 coarse=self._too_coarse(),
+                barred=broken or frozenset(),
+                lean=is_lean(self.trials, budget_s=self.watch.budget_s),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
             )
         )
@@ -154,6 +158,9 @@ class Search:
         """Steps 5 and 6: measure one candidate against the best so far, keep it or not."""
         if why := self._hopeless(step):
             return self._told(unmeasured(step, why, number=self._number()))
+        return self._raced(step)
+
+    def _raced(self, step: Try) -> Trial:
         setup = self.setup if step.round == BASELINE else self._limited()
         target = self.target(step.candidate, step.variant)
         share = REWRITING_SHARE if step.round == REWRITE else 1.0
@@ -189,7 +196,7 @@ class Search:
     def _cohort(self, tries: list[Try]) -> list[Trial]:
         best = self.best()
         if len(tries) < 2 or best is None:
-            return [self.bench(step) for step in tries]
+            return [self._raced(step) for step in tries]
         steps, trials = {step.candidate.key: step for step in tries}, []
 
         def leave(key: str, measured: Measurement) -> None:
@@ -202,7 +209,7 @@ class Search:
             budget_s=self._race_s(),
             leave=leave,
         )
-        return trials + ([self.bench(steps[survivor])] if survivor else [])
+        return trials + ([self._raced(steps[survivor])] if survivor else [])
 
     # --- for the flow ----------------------------------------------------------------
 

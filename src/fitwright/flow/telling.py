@@ -8,7 +8,7 @@ from fitwright.flow.races import Raced
 from fitwright.records.need import Need
 from fitwright.records.trial import Trial
 from fitwright.tune.decide import Decision, decide
-from fitwright.tune.propose import Try
+from fitwright.tune.proposal import Try
 
 
 def decided(need: Need, raced: Raced) -> Decision:

@@ -22,10 +22,12 @@ class BoundInputs:
     Attributes:
         inputs: in the model's order, every dimension a number.
         bindings: symbol to size; a nameless dimension is called ``input:axis``.
+        batched: every input opens with a free axis that stands for the batch.
     """
 
     inputs: tuple[TensorInfo, ...]
     bindings: dict[str, int]
+    batched: bool = False
 
 
 def bind_inputs(graph: onnx.GraphProto, *, shapes: Mapping[str, int], batch: int) -> BoundInputs:
@@ -48,7 +50,11 @@ def bind_inputs(graph: onnx.GraphProto, *, shapes: Mapping[str, int], batch: int
             TensorInfo(name=value.name, dtype=_dtype(value), shape=tuple(s for _, s in shape))
         )
         bindings.update({name: size for name, size in shape if name})
-    return BoundInputs(inputs=tuple(infos), bindings=bindings)
+    return BoundInputs(
+        inputs=tuple(infos),
+        bindings=bindings,
+        batched=bool(given) and all(_opens_with_batch(value, shapes) for value in given),
+    )
 
 
 def require_tensor_outputs(graph: onnx.GraphProto) -> None:
@@ -62,6 +68,19 @@ def require_tensor_outputs(graph: onnx.GraphProto) -> None:
                 "compares tensors only.",
                 "Export the model with tensor outputs (for classifiers: without ZipMap).",
             )
+
+
+def first_axis(name: str, symbol: str | None) -> str:
+    """What the bindings call the free first axis of an input."""
+    return symbol or f"{name}:0"
+
+
+def _opens_with_batch(value: onnx.ValueInfoProto, shapes: Mapping[str, int]) -> bool:
+    """Free, and not a length that the contract gives under a name of its own."""
+    (first, *_) = (*_dims(value), None)
+    if first is None or (first.HasField("dim_value") and first.dim_value >= 0):
+        return False
+    return first.dim_param not in shapes or bool(_BATCH.fullmatch(first.dim_param))
 
 
 def _bindings(
@@ -92,7 +111,7 @@ def _size(
         return "", int(dim.dim_value)
     if dim.dim_param in bindings:
         return dim.dim_param, bindings[dim.dim_param]
-    nameless = f"{name}:{axis}"
+    nameless = f"{name}:{axis}"  # see `first_axis`
     if nameless in bindings:
         return nameless, bindings[nameless]
     if axis == 0:

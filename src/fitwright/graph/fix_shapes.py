@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from fitwright.graph.bind import first_axis
 from fitwright.graph.write import open_for_edit, write_model
 from fitwright.records.model import TensorInfo
 
@@ -16,7 +17,12 @@ _OLDEST_IR = 8
 
 
 def fix_shapes(
-    model: Path, out: Path, *, bindings: Mapping[str, int], inputs: tuple[TensorInfo, ...]
+    model: Path,
+    out: Path,
+    *,
+    bindings: Mapping[str, int],
+    inputs: tuple[TensorInfo, ...],
+    batch: int = 1,
 ) -> bool:
     """Write `model` to `out` with static input shapes.
 
@@ -27,11 +33,14 @@ def fix_shapes(
     Args:
         bindings: symbol to size, put wherever the symbol stands.
         inputs: the inputs at their bound shapes.
+        batch: queries of these shapes that are stacked along the first axis, which is free in
+            every input.
 
     Returns:
         Whether anything changed; `out` is written either way.
     """
     graph_model = open_for_edit(model)
+    bindings, inputs = _stacked(graph_model.graph, bindings, inputs, batch=batch)
     changed = _free_initializers(graph_model)
     changed |= _set_inputs(graph_model.graph, inputs, bindings)
     changed |= _set_symbols(graph_model.graph, bindings)
@@ -45,6 +54,29 @@ def fix_shapes(
         changed |= bool(clean(graph_model).modified)
     write_model(graph_model, out)
     return changed
+
+
+def _stacked(
+    graph: ir.Graph,
+    bindings: Mapping[str, int],
+    inputs: tuple[TensorInfo, ...],
+    *,
+    batch: int,
+) -> tuple[Mapping[str, int], tuple[TensorInfo, ...]]:
+    """Sizes for so many queries in one run."""
+    if batch == 1:
+        return bindings, inputs
+    firsts = [first_axis(v.name or "", _symbol(v.shape[0])) for v in graph.inputs if v.shape]
+    sizes = {name: bindings[name] * batch for name in firsts if name in bindings}
+    stacked = tuple(
+        info.model_copy(update={"shape": (int(info.shape[0] or 0) * batch, *info.shape[1:])})
+        for info in inputs
+    )
+    return {**bindings, **sizes}, stacked
+
+
+def _symbol(dim: int | ir.SymbolicDim) -> str | None:
+    return None if isinstance(dim, int) else dim.value
 
 
 def _free_initializers(model: ir.Model) -> bool:

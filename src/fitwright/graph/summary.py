@@ -75,6 +75,7 @@ def summarize(
         weight_bytes=sum(o.weight_bytes for o in operators),
         peak_activation_bytes=peak_of(alive),
         is_classifier_shape=_is_classifier([v for _, v in outputs]),
+        is_batchable=bound.batched and _open_with(bound.inputs, [v for _, v in outputs]),
     )
 
 
@@ -190,6 +191,13 @@ def _info(name: str, value: Known | None) -> TensorInfo:
 def _states_rank(value: Known) -> bool:
     type_ = value.type
     return type_ is not None and type_.tensor_type.HasField("shape")
+
+
+def _open_with(inputs: Sequence[TensorInfo], outputs: Sequence[Known | None]) -> bool:
+    """Whether all inputs and outputs open with the same size."""
+    sizes = {shape[0] if shape else None for shape in (i.shape for i in inputs)}
+    sizes |= {v.shape[0] if v is not None and v.shape else None for v in outputs}
+    return len(sizes) == 1 and None not in sizes
 
 
 def _is_classifier(outputs: Sequence[Known | None]) -> bool:

@@ -86,6 +86,8 @@ class ModelSummary(Record):
         lifetimes: activations over that order, for the memory plan.
         peak_activation_bytes: largest sum of live activations at any operator.
         is_classifier_shape: the first output is (batch, classes) with 2 classes or more.
+        is_batchable: every input opens with a free axis that took the contract's batch, and
+            so do all outputs: several queries may be stacked into one run.
     """
 
     path: str
@@ -104,6 +106,7 @@ class ModelSummary(Record):
     weight_bytes: int
     peak_activation_bytes: int
     is_classifier_shape: bool = False
+    is_batchable: bool = False
 
     @computed_field  # type: ignore[prop-decorator]
     @property

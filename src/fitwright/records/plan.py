@@ -28,6 +28,8 @@ class Settings(Record):
             to whichever is free. `threads` and `streams` are those of one instance.
         pinned: whether each instance keeps to cores of its own; ``None`` pins several
             instances where each can have a core, and leaves a single one free.
+        batch: queries that are stacked along the first axis into one run; more than 1 needs a
+            model file made for it (`FixShapes.batch`), and queries that wait.
     """
 
     threads: int | None = Field(default=None, ge=1)
@@ -39,10 +41,16 @@ class Settings(Record):
     spinning: bool | None = None
     instances: int = Field(default=1, ge=1)
     pinned: bool | None = None
+    batch: int = Field(default=1, ge=1)
 
     def merged(self, other: Settings) -> Settings:
         """These settings, overridden by what `other` states."""
         return self.model_copy(update=other.model_dump(exclude_defaults=True))
+
+    def on(self, required: Settings) -> Settings:
+        """These settings for a variant that cannot do without those; how many queries a run
+        takes is the variant's alone."""
+        return self.merged(required).model_copy(update={"batch": required.batch})
 
     def describe(self) -> str:
         """``threads=2, precision=bfloat16``; ``defaults`` when nothing is stated."""
@@ -101,11 +109,16 @@ class BackendPlan(Record):
 
 
 class Plan(Record):
-    """Placement, memory, parallelism and runtime settings."""
+    """Placement, memory, parallelism and runtime settings.
+
+    Attributes:
+        batches: how many queries to stack into one run, beside one by one; rising.
+    """
 
     device_id: str
     placements: tuple[Placement, ...]
     memory: MemoryPlan
     parallelism: Parallelism
     backends: tuple[BackendPlan, ...]
+    batches: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()

@@ -11,9 +11,14 @@ from fitwright.records.record import Record
 
 
 class FixShapes(Record):
-    """Bind symbolic dimensions, fold constants, drop what no output needs."""
+    """Bind symbolic dimensions, fold constants, drop what no output needs.
+
+    Attributes:
+        batch: queries that one run takes, stacked along the first axis.
+    """
 
     kind: Literal["fix_shapes"] = "fix_shapes"
+    batch: int = Field(default=1, ge=1)
 
 
 class Simplify(Record):
@@ -139,10 +144,20 @@ REWRITING = (
 """Recipes that compute the same by other operators."""
 
 
+def batch_of(chain: tuple[Recipe, ...]) -> int:
+    """How many queries a run of what the chain makes takes."""
+    return next((r.batch for r in chain if isinstance(r, FixShapes)), 1)
+
+
+def at_batch(chain: tuple[Recipe, ...], batch: int) -> tuple[Recipe, ...]:
+    """The same chain for so many queries in a run; chains that fix no shapes stay."""
+    return tuple(FixShapes(batch=batch) if isinstance(r, FixShapes) else r for r in chain)
+
+
 def title(recipe: Recipe) -> str:
     """``int8_static/nncf/entropy/12 in float``: kind, toolkit, what differs from the usual."""
     toolkit, method = getattr(recipe, "toolkit", ""), getattr(recipe, "method", "minmax")
-    kept = len(getattr(recipe, "keep", ()))
+    kept, batch = len(getattr(recipe, "keep", ())), getattr(recipe, "batch", 1)
     words = (
         recipe.kind,
         toolkit,
@@ -151,6 +166,7 @@ def title(recipe: Recipe) -> str:
         "" if getattr(recipe, "smooth", True) else "unsmoothed",
         "" if getattr(recipe, "per_channel", True) else "per_tensor",
         f"{kept} in float" if kept else "",
+        f"batch {batch}" if batch > 1 else "",
     )
     return "/".join(filter(None, words))
 

@@ -45,10 +45,12 @@ class Failure(Record):
             timeout, memory (over its limit), output (printed without end), disagrees
             (outputs too far from the original), not_finite (NaN or infinity).
         detail: the exception, the signal, the limit; at most a few hundred characters.
+        distance: relative L2 distance to the original, where outputs were compared.
     """
 
     cause: Cause
     detail: str
+    distance: float | None = None
 
     @classmethod
     def of(cls, error: TrialFailed) -> Failure:

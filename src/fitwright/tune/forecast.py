@@ -33,7 +33,7 @@ from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.standing import Standing
 
 HOPELESS = 1.5  # a backend this far behind is not rescued by a variant that computes the same
-HOPELESS_REWRITTEN = 2.5  # nor one this far behind by fewer and larger operators
+HOPELESS_REWRITTEN = 2.0  # nor one this far behind by fewer and larger operators
 PEAK_MARGIN = 0.7  # peaks are measured on a shared machine and may be read too low
 LEAST_SPREAD = 0.08  # of the logarithm of a forecast speed, however well the samples agree
 ONE_SAMPLE_SPREAD = 0.2  # when there is one sample only
@@ -153,7 +153,10 @@ def _dtype(candidate: Candidate, variant: Variant) -> str:
 def same_work_on_a_slow_backend(candidate: Candidate, variant: Variant, standing: Standing) -> str:
     """Fixed shapes, folded constants and narrower storage leave the arithmetic as it is, so
     they do not make up for a backend that runs the original far more slowly than the best;
-    nor does rewriting, which saves some of it, where the backend is further behind."""
+    nor does rewriting, which saves some of it, where the backend is further behind. Runs of
+    several queries may."""
+    if variant.settings.batch > 1:
+        return ""
     if not all(isinstance(recipe, _SAME_WORK + REWRITING) for recipe in variant.recipes):
         return ""
     is_rewritten = any(isinstance(recipe, REWRITING) for recipe in variant.recipes)
@@ -349,8 +352,7 @@ class _Effects:
         return None if speed is None else math.log(speed / self.at_defaults[variant])
 
     def _speed(self, variant: str, settings: Settings) -> float | None:
-        merged = settings.merged(self.required[variant])
-        return self.standing.speed_of(variant, self.backend, merged)
+        return self.standing.speed_of(variant, self.backend, settings.on(self.required[variant]))
 
 
 def _parts(settings: Settings, required: Settings) -> list[Settings]:

@@ -3,92 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from fitwright.records.agenda import Agenda, Body, Chain
-from fitwright.records.plan import Plan, Settings
-from fitwright.records.recipe import Adapted, Variant
+from fitwright.records.agenda import Body, Chain
+from fitwright.records.plan import Plan
+from fitwright.records.recipe import Int8Dynamic, Int8Static, Variant, at_batch, batch_of
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
-from fitwright.tune.standing import Pair, Standing
+from fitwright.tune.proposal import (
+    ADAPT,
+    BASELINE,
+    CROSSED,
+    REWRITE,
+    RUNOFF,
+    SETTINGS,
+    Explore,
+    Knowledge,
+    Make,
+    Step,
+    TakeApart,
+    Together,
+    Try,
+    attempt,
+    plain,
+)
+from fitwright.tune.standing import Pair
 
-BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED, RUNOFF = 1, 2, 3, 4, 5, 6
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
 MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
 COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 CLOSE = 0.93  # of the best: what is open this near to it may as well be the faster one
 MOST_RUNOFFS = 3
+BATCH_REACH = 4  # times the plan's largest batch: how far a search for the best one goes
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Make:
-    """Adapt the model by this chain of recipes."""
-
-    chain: Chain
-
-
-@dataclass(frozen=True, kw_only=True)
-class Try:
-    """Bench this candidate; `round` numbers the stage of the search it belongs to."""
-
-    candidate: Candidate
-    variant: Variant
-    round: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Together:
-    """Bench these candidates in the same rounds: they differ too little to be told apart
-    from one minute to the next."""
-
-    tries: tuple[Try, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explore:
-    """Try the next few settings of the pairs worth tuning."""
-
-    pairs: tuple[Pair, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TakeApart:
-    """Find out what int8 costs and gains in each group of operators of this variant."""
-
-    chain: Chain
-    variant: Variant
-    backend: str
-
-
-Step = Make | Try | Together | Explore | TakeApart
-
-
-@dataclass(frozen=True, kw_only=True)
-class Knowledge:
-    """What the proposals are made from.
-
-    Attributes:
-        mixed: chains that put back some layers of a quantised variant, in the order in which
-            they should be made (see `tune.mixed`).
-        taken_apart: int8 chains and the backend on which each was.
-        spent: pairs whose settings were all tried, or were left for want of gain.
-        coarse: toolkits whose usual int8 ranges are too coarse here (see `tune.ranges`).
-        storage_first: the best so far breaks a limit on size or memory, so chains that save
-            storage are as urgent as those that save time.
-    """
-
-    plan: Plan
-    agenda: Agenda
-    adapted: Adapted
-    standing: Standing
-    mixed: tuple[Chain, ...] = ()
-    taken_apart: frozenset[tuple[Chain, str]] = frozenset()
-    spent: frozenset[tuple[Pair, ...]] = frozenset()
-    coarse: frozenset[str] = frozenset()
-    storage_first: bool = False
 
 
 def propose(known: Knowledge) -> Step | None:
@@ -97,13 +45,19 @@ def propose(known: Knowledge) -> Step | None:
     1. The original on every backend's defaults, all cores: the incumbent at the start is the
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
-       together on each backend.
+       together on each backend; then the best of them with several queries in a run, where
+       the plan says how many.
     3. Bodies (another arithmetic, narrower storage) on each backend, put on its best rewriting,
        a cohort as soon as one is made.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
-       nearly as fast, with the settings of the best so far.
-    5. Mixed precisions, which cost a compilation per group of operators to find.
+       nearly as fast, with the settings of the best so far, and twice and half as many
+       queries in a run where the best takes several.
+    5. Mixed precisions, which cost a compilation per group of operators to find; before the
+       settings where int8 is too far from the original and nothing in int8 has won.
     6. The bodies that seldom pay in time. Settings again should one of all those have won.
+
+    Where trials are dear (`Knowledge.lean`), only the rewritings that none of the others goes
+    on from are made, and bodies are tried on the best's backend before the others.
     """
     tried = known.standing.tried
     for step in _steps(known):
@@ -116,20 +70,42 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     original = known.adapted.variants[0]
     yield from _defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
+    yield from _batched(known)
     early, late = _waves(known)
     backends = frozenset(b.backend for b in known.plan.backends)
+    if known.lean:
+        yield from _made(known, _on_rewritings(known, early, _of_best(known)), at_once=COHORT)
     yield from _made(known, _on_rewritings(known, early, backends), at_once=COHORT)
+    if _int8_left_out(known):
+        yield from _mixed(known, backends)
     yield from _settings(known)
     yield from _crossed(known)
+    yield from _other_batches(known)
     yield from _runoffs(known)
-    yield from _taken_apart(known)
-    mixed = dict.fromkeys(known.mixed, backends)
-    yield from _made(known, mixed, at_once=1)
+    yield from _mixed(known, backends)
     yield from _settings(known)
     yield from _made(known, _on_rewritings(known, late, _of_best(known)), at_once=COHORT)
-    yield from _made(known, mixed, at_once=1)
+    yield from _mixed(known, backends)
     yield from _settings(known)
     yield from _runoffs(known)
+
+
+def _int8_left_out(known: Knowledge) -> bool:
+    """Whether nothing in int8 won, and something did not because of its outputs: what it
+    takes to bring those nearer is the most that is still to be gained."""
+    variants = {variant.id: variant for variant in known.adapted.variants}
+    best = variants.get(known.standing.best.candidate.variant_id) if known.standing.best else None
+    return bool(_disagreeing(known)) and best is not None and not _is_int8(best)
+
+
+def _is_int8(variant: Variant) -> bool:
+    return any(isinstance(recipe, Int8Static | Int8Dynamic) for recipe in variant.recipes)
+
+
+def _mixed(known: Knowledge, backends: Collection[str]) -> Iterator[Step]:
+    """int8 variants are taken apart; then the mixes that follow from it, one by one."""
+    yield from _taken_apart(known)
+    yield from _made(known, dict.fromkeys(known.mixed, frozenset(backends)), at_once=1)
 
 
 def _waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
@@ -146,7 +122,8 @@ def _toolkit(body: Body) -> str:
 def _rewritten(known: Knowledge) -> Iterator[Step]:
     """Every rewriting is made; then those of one backend run against each other."""
     variants: dict[str, Variant] = {}
-    for chain in known.agenda.rewrites:
+    rewrites = known.agenda.rewrites
+    for chain in _grown(rewrites) if known.lean else rewrites:
         if chain not in known.adapted.chains:
             yield Make(chain=chain)
         elif (variant := known.adapted.made_by(chain)) is not None:
@@ -161,6 +138,32 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
         )
         if tries:
             yield Together(tries=tries)
+
+
+def _batched(known: Knowledge) -> Iterator[Step]:
+    """The best rewriting of each backend, several queries in a run, all sizes together."""
+    for backend in known.plan.backends:
+        best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
+        chains = [at_batch(best, batch) for batch in known.plan.batches]
+        here = frozenset({backend.backend})
+        yield from _made(known, dict.fromkeys(chains, here), at_once=len(chains))
+
+
+def _other_batches(known: Knowledge) -> Iterator[Step]:
+    """Twice and half as many queries in a run as the best takes, until neither is better."""
+    best = known.standing.best
+    chain = known.adapted.variant(best.candidate.variant_id).recipes if best else ()
+    if best is None or batch_of(chain) == 1:
+        return
+    most, size = BATCH_REACH * max(known.plan.batches, default=1), batch_of(chain)
+    tries: list[Try] = []
+    for other in (at_batch(chain, n) for n in (2 * size, size // 2) if 1 < n <= most):
+        if other not in known.adapted.chains:
+            yield Make(chain=other)
+        elif (variant := known.adapted.made_by(other)) is not None:
+            tries += _like(best.candidate, variant)
+    if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
+        yield Together(tries=new)
 
 
 def _made(
@@ -210,18 +213,20 @@ def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
     """The int8 variants a mix of which may win: near the best, or too far from the original
     where the backend itself is the best one's."""
     wanted = MOST_TAKEN_APART - len(known.taken_apart)
-    found = sorted(_worth_taking_apart(known), key=lambda pair: -pair[0])
+    far = _disagreeing(known)
+
+    def order(found: tuple[float, TakeApart]) -> tuple[float, float]:
+        speed, step = found
+        return -speed, far.get((step.variant.id, step.backend), 0.0)
+
+    found = sorted(_worth_taking_apart(known), key=order)
     yield from (step for _, step in found[: max(wanted, 0)])
 
 
 def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
     """With the speed of each; of those whose outputs disagree, that of the best so far."""
     best, top = known.standing.best, known.standing.top_speed
-    disagree = {
-        (t.candidate.variant_id, t.candidate.backend)
-        for t in known.standing.trials
-        if t.failure is not None and t.failure.cause == "disagrees"
-    }
+    disagree = _disagreeing(known)
     for chain in known.adapted.chains:
         variant = known.adapted.made_by(chain)
         if variant is None or not worth_taking_apart(chain, speed=top, best=top):
@@ -236,20 +241,42 @@ def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
                 yield speed, TakeApart(chain=chain, variant=variant, backend=backend)
 
 
-def best_rewriting(known: Knowledge, backend: str) -> Chain:
-    """The rewriting that is fastest on this backend at its defaults.
+def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
+    """Those of the agenda, and before them what was made of them for several queries."""
+    made = set(known.adapted.chains)
+    sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
+    stacked = (at_batch(r, batch) for batch in sizes for r in known.agenda.rewrites)
+    return (*(chain for chain in stacked if chain in made), *known.agenda.rewrites)
 
-    Of those as fast within 2 %, the longest, and of equally long ones the last of the
-    agenda: what computes in fewer operators leaves less to go wrong for a quantiser, and more
-    to gain. The first rewriting (fixed shapes) when none was measured.
+
+def _disagreeing(known: Knowledge) -> dict[Pair, float]:
+    """What was too far from the original, and how far, as far as that is known."""
+    return {
+        (t.candidate.variant_id, t.candidate.backend): t.failure.distance or 0.0
+        for t in known.standing.trials
+        if t.failure is not None and t.failure.cause == "disagrees"
+    }
+
+
+def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) -> Chain:
+    """The rewriting that is fastest on this backend at its defaults and breaks no limit by it.
+
+    Of those as fast within 2 %, the longest, and of equally long ones the one with fewest
+    queries in a run, the last of the agenda: what computes in fewer operators leaves less to
+    go wrong for a quantiser, and more to gain. The first rewriting (fixed shapes) when none
+    was measured.
+
+    Args:
+        of: only these; all by default.
     """
     found: list[tuple[float, Chain]] = []
-    for chain in known.agenda.rewrites:
+    for chain in of or _rewritings(known):
         variant = known.adapted.made_by(chain)
         if variant is None:
             continue
-        speed = known.standing.speed_of(variant.id, backend, variant.settings)
-        if speed is not None:
+        candidate = attempt(variant, backend, variant.settings, round_=REWRITE).candidate
+        speed = known.standing.speeds.get(candidate.key)
+        if speed is not None and candidate.key not in known.barred:
             found.append((speed, chain))
     if not found:
         return known.agenda.rewrites[0] if known.agenda.rewrites else ()
@@ -278,8 +305,8 @@ def _like(candidate: Candidate, variant: Variant) -> list[Try]:
     """The variant on that backend with those settings, where the backend reads it."""
     if candidate.backend not in variant.backends:
         return []
-    settings = candidate.settings.merged(variant.settings)
-    return [_try(variant, candidate.backend, settings, round_=CROSSED)]
+    settings = candidate.settings.on(variant.settings)
+    return [attempt(variant, candidate.backend, settings, round_=CROSSED)]
 
 
 def _near(known: Knowledge, best: Trial) -> tuple[list[Chain], list[Chain]]:
@@ -288,7 +315,7 @@ def _near(known: Knowledge, best: Trial) -> tuple[list[Chain], list[Chain]]:
     Bodies that save storage rather than time are no reason to go on, unless one has won.
     """
     backend, (_, late) = best.candidate.backend, _waves(known)
-    seldom = {body.recipes for body in late}
+    seldom, prefixes = {body.recipes for body in late}, _rewritings(known)
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}
     for chain in known.adapted.chains:
@@ -296,9 +323,7 @@ def _near(known: Knowledge, best: Trial) -> tuple[list[Chain], list[Chain]]:
         speed = known.standing.pairs.get((variant.id, backend)) if variant else None
         if variant is None or speed is None:
             continue
-        prefix = max(
-            (r for r in known.agenda.rewrites if chain[: len(r)] == r), key=len, default=()
-        )
+        prefix = max((r for r in prefixes if chain[: len(r)] == r), key=len, default=())
         body = chain[len(prefix) :]
         if any(getattr(recipe, "keep", ()) for recipe in body):
             continue  # what is kept in float are operators of that rewriting
@@ -346,21 +371,4 @@ def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:
     for backend in plan.backends:
         if backend.backend in variant.backends:
             settings = backend.settings[0].merged(variant.settings)
-            yield _try(variant, backend.backend, settings, round_=round_)
-
-
-def _try(variant: Variant, backend: str, settings: Settings, *, round_: int) -> Try:
-    candidate = Candidate(
-        variant_id=variant.id, title=variant.title, backend=backend, settings=settings
-    )
-    return Try(candidate=candidate, variant=variant, round=round_)
-
-
-def setting(candidate: Candidate, variant: Variant) -> Try:
-    """The trial of one candidate of the joint space."""
-    return Try(candidate=candidate, variant=variant, round=SETTINGS)
-
-
-def plain(variant: Variant) -> Settings:
-    """What a candidate of the variant runs with when nothing is tuned."""
-    return Settings().merged(variant.settings)
+            yield attempt(variant, backend.backend, settings, round_=round_)

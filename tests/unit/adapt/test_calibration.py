@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fitwright.adapt.calibration import (
+    batched_calibration,
     calibration_note,
     num_calibration_queries,
     write_calibration,
@@ -39,6 +40,19 @@ def test_the_note_is_kept_beside_the_data(tmp_path: Path) -> None:
     note = write_calibration(samples(5, origin="synthetic"), out, num_queries=4)
     assert "4 synthetic samples" in note
     assert calibration_note(out) == note
+
+
+def test_a_model_that_takes_several_queries_is_calibrated_on_runs_of_them(tmp_path: Path) -> None:
+    one_by_one = tmp_path / "c.npz"
+    note = write_calibration(samples(6), one_by_one)
+    assert batched_calibration(one_by_one, batch=1) == one_by_one
+    together = batched_calibration(one_by_one, batch=4)
+    with np.load(together) as archive:
+        assert archive["x"].shape == (2, 4, 1)
+        assert archive["x"].ravel().tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
+        assert archive["ids"].dtype == np.int64
+    assert calibration_note(together) == note
+    assert batched_calibration(one_by_one, batch=4) == together
 
 
 def test_large_inputs_are_taken_in_smaller_number(

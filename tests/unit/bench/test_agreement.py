@@ -47,6 +47,7 @@ def verified(
     asked: Need | None = None,
     data: Samples | None = None,
     metric: Metric | None = None,
+    slack: float = 1.0,
 ) -> dict[str, Figure] | Failure:
     unlabelled = Samples(inputs={"x": Y0}, labels=None, origin="synthetic")
     return verify(
@@ -55,7 +56,19 @@ def verified(
         need=asked or need(check_top1=False),
         samples=data or unlabelled,
         metric=metric,
+        slack=slack,
     )
+
+
+def test_a_few_queries_may_lie_a_little_further_than_all_of_them() -> None:
+    asked = need(check_top1=False)
+    bound = asked.agreement.relative_l2
+    outputs = {"y": (1 + 1.2 * bound) * Y0}
+    failed = verified(outputs, {"y": Y0}, asked=asked)
+    assert isinstance(failed, Failure)
+    assert failed.distance == pytest.approx(1.2 * bound, rel=1e-4)
+    assert not isinstance(verified(outputs, {"y": Y0}, asked=asked, slack=1.3), Failure)
+    assert isinstance(verified(outputs, {"y": Y0}, asked=asked, slack=1.1), Failure)
 
 
 def test_distance_is_the_l2_norm_of_the_difference_over_that_of_the_original() -> None:

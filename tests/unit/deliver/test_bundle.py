@@ -32,7 +32,7 @@ TOLERANCE = 1e-4  # float32 against float64 over four additions differs by far l
 Deliver = Callable[..., Path]
 
 
-def save_model(file: Path) -> None:
+def save_model(file: Path, *, batch: int = 1) -> None:
     """y = relu(x @ w), with a slash in the output's name as exporters like it."""
     graph = helper.make_graph(
         [
@@ -40,8 +40,8 @@ def save_model(file: Path) -> None:
             helper.make_node("Relu", ["m"], ["/head/y"]),
         ],
         "tiny",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
-        [helper.make_tensor_value_info("/head/y", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 4])],
+        [helper.make_tensor_value_info("/head/y", TensorProto.FLOAT, [batch, 3])],
         [numpy_helper.from_array(WEIGHTS, "w")],
     )
     opset = [helper.make_opsetid("", 17)]
@@ -203,6 +203,26 @@ def test_an_artefact_that_answers_differently_fails_its_test(deliver: Deliver) -
     done = run_it(deliver(expected=wrong), "--self-test")
     assert done.returncode == 1
     assert json.loads(done.stdout)["self_test"] == "failed"
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_a_run_of_several_queries_is_filled_up_and_taken_apart(
+    deliver: Deliver, run: RunFolder, tmp_path: Path, instances: int
+) -> None:
+    save_model(run.path / "variants" / "f" / "model.onnx", batch=4)
+    bundle = deliver(settings=Settings(batch=4, instances=instances, threads=1))
+    x = np.random.default_rng(1).normal(size=(9, 1, 4)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=x)
+    command = [sys.executable, str(bundle / "run.py"), "--input", str(tmp_path / "x.npz")]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "y")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["queries"], told["runs"]) == (9, 3)
+    with np.load(tmp_path / "y") as file:
+        np.testing.assert_allclose(file["/head/y"], np.maximum(x @ WEIGHTS, 0), rtol=1e-5)
+    assert "takes 4 queries" in (bundle / "README.md").read_text()
 
 
 def test_own_inputs_give_own_outputs(deliver: Deliver, tmp_path: Path) -> None:

@@ -105,6 +105,44 @@ def test_one_device_holds_every_operator() -> None:
     assert plan.memory.arena_bytes == plan.memory.lower_bound_bytes == 2 * 128
 
 
+OFFLINE = Traffic(scenario="offline")
+
+
+def batches(
+    traffic: Traffic = OFFLINE,
+    *,
+    batchable: bool = True,
+    peak: float | None = None,
+    bytes_: int = 1,
+) -> tuple[int, ...]:
+    """Of a model of 1 GFLOP, on a device of 1 GiB."""
+    model = summary().model_copy(
+        update={
+            "is_batchable": batchable,
+            "peak_activation_bytes": bytes_,
+            "operators": (summary().operators[0].model_copy(update={"flops": 10**9}),),
+        }
+    )
+    peaks = {} if peak is None else {"float32": Figure.measured(peak, unit="FLOP/s", source="")}
+    on = device(peaks=peaks)
+    return design(need(traffic=traffic), model, on, backends=["onnxruntime"]).batches
+
+
+def test_queries_are_stacked_where_all_are_there_from_the_start() -> None:
+    assert batches() == (4, 16, 64)
+    assert batches(Traffic()) == ()
+    assert batches(Traffic(scenario="server", rate=10)) == ()
+    assert batches(Traffic(scenario="offline", scheduler="loadgen")) == ()
+    assert batches(batchable=False) == ()
+
+
+def test_runs_do_not_grow_beyond_memory_or_beyond_use() -> None:
+    assert batches(bytes_=8 << 20) == (4, 16)
+    assert batches(peak=1e12) == (4, 16, 64)
+    assert batches(peak=1e11) == (4, 16)
+    assert batches(peak=1e9) == ()
+
+
 def test_defaults_come_first_on_every_backend() -> None:
     for backend in planned().backends:
         assert backend.settings[0] == Settings()

@@ -24,7 +24,7 @@ from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
 from fitwright.start import Silent
 from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker
-from fitwright.tune.propose import Make, Try
+from fitwright.tune.proposal import Make, Try
 from needs import SIZE, need
 
 INPUTS = {"x": np.ones((4, 1, 2), np.float32)}
@@ -129,7 +129,8 @@ def test_benching_a_model_that_no_backend_runs_gives_the_failures(
 ) -> None:
     search = resumed(tmp_path, dies=True)
     found = walked()
-    found.plan = SimpleNamespace(backends=(BackendPlan(backend="fake", settings=(Settings(),)),))
+    backends = (BackendPlan(backend="fake", settings=(Settings(),)),)
+    found.plan = SimpleNamespace(backends=backends, batches=())
     found.agenda = Agenda()
     found.analyzed.analysis.summary = SimpleNamespace(
         path=__file__,

@@ -36,6 +36,31 @@ def test_dimensions_are_bound_by_name_or_as_the_batch(shape, bound, bindings, bu
     assert summary.bindings == bindings
 
 
+@pytest.mark.parametrize(
+    ("shape", "sizes", "batchable"),
+    [
+        (("batch", 3), {}, True),
+        ((None, 3), {}, True),
+        (("batch", 3), {"batch": 2}, True),
+        (("tokens", 3), {"tokens": 2}, False),
+        ((1, 3), {}, False),
+        ((3, "batch"), {}, False),
+        ((), {}, False),
+    ],
+    ids=str,
+)
+def test_queries_stack_where_inputs_open_with_a_free_axis(shape, sizes, batchable, build) -> None:
+    assert build.summary(relu(build, *shape), **sizes).is_batchable == batchable
+
+
+def test_queries_do_not_stack_where_an_output_opens_with_another_axis(build) -> None:
+    turned = [node("Transpose", ["x"], ["y"], perm=[1, 0])]
+    assert not build.summary(build.model(turned, {"x": ("batch", 3)}, ["y"])).is_batchable
+    both = [node("Add", ["x", "z"], ["y"])]
+    inputs = {"x": ("batch", 3), "z": (1, 3)}
+    assert not build.summary(build.model(both, inputs, ["y"])).is_batchable
+
+
 def test_the_contract_may_name_the_batch_dimension_itself(build) -> None:
     model = relu(build, "n", 3)
     assert build.summary(model, batch=7, n=2).inputs[0].shape == (2, 3)

@@ -56,6 +56,18 @@ def test_fixing_shapes_drops_what_no_output_needs_and_keeps_the_output(build, tm
     np.testing.assert_array_equal(run(path, x=x)[0], run(out, x=x)[0])
 
 
+def test_a_model_for_several_queries_computes_each_of_them(build, tmp_path) -> None:
+    path, out = network(build), tmp_path / "fixed.onnx"
+    summary = summarize(path, shapes={}, batch=3)
+    fix_shapes(path, out, bindings=summary.bindings, inputs=summary.inputs, batch=4)
+    fixed = read_model(out)
+    assert [d.dim_value for d in fixed.graph.input[0].type.tensor_type.shape.dim] == [12, 32]
+    x = np.random.default_rng(1).standard_normal((4, 3, 32)).astype(np.float32)
+    each = np.concatenate([run(path, x=one)[0] for one in x])
+    # larger products may add in another order
+    np.testing.assert_allclose(run(out, x=np.concatenate(list(x)))[0], each, atol=1e-5)
+
+
 def test_shapes_stated_beside_weights_are_not_written(build, tmp_path) -> None:
     path, out = network(build), tmp_path / "fixed.onnx"
     model = onnx.load(path)

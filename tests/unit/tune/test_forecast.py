@@ -165,7 +165,14 @@ def test_a_backend_far_behind_is_not_rescued_by_a_variant_that_computes_the_same
     assert told(candidate(INT8), INT8, first(), fast) == "", "other arithmetic may well win"
 
 
-@pytest.mark.parametrize(("ahead", "measured"), [(2.0, True), (3.0, False)])
+def test_runs_of_several_queries_may_make_up_for_any_backend() -> None:
+    stacked = variant("stacked", FixShapes(batch=4))
+    stacked = stacked.model_copy(update={"settings": Settings(batch=4)})
+    fast = raced(2, candidate(ORIGINAL, "openvino"), 9.0, round_=1, accepted=True)
+    assert told(candidate(stacked, settings=Settings(batch=4)), stacked, first(), fast) == ""
+
+
+@pytest.mark.parametrize(("ahead", "measured"), [(1.9, True), (3.0, False)])
 def test_rewriting_may_make_up_for_more_than_fixed_shapes(ahead: float, measured: bool) -> None:
     rewritten = variant("rewritten", FixShapes(), FuseAttention())
     fast = raced(2, candidate(ORIGINAL, "openvino"), ahead, round_=1, accepted=True)

@@ -16,17 +16,19 @@ from fitwright.records.recipe import (
     FixShapes,
     Fp16Weights,
     FuseAttention,
+    Int8Dynamic,
     Int8Static,
     Recipe,
     Skipped,
     Variant,
+    batch_of,
     title,
 )
 from fitwright.records.trial import Candidate, Comparison, Failure, Trial
 from fitwright.tune.decide import decide
 from fitwright.tune.explore import PATIENCE, pairs_worth_tuning
 from fitwright.tune.gains import baseline_of, ledger_entries
-from fitwright.tune.propose import (
+from fitwright.tune.proposal import (
     RUNOFF,
     SETTINGS,
     Explore,
@@ -36,8 +38,9 @@ from fitwright.tune.propose import (
     TakeApart,
     Together,
     Try,
-    propose,
+    is_lean,
 )
+from fitwright.tune.propose import propose
 from fitwright.tune.standing import Pair, Standing, incumbent_of, speeds
 from needs import SIZE, need
 
@@ -53,7 +56,7 @@ def variant(id_: str, *recipes: Recipe, backends: tuple[str, ...] = ("a", "b")) 
     )  # fmt: skip
 
 
-def plan(*settings: Settings) -> Plan:
+def plan(*settings: Settings, batches: tuple[int, ...] = ()) -> Plan:
     return Plan(
         device_id="local",
         placements=(),
@@ -62,6 +65,7 @@ def plan(*settings: Settings) -> Plan:
         ),
         parallelism=Parallelism(),
         backends=tuple(BackendPlan(backend=b, settings=(Settings(), *settings)) for b in "ab"),
+        batches=batches,
     )
 
 
@@ -110,9 +114,10 @@ def knowledge(
     spent: Iterable[tuple[Pair, ...]] = (),
     apart: Iterable[tuple[Chain, str]] = (),
     mixed: tuple[Chain, ...] = (),
+    batches: tuple[int, ...] = (),
 ) -> Knowledge:
     return Knowledge(
-        plan=plan(ONE),
+        plan=plan(ONE, batches=batches),
         agenda=Agenda(rewrites=rewrites, bodies=bodies),
         adapted=adapted,
         standing=Standing(trials),
@@ -144,21 +149,24 @@ def ended(trials: list[Trial], step: Try, ratios: dict[str, float]) -> Trial:
     first = trials[0] if trials else None
     return trial(
         len(trials), step.variant, step.candidate.backend, round_=step.round,
-        decision="rejected" if first else "accepted",
+        decision="rejected" if first else "accepted", settings=step.candidate.settings,
         ratio=ratios.get(shown(step), 1.0) if first else None, against=first,
     )  # fmt: skip
 
 
 def simulated(
-    *, rewrites: tuple[Chain, ...], bodies: tuple[Body, ...], ratios: dict[str, float]
+    *,
+    rewrites: tuple[Chain, ...],
+    bodies: tuple[Body, ...],
+    ratios: dict[str, float],
+    batches: tuple[int, ...] = (),
 ) -> list[str]:
     """What the search does when a candidate is `ratios[variant/backend]` times as fast as the
     first one (1 when it is not named), every chain gives a new file and settings give nothing."""
     adapted, trials, seen, spent = Adapted(variants=(ORIGINAL,)), [], [], set()
     apart: list[tuple[Chain, str]] = []
-    while step := propose(
-        knowledge(adapted, trials, rewrites=rewrites, bodies=bodies, spent=spent, apart=apart)
-    ):
+    given = {"rewrites": rewrites, "bodies": bodies, "batches": batches}
+    while step := propose(knowledge(adapted, trials, spent=spent, apart=apart, **given)):
         seen.append(shown(step))
         if isinstance(step, TakeApart):
             apart.append((step.chain, step.backend))
@@ -168,6 +176,9 @@ def simulated(
             trials.extend(ended(trials, one, ratios) for one in step.tries)
         elif isinstance(step, Make):
             made = variant("+".join(r.kind for r in step.chain), *step.chain)
+            if (batch := batch_of(step.chain)) > 1:
+                renamed = {"id": f"{batch}*{made.id}", "settings": Settings(batch=batch)}
+                made = made.model_copy(update=renamed)
             adapted = Adapted(
                 variants=(*adapted.variants, made),
                 chains=(*adapted.chains, step.chain),
@@ -282,6 +293,123 @@ def test_bodies_are_put_on_the_longest_of_the_rewritings_that_were_nearly_as_fas
     assert step == Make(chain=(*longer, Int8Static()))
 
 
+def test_several_queries_in_a_run_are_tried_on_the_best_rewriting_of_each_backend() -> None:
+    seen = simulated(
+        rewrites=(FIX, REWRITTEN),
+        bodies=(body(Bf16()),),
+        ratios={"fix_shapes/a": 1.3, "fix_shapes+fp16_weights/b": 1.3, "4*fix_shapes/a": 2.0},
+        batches=(4, 16),
+    )
+    begin = seen.index("make fix_shapes/batch 4")
+    assert seen[begin:] == [
+        "make fix_shapes/batch 4", "make fix_shapes/batch 16",
+        "4*fix_shapes/a | 16*fix_shapes/a",
+        "make fix_shapes/batch 4 + fp16_weights", "make fix_shapes/batch 16 + fp16_weights",
+        "4*fix_shapes+fp16_weights/b | 16*fix_shapes+fp16_weights/b",
+        "make fix_shapes/batch 4 + bf16", "make fix_shapes + fp16_weights + bf16",
+        "4*fix_shapes+bf16/a | fix_shapes+fp16_weights+bf16/b",
+        "explore",
+    ]  # fmt: skip
+
+
+def test_where_trials_are_dear_bodies_go_on_the_best_backend_and_the_longest_rewriting() -> None:
+    longer: Chain = (*REWRITTEN, Bf16())
+    lean = replace(
+        knowledge(Adapted(variants=(ORIGINAL,)), [], rewrites=(FIX, REWRITTEN, longer)), lean=True
+    )
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.6, against=first, round_=1)
+    known = replace(lean, standing=Standing([first, other]))
+    assert propose(known) == Make(chain=longer)
+    made = variant("longer", *longer)
+    adapted = Adapted(variants=(ORIGINAL, made), chains=(longer,), made=("longer",))
+    both = [
+        trial(2, made, "a", decision="rejected", ratio=1.0, against=first),
+        trial(3, made, "b", decision="rejected", ratio=0.6, against=first),
+    ]
+    agenda = Agenda(rewrites=(FIX, REWRITTEN, longer), bodies=(body(Int8Static()),))
+    known = replace(known, adapted=adapted, standing=Standing([first, other, *both]), agenda=agenda)
+    assert propose(known) == Make(chain=(*longer, Int8Static()))
+    int8 = variant("int8", *longer, Int8Static())
+    adapted = adapted.model_copy(
+        update={
+            "variants": (*adapted.variants, int8),
+            "chains": (*adapted.chains, int8.recipes),
+            "made": (*adapted.made, "int8"),
+        }
+    )
+    step = propose(replace(known, adapted=adapted))
+    assert step is not None and shown(step) == "int8/a"
+
+
+def test_trials_are_dear_by_what_the_baselines_took() -> None:
+    baselines = [
+        trial(i, ORIGINAL, b, decision="accepted", round_=1).model_copy(update={"seconds": 4.0})
+        for i, b in enumerate("ab")
+    ]
+    assert is_lean(baselines, budget_s=100.0)
+    assert not is_lean(baselines, budget_s=200.0)
+    assert not is_lean([], budget_s=1.0)
+
+
+def batched(*, accepted: bool, other: float = 0.0) -> Knowledge:
+    """Runs of 4 queries were twice as fast as one by one; those of 16 came to `other`."""
+    fixed = [variant(f"{n}", FixShapes(batch=n)) for n in (4, 16)]
+    fixed = [v.model_copy(update={"settings": Settings(batch=int(v.id))}) for v in fixed]
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [
+        first,
+        trial(1, ORIGINAL, "b", decision="rejected", ratio=0.4, against=first, round_=1),
+        *(trial(n, FIXED, b, decision="rejected", ratio=r, against=first)
+          for n, (b, r) in enumerate((("a", 1.0), ("b", 0.4)), start=2)),
+        trial(4, fixed[0], "a", decision="accepted" if accepted else "rejected", ratio=2.0,
+              against=first, settings=Settings(batch=4)),
+        *(trial(n, v, "b", decision="rejected", ratio=0.4, against=first, settings=v.settings)
+          for n, v in enumerate(fixed, start=5)),
+        trial(7, fixed[1], "a", decision="rejected", ratio=other or 1.5, against=first,
+              settings=Settings(batch=16)),
+    ]  # fmt: skip
+    variants = (FIXED, *fixed)
+    adapted = Adapted(
+        variants=(ORIGINAL, *variants),
+        chains=tuple(v.recipes for v in variants),
+        made=tuple(v.id for v in variants),
+    )
+    return knowledge(
+        adapted, trials, rewrites=(FIX,), bodies=(body(Bf16(), on="a"),), batches=(4, 16)
+    )
+
+
+def test_bodies_are_not_put_on_what_was_faster_and_broke_a_limit() -> None:
+    assert propose(batched(accepted=True)) == Make(chain=(FixShapes(batch=4), Bf16()))
+    broken = batched(accepted=False, other=0.9)
+    key = broken.standing.trials[4].candidate.key
+    step = propose(replace(broken, barred=frozenset({key})))
+    assert step == Make(chain=(FixShapes(), Bf16()))
+
+
+def test_twice_and_half_as_many_queries_are_tried_where_the_best_takes_several() -> None:
+    known = batched(accepted=True)
+    known = tuned(replace(known, agenda=Agenda(rewrites=(FIX,))))
+    step = propose(known)
+    assert step == Make(chain=(FixShapes(batch=8),))
+    made = variant("8", FixShapes(batch=8)).model_copy(update={"settings": Settings(batch=8)})
+    adapted = known.adapted.model_copy(
+        update={
+            "variants": (*known.adapted.variants, made),
+            "chains": (*known.adapted.chains, made.recipes),
+            "made": (*known.adapted.made, made.id),
+        }
+    )
+    assert propose(replace(known, adapted=adapted)) == Make(chain=(FixShapes(batch=2),))
+
+
+def test_settings_for_another_variant_keep_its_own_number_of_queries() -> None:
+    found = Settings(threads=1, batch=16)
+    assert found.on(Settings()) == ONE
+    assert found.on(Settings(batch=4)) == Settings(threads=1, batch=4)
+
+
 def test_what_was_put_together_anew_runs_with_the_settings_of_the_best() -> None:
     made = variant("crossed", *REWRITTEN, Int8Static())
     step = crossed(other=0.9, made=(made,))
@@ -346,6 +474,41 @@ def test_an_int8_variant_near_the_best_is_taken_apart_once() -> None:
 def test_an_int8_variant_too_far_from_the_original_is_taken_apart_on_the_best_backend() -> None:
     assert isinstance(int8_search(speed=None), TakeApart)
     assert int8_search(speed=None, backend="b") is None
+
+
+def left_out(*distances: float, won: bool = False) -> Knowledge:
+    """What is known when int8 variants were so far from the original, and one perhaps won."""
+    int8 = [
+        variant(str(i), FixShapes(), Int8Static(symmetric=bool(i)), backends=("a",))
+        for i in range(len(distances))
+    ]
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [first, trial(1, ORIGINAL, "b", decision="rejected", ratio=0.9, against=first)]
+    for number, (v, distance) in enumerate(zip(int8, distances, strict=True), start=2):
+        failure = Failure(cause="disagrees", detail="", distance=distance)
+        failed = trial(number, v, "a", decision="failed")
+        trials.append(failed.model_copy(update={"failure": failure}))
+    if won:
+        winner = variant("won", FixShapes(), Int8Dynamic(), backends=("a",))
+        int8.append(winner)
+        trials.append(trial(9, winner, "a", decision="accepted", ratio=1.5, against=first))
+    adapted = Adapted(
+        variants=(ORIGINAL, *int8),
+        chains=tuple(v.recipes for v in int8),
+        made=tuple(v.id for v in int8),
+    )
+    return knowledge(adapted, trials)
+
+
+def test_what_int8_lacks_in_accuracy_comes_before_settings_where_nothing_in_int8_won() -> None:
+    assert isinstance(propose(left_out(0.06)), TakeApart)
+    assert isinstance(propose(left_out(0.06, won=True)), Explore)
+
+
+def test_of_what_is_too_far_from_the_original_the_nearest_is_taken_apart_first() -> None:
+    step = propose(left_out(0.21, 0.06))
+    assert isinstance(step, TakeApart)
+    assert step.variant.id == "1"
 
 
 def test_what_follows_from_taking_apart_is_made_after_settings_are_tuned() -> None:

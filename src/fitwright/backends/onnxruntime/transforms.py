@@ -19,6 +19,7 @@ from fitwright.backends.suitability import (
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
+from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     FixShapes,
     Fp16Weights,
@@ -42,24 +43,33 @@ class FixShapesPass:
     ensures: str = "every input shape is static; constants are folded; outputs are unchanged"
 
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
-        """Never: every model has shapes to fix or none."""
-        del recipe, summary, device
-        return None
+        """Every model has shapes to fix or none; queries are stacked along a free axis."""
+        del device
+        if getattr(recipe, "batch", 1) == 1 or summary.is_batchable:
+            return None
+        return "its inputs and outputs do not all open with a free batch axis"
 
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Fix, then fold where folding pays and the result stays readable for all."""
         from fitwright.backends.onnxruntime.fold import NOTHING_LEFT, fold_constants
         from fitwright.graph.fix_shapes import fix_shapes
 
-        summary = request.summary
+        summary, batch = request.summary, getattr(request.recipe, "batch", 1)
         fixed, folded = (_empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
-        changed = fix_shapes(request.model, fixed, bindings=summary.bindings, inputs=summary.inputs)
+        changed = fix_shapes(
+            request.model, fixed, bindings=summary.bindings, inputs=summary.inputs, batch=batch
+        )
         why = fold_constants(fixed, folded)
         if why and not changed:
             return _unchanged(request, f"shapes are static; {why}")
         out = _kept(request.folder, fixed.parent if why else folded.parent)
         notes = (why,) if why and why != NOTHING_LEFT else ()
-        return TransformResult(file=out, backends=settled(summary, out), notes=notes)
+        return TransformResult(
+            file=out,
+            backends=settled(summary, out),
+            settings=Settings(batch=batch),
+            notes=notes,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
