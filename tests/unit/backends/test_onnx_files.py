@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -102,6 +103,38 @@ def test_folding_is_dropped_when_the_file_would_grow(tmp_path: Path) -> None:
     out.unlink()
     assert "the file would grow" in str(fold_constants(large, out))
     assert not out.exists()
+
+
+def test_constants_that_folding_made_up_cannot_be_made_up_again(tmp_path: Path) -> None:
+    """ONNX Runtime writes MatMul and Add of three axes as Reshape, Gemm, Reshape, with shapes
+    under names that it would use again for the next such place."""
+    draw = np.random.default_rng(0)
+    weights = {"w": (4, 4), "b": (4,)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["m"]),
+            helper.make_node("Add", ["m", "b"], ["a"]),
+            helper.make_node("Relu", ["a"], ["y"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3, 4])],
+        [
+            numpy_helper.from_array(draw.standard_normal(shape).astype(np.float32), name)
+            for name, shape in weights.items()
+        ],
+    )
+    model, out = tmp_path / "m.onnx", tmp_path / "out.onnx"
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), model)
+    assert fold_constants(model, out) is None
+    folded = onnx.load(out).graph
+    assert "Gemm" in {node.op_type for node in folded.node}
+    made_up = {t.name for t in folded.initializer} - weights.keys()
+    assert made_up and all(name.startswith("folded_") for name in made_up)
+    x = draw.standard_normal((2, 3, 4)).astype(np.float32)
+    before, after = (ort.InferenceSession(f).run(None, {"x": x})[0] for f in (model, out))
+    np.testing.assert_allclose(before, after, rtol=1e-5)  # the same products, summed otherwise
 
 
 def test_a_model_onnxruntime_cannot_load_is_not_folded(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from fitwright.backends.onnxruntime.onnx_file import STANDARD_DOMAINS, domains, nodes
 
@@ -63,7 +65,37 @@ def fold_constants(model: Path, out: Path) -> str | None:
         why = NOTHING_LEFT
     if why:
         _remove(out)
+    else:
+        _name_anew(out, like=model)
     return why
+
+
+def _name_anew(out: Path, *, like: Path) -> None:
+    """Other names for the constants that ONNX Runtime made up.
+
+    It makes up the same ones when it opens the file again, and then fails: a name is taken.
+    """
+    import onnx
+
+    before, after = (onnx.load(f, load_external_data=False) for f in (like, out))
+    known = _names(before.graph)
+    made_up = [t.name for t in after.graph.initializer if t.name not in known]
+    if not made_up:
+        return
+    taken = known | _names(after.graph)
+    fresh = (name for i in count() if (name := f"folded_{i}") not in taken)
+    names = dict(zip(made_up, fresh, strict=False))
+    for tensor in after.graph.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in nodes(after.graph):
+        node.input[:] = [names.get(name, name) for name in node.input]
+    onnx.save(after, out)
+
+
+def _names(graph: Any) -> set[str]:
+    """Of every value in the graph."""
+    found = {value.name for value in (*graph.input, *graph.initializer)}
+    return found.union(*(node.output for node in nodes(graph)))
 
 
 def _optimised(model: Path, out: Path, *, external: bool) -> str | None:
