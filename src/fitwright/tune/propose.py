@@ -27,7 +27,6 @@ from fitwright.tune.proposal import (
     attempt,
     plain,
 )
-from fitwright.tune.standing import Pair
 
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
 MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
@@ -95,7 +94,7 @@ def _int8_left_out(known: Knowledge) -> bool:
     takes to bring those nearer is the most that is still to be gained."""
     variants = {variant.id: variant for variant in known.adapted.variants}
     best = variants.get(known.standing.best.candidate.variant_id) if known.standing.best else None
-    return bool(_disagreeing(known)) and best is not None and not _is_int8(best)
+    return bool(known.standing.disagreed) and best is not None and not _is_int8(best)
 
 
 def _is_int8(variant: Variant) -> bool:
@@ -213,7 +212,7 @@ def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
     """The int8 variants a mix of which may win: near the best, or too far from the original
     where the backend itself is the best one's."""
     wanted = MOST_TAKEN_APART - len(known.taken_apart)
-    far = _disagreeing(known)
+    far = known.standing.disagreed
 
     def order(found: tuple[float, TakeApart]) -> tuple[float, float]:
         speed, step = found
@@ -226,7 +225,7 @@ def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
 def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
     """With the speed of each; of those whose outputs disagree, that of the best so far."""
     best, top = known.standing.best, known.standing.top_speed
-    disagree = _disagreeing(known)
+    disagree = known.standing.disagreed
     for chain in known.adapted.chains:
         variant = known.adapted.made_by(chain)
         if variant is None or not worth_taking_apart(chain, speed=top, best=top):
@@ -247,15 +246,6 @@ def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
     sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
     stacked = (at_batch(r, batch) for batch in sizes for r in known.agenda.rewrites)
     return (*(chain for chain in stacked if chain in made), *known.agenda.rewrites)
-
-
-def _disagreeing(known: Knowledge) -> dict[Pair, float]:
-    """What was too far from the original, and how far, as far as that is known."""
-    return {
-        (t.candidate.variant_id, t.candidate.backend): t.failure.distance or 0.0
-        for t in known.standing.trials
-        if t.failure is not None and t.failure.cause == "disagrees"
-    }
 
 
 def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) -> Chain:
@@ -285,20 +275,29 @@ def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) 
 
 
 def _crossed(known: Knowledge) -> Iterator[Step]:
-    """What was fast apart, put together: bodies near the best on rewritings near the best."""
+    """What was fast apart, put together: bodies near the best on rewritings near the best, with
+    the settings of the fastest, on its backend and on others that are as close."""
     best = known.standing.best
     if best is None:
         return
-    rewritings, bodies = _near(known, best)
-    for rewriting in rewritings:
-        tries = []
-        for chain in ((*rewriting, *body) for body in bodies):
-            if chain not in known.adapted.chains:
-                yield Make(chain=chain)
-            elif (variant := known.adapted.made_by(chain)) is not None:
-                tries += _like(best.candidate, variant)
-        if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
-            yield Together(tries=new)
+    for like in _fastest(known, best.candidate):
+        rewritings, bodies = _near(known, best, like.backend)
+        for rewriting in rewritings:
+            tries = []
+            for chain in ((*rewriting, *body) for body in bodies):
+                if chain not in known.adapted.chains:
+                    yield Make(chain=chain)
+                elif (variant := known.adapted.made_by(chain)) is not None:
+                    tries += _like(like, variant)
+            if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
+                yield Together(tries=new)
+
+
+def _fastest(known: Knowledge, best: Candidate) -> list[Candidate]:
+    """The best, and the fastest on each other backend where that is nearly as fast."""
+    floor = CLOSE * known.standing.speeds.get(best.key, 1.0)
+    others = known.standing.fastest.items()
+    return [best, *(c for b, (speed, c) in others if b != best.backend and speed >= floor)]
 
 
 def _like(candidate: Candidate, variant: Variant) -> list[Try]:
@@ -309,12 +308,12 @@ def _like(candidate: Candidate, variant: Variant) -> list[Try]:
     return [attempt(variant, candidate.backend, settings, round_=CROSSED)]
 
 
-def _near(known: Knowledge, best: Trial) -> tuple[list[Chain], list[Chain]]:
-    """The fastest rewritings and the fastest bodies on the best's backend, fastest first.
+def _near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list[Chain]]:
+    """The fastest rewritings and the fastest bodies on a backend, fastest first.
 
     Bodies that save storage rather than time are no reason to go on, unless one has won.
     """
-    backend, (_, late) = best.candidate.backend, _waves(known)
+    _, late = _waves(known)
     seldom, prefixes = {body.recipes for body in late}, _rewritings(known)
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}

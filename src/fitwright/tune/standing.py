@@ -24,6 +24,9 @@ class Standing:
         path: everything accepted, from the strongest baseline to the best so far.
         open: trials that left the order between the candidate and the best open, by key: it left
             a cohort, or its race ended too noisy to decide. Those raced again since are not there.
+        fastest: on each backend, with its speed.
+        disagreed: pairs that were too far from the original, with the relative L2 distance
+            where that is known.
     """
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
@@ -32,6 +35,8 @@ class Standing:
         self.speeds: dict[str, float] = {}
         self.path: list[Trial] = []
         self.open: dict[str, Trial] = {}
+        self.fastest: dict[str, tuple[float, Candidate]] = {}
+        self.disagreed: dict[Pair, float] = {}
         self._candidates: dict[str, Candidate] = {}
         self._pairs: dict[Pair, float] = {}
         for trial in trials:
@@ -49,11 +54,18 @@ class Standing:
             self.open[key] = trial
         if trial.decision == "accepted":
             self.path.append(trial)
+        pair = trial.candidate.variant_id, trial.candidate.backend
+        if trial.failure is not None and trial.failure.cause == "disagrees":
+            self.disagreed[pair] = trial.failure.distance or 0.0
         if (speed := self._speed(trial)) is not None:
-            self._candidates[key] = trial.candidate
-            self.speeds[key] = speed
-            pair = trial.candidate.variant_id, trial.candidate.backend
-            self._pairs[pair] = max(speed, self._pairs.get(pair, 0.0))
+            self._measured(trial.candidate, pair, speed)
+
+    def _measured(self, candidate: Candidate, pair: Pair, speed: float) -> None:
+        self._candidates[candidate.key] = candidate
+        self.speeds[candidate.key] = speed
+        self._pairs[pair] = max(speed, self._pairs.get(pair, 0.0))
+        if speed > self.fastest.get(candidate.backend, (0.0, candidate))[0]:
+            self.fastest[candidate.backend] = speed, candidate
 
     def _speed(self, trial: Trial) -> float | None:
         if trial.failure is not None:

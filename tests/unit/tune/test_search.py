@@ -410,6 +410,35 @@ def test_settings_for_another_variant_keep_its_own_number_of_queries() -> None:
     assert found.on(Settings(batch=4)) == Settings(threads=1, batch=4)
 
 
+@pytest.mark.parametrize(("speed", "expected"), [(1.95, True), (1.8, False)])
+def test_a_backend_as_close_as_chance_is_crossed_as_well(*, speed: float, expected: bool) -> None:
+    rewritten = variant("rewritten", *REWRITTEN)
+    int8 = {b: variant(f"int8{b}", *FIX, Int8Static(), backends=(b,)) for b in "ab"}
+    int8["b"] = int8["b"].model_copy(update={"recipes": (*FIX, Int8Static(toolkit="nncf"))})
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [
+        first,
+        trial(1, ORIGINAL, "b", decision="rejected", ratio=0.9, against=first, round_=1),
+        *(trial(n, v, b, decision="rejected", ratio=r, against=first)
+          for n, (v, b, r) in enumerate(
+              ((FIXED, "a", 1.0), (rewritten, "a", 0.5), (FIXED, "b", 1.0), (rewritten, "b", 1.0)),
+              start=2)),
+        trial(6, int8["b"], "b", decision="rejected", ratio=speed, against=first),
+        trial(7, int8["a"], "a", decision="accepted", ratio=2.0, against=first),
+    ]  # fmt: skip
+    variants = (FIXED, rewritten, *int8.values())
+    adapted = Adapted(
+        variants=(ORIGINAL, *variants),
+        chains=tuple(v.recipes for v in variants),
+        made=tuple(v.id for v in variants),
+    )
+    apart = [(v.recipes, b) for b, v in int8.items()]
+    step = propose(tuned(knowledge(adapted, trials, rewrites=(FIX, REWRITTEN), apart=apart)))
+    crossed = Make(chain=(*REWRITTEN, Int8Static(toolkit="nncf")))
+    assert (step == crossed) == expected
+    assert expected or step is None
+
+
 def test_what_was_put_together_anew_runs_with_the_settings_of_the_best() -> None:
     made = variant("crossed", *REWRITTEN, Int8Static())
     step = crossed(other=0.9, made=(made,))
