@@ -21,6 +21,8 @@ from fitwright.tune.conclude import Stop, conclude
 from fitwright.tune.decide import Decision, decide
 from fitwright.tune.front import front
 from fitwright.tune.gains import baseline_of, ledger_entries
+from fitwright.tune.judge import breaches
+from fitwright.tune.proposal import FAR_AHEAD
 
 MOST_FINALS = 2  # measured to the end; when both fall back, the baseline ships
 FALLBACK_SHARE = 1 / 3  # of the first final run's time, for the one after a fallback
@@ -123,7 +125,7 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
     """Full trials of what ships and of the baseline, both recorded."""
     baseline = baseline_of(search.trials)
     assert baseline is not None, "the loop ends with at least one candidate that runs"
-    challengers = [t for t in reversed(search.path()) if t.round > 1]
+    challengers = [t for t in reversed(search.path()) if t.round > 1] or _promising(search)
     num_measured = 0
     for challenger in (*challengers, baseline):
         ours, theirs = _measured(search, challenger, baseline, budget_s=budget_s)
@@ -142,6 +144,18 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
             break
         budget_s = max(budget_s * FALLBACK_SHARE, LEAST_S)
     return against, against
+
+
+def _promising(search: Search) -> list[Trial]:
+    """Where nothing better was proven: what looked far faster and was left open by the noise.
+    The final run is the longest race there is."""
+    standing, best = search.standing, search.best()
+    floor = FAR_AHEAD * (standing.speeds.get(best.candidate.key, 1.0) if best else 1.0)
+    ahead = [key for key in standing.open if standing.speeds.get(key, 0.0) >= floor]
+    found = [standing.open[key] for key in sorted(ahead, key=lambda k: -standing.speeds[k])]
+    need = search.walk.analyzed.analysis.need
+    kept = breaches(need, best.figures).keys() if best else set()
+    return [t for t in found if not breaches(need, t.figures).keys() - kept][:1]
 
 
 def _measured(

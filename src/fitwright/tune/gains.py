@@ -62,10 +62,15 @@ def speedup(comparison: Comparison) -> Figure:
 
 
 def _from_to(path: Sequence[Trial], start: Trial, end: Trial) -> list[Trial]:
-    """The part of the path between two candidates, both included."""
+    """The part of the path between two candidates, both included.
+
+    What only the final run proved follows the start at once.
+    """
     keys = [t.candidate.key for t in path]
     first = keys.index(start.candidate.key) if start.candidate.key in keys else 0
-    last = keys.index(end.candidate.key) if end.candidate.key in keys else first
+    if end.candidate.key not in keys:
+        return [path[first], end]
+    last = keys.index(end.candidate.key)
     return list(path[first : last + 1])
 
 

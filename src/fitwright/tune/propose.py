@@ -14,6 +14,7 @@ from fitwright.tune.proposal import (
     ADAPT,
     BASELINE,
     CROSSED,
+    FAR_AHEAD,
     REWRITE,
     RUNOFF,
     SETTINGS,
@@ -73,8 +74,9 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     early, late = _waves(known)
     backends = frozenset(b.backend for b in known.plan.backends)
     if known.lean:
-        yield from _made(known, _on_rewritings(known, early, _of_best(known)), at_once=COHORT)
+        yield from _made(known, _on_rewritings(known, early, _of_best(known)), at_once=2)
     yield from _made(known, _on_rewritings(known, early, backends), at_once=COHORT)
+    yield from _runoffs(known, close=FAR_AHEAD)
     if _int8_left_out(known):
         yield from _mixed(known, backends)
     yield from _settings(known)
@@ -351,16 +353,17 @@ def _settings(known: Knowledge) -> Iterator[Step]:
         yield Explore(pairs=pairs)
 
 
-def _runoffs(known: Knowledge) -> Iterator[Step]:
-    """One by one, the fastest first; a few at most."""
+def _runoffs(known: Knowledge, *, close: float = CLOSE) -> Iterator[Step]:
+    """What is open and this close to the best or closer, one by one, the fastest first; a few
+    at most."""
     standing, best = known.standing, known.standing.best
     num_done = sum(t.round == RUNOFF for t in standing.trials)
     if best is None or num_done >= MOST_RUNOFFS:
         return
-    floor = CLOSE * standing.speeds.get(best.candidate.key, 1.0)
+    floor = close * standing.speeds.get(best.candidate.key, 1.0)
     others = standing.open.keys() - {best.candidate.key}
-    close = [k for k in others if standing.speeds.get(k, 0.0) >= floor]
-    for key in sorted(close, key=lambda k: (-standing.speeds[k], k)):
+    near = [k for k in others if standing.speeds.get(k, 0.0) >= floor]
+    for key in sorted(near, key=lambda k: (-standing.speeds[k], k)):
         candidate = standing.open[key].candidate
         variant = known.adapted.variant(candidate.variant_id)
         yield Together(tries=(Try(candidate=candidate, variant=variant, round=RUNOFF),))

@@ -16,7 +16,7 @@ from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
 from fitwright.records.trial import Candidate, Comparison, Failure, Trial
 from fitwright.start import Silent
-from fitwright.tune.standing import accepted_path
+from fitwright.tune.standing import Standing, accepted_path
 from needs import need
 
 Pair = tuple[Measurement, Measurement]
@@ -61,6 +61,8 @@ def ended(
     known = list(trials)
     search: Any = SimpleNamespace(
         trials=known,
+        standing=Standing(known),
+        best=lambda: Standing(known).best,
         setup=None,
         path=lambda: accepted_path(known),
         target_of=lambda t: t.candidate.title,
@@ -72,6 +74,44 @@ def ended(
 
 
 BASELINE, FIRST, SECOND, THIRD = trial(1, round_=1), trial(2), trial(3), trial(4)
+
+
+def left_open(number: int, *, ratio: float, **figures: Figure) -> Trial:
+    """Raced against the baseline, too noisy to decide."""
+    comparison = Comparison(
+        incumbent=BASELINE.candidate.key, ratio=ratio, low=0.5, high=3.0, num_rounds=9,
+        outcome="undecided",
+    )  # fmt: skip
+    found = {"decision": "rejected", "comparison": comparison, "figures": figures}
+    return trial(number).model_copy(update=found)
+
+
+@pytest.mark.parametrize(("ratio", "asked"), [(1.7, "v3"), (1.05, "v1")])
+def test_where_nothing_was_proven_the_final_run_is_that_of_what_looked_far_faster(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, asked: str
+) -> None:
+    finals = Finals(result("faster"))
+    known = [BASELINE, left_open(2, ratio=1.0), left_open(3, ratio=ratio)]
+    artefact, baseline = ended(monkeypatch, known, finals)
+    assert finals.asked == [(asked, 60.0)]
+    assert artefact.candidate.title == asked
+    assert baseline.candidate == BASELINE.candidate
+
+
+def test_what_was_proven_comes_before_what_only_looked_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finals = Finals(result("faster"))
+    ended(monkeypatch, [BASELINE, FIRST, left_open(3, ratio=1.7)], finals)
+    assert finals.asked == [("v2", 60.0)]
+
+
+def test_what_looked_far_faster_ships_only_when_the_final_run_proves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finals = Finals(result("undecided"))
+    artefact, _ = ended(monkeypatch, [BASELINE, left_open(2, ratio=1.7)], finals)
+    assert artefact.candidate == BASELINE.candidate
 
 
 def test_the_best_so_far_ships_when_the_final_run_proves_it(

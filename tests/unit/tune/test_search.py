@@ -467,6 +467,19 @@ def test_what_left_its_cohort_close_to_the_best_is_raced_in_the_end(
     assert expected or step is None
 
 
+@pytest.mark.parametrize(("speed", "expected"), [(1.8, True), (1.1, False)])
+def test_what_looks_far_faster_is_raced_again_before_settings(
+    *, speed: float, expected: bool
+) -> None:
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.5, against=first, round_=1)
+    left = trial(2, INT8, "b", decision="rejected", ratio=speed, against=first)
+    trials = [first, other, left.model_copy(update={"eliminated": True})]
+    step = propose(knowledge(Adapted(variants=(ORIGINAL, INT8)), trials))
+    assert isinstance(step, Together if expected else Explore)
+    assert not expected or shown(step) == "int8/b"
+
+
 def tuned(known: Knowledge) -> Knowledge:
     """The same with the settings of its fastest pairs all tried."""
     pairs = pairs_worth_tuning(known.standing, known.adapted.variants)
@@ -721,6 +734,15 @@ def test_the_ledger_books_each_accepted_step_under_its_technique() -> None:
         ("compression", "speed", 1.5),
         ("memory_optimisation", "storage", 4.0),
     ]
+
+
+def test_what_only_the_final_run_proved_is_booked_by_it() -> None:
+    a = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    left = trial(1, INT8, "b", decision="rejected", ratio=1.6, against=a)
+    proven = trial(2, INT8, "b", decision="accepted", ratio=1.7, against=a)
+    full = proven.model_copy(update={"stage": "full"})
+    entries = ledger_entries([a, left, full], [ORIGINAL, INT8], baseline=a, artefact=full)
+    assert [(e.technique, e.factor.value, e.trial) for e in entries] == [("compression", 1.7, 2)]
 
 
 def test_the_ledger_stops_at_the_artefact_that_ships() -> None:
