@@ -141,8 +141,9 @@ class FakeWorker:
         return self._busy_s
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Nothing to end; the queries go."""
         self.closed = True
+        self._queries = []
 
     def _run(self) -> float:
         latency_s = self.latency_s(self._runs)
