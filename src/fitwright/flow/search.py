@@ -24,7 +24,7 @@ from fitwright.tune.eta import eta_s
 from fitwright.tune.explore import PATIENCE, Exploration, exploration
 from fitwright.tune.forecast import Grounds, hopeless
 from fitwright.tune.gains import baseline_of
-from fitwright.tune.judge import barred, breaches
+from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import (
     BASELINE,
     REWRITE,
@@ -97,6 +97,8 @@ class Search:
         self._spent: set[tuple[Pair, ...]] = set()
         self._coarse: frozenset[str] = frozenset()
         self._num_looked_at = 0
+        self._broken: dict[str, frozenset[str]] = {}
+        self._num_judged = 0
 
     def __enter__(self) -> Search:
         return self
@@ -114,8 +116,6 @@ class Search:
     def propose(self) -> Step | None:
         """What to do next, or None when nothing is left to try."""
         self._show_time_left()
-        best = self.best()
-        broken = barred(self._need, self.trials, best=best) if self.walk.plan.batches else None
         return propose(
             Knowledge(
                 plan=self.walk.plan,
@@ -126,7 +126,7 @@ class Search:
                 taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
                 coarse=self._too_coarse(),
-                barred=broken or frozenset(),
+                barred=self._barred(),
                 lean=is_lean(self.trials, budget_s=self.watch.budget_s),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
             )
@@ -301,6 +301,15 @@ class Search:
         news, self._num_looked_at = self.trials[self._num_looked_at :], len(self.trials)
         self._coarse |= too_coarse(news, self.adapted, need=self._need)
         return self._coarse
+
+    def _barred(self) -> frozenset[str]:
+        """See `Knowledge.barred`; every trial is judged once."""
+        if not self.walk.plan.batches:
+            return frozenset()
+        for trial in (t for t in self.trials[self._num_judged :] if t.figures):
+            self._broken[trial.candidate.key] = frozenset(breaches(self._need, trial.figures))
+        self._num_judged, kept = len(self.trials), self.breaches().keys()
+        return frozenset(key for key, limits in self._broken.items() if limits - kept)
 
     def _race_s(self) -> float:
         return max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))

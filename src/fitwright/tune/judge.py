@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from fitwright import units
 from fitwright.records.figure import Figure
 from fitwright.records.need import Limit, Need
-from fitwright.records.trial import Trial
 from fitwright.records.verdict import LimitVerdict, Relaxation, Status
 
 _MOST_SAMPLES = 1_000_000  # beyond, the number tells nothing
@@ -65,13 +64,6 @@ def overall(limits: Sequence[LimitVerdict]) -> Status:
     if "missed" in found:
         return "missed"
     return "undecided" if "undecided" in found else "met"
-
-
-def barred(need: Need, trials: Iterable[Trial], *, best: Trial | None) -> frozenset[str]:
-    """Keys of the candidates that break a limit which the best so far keeps."""
-    shared = breaches(need, best.figures).keys() if best else frozenset()
-    figures = {t.candidate.key: t.figures for t in trials if t.figures}
-    return frozenset(key for key, known in figures.items() if breaches(need, known).keys() - shared)
 
 
 def breaches(need: Need, figures: Mapping[str, Figure]) -> dict[str, float]:

@@ -94,13 +94,11 @@ def _steps(known: Knowledge) -> Iterator[Step]:
 def _int8_left_out(known: Knowledge) -> bool:
     """Whether nothing in int8 won, and something did not because of its outputs: what it
     takes to bring those nearer is the most that is still to be gained."""
-    variants = {variant.id: variant for variant in known.adapted.variants}
-    best = variants.get(known.standing.best.candidate.variant_id) if known.standing.best else None
-    return bool(known.standing.disagreed) and best is not None and not _is_int8(best)
-
-
-def _is_int8(variant: Variant) -> bool:
-    return any(isinstance(recipe, Int8Static | Int8Dynamic) for recipe in variant.recipes)
+    best = known.standing.best
+    if best is None or not known.standing.disagreed:
+        return False
+    recipes = known.adapted.variant(best.candidate.variant_id).recipes
+    return not any(isinstance(recipe, Int8Static | Int8Dynamic) for recipe in recipes)
 
 
 def _mixed(known: Knowledge, backends: Collection[str]) -> Iterator[Step]:
