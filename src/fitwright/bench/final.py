@@ -132,19 +132,19 @@ def _prepare(setup: Setup, side: _Side, *, warm_s: float) -> None:
 
 def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Comparison:
     workers = {name: side.ready.worker for name, side in sides.items()}
-    start_s = setup.clock()
+    start_s, (latency_share, rate_share) = setup.clock(), _shares(setup)
     pace = Pace(
         latency_s=max(side.ready.latency_s for side in sides.values()),
-        budget_s=LATENCY_SHARE * budget_s,
+        budget_s=latency_share * budget_s,
         clock=setup.clock,
         seed=setup.seed,
     )
     results = _latencies(setup, workers, pace=pace)
-    left_s = (LATENCY_SHARE + HEATS_SHARE) * budget_s - (setup.clock() - start_s)
+    left_s = (latency_share + HEATS_SHARE) * budget_s - (setup.clock() - start_s)
     for name, result in results.items():
         sides[name].blocks = result.blocks
         sides[name].figures |= result.figures
-    throughput_pace = replace(pace, budget_s=THROUGHPUT_SHARE * budget_s)
+    throughput_pace = replace(pace, budget_s=rate_share * budget_s)
     times = throughput_run(workers, traffic=setup.need.traffic, pace=throughput_pace)
     for name, side in sides.items():
         side.figures["throughput"] = throughput_figure(times[name], traffic=setup.need.traffic)
@@ -155,6 +155,13 @@ def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Co
     if setup.need.objective == "throughput":
         blocks = {name: tuple((t,) for t in seen) for name, seen in times.items()}
     return _compared(setup, sides, blocks, pace=replace(pace, budget_s=max(0.0, left_s)))
+
+
+def _shares(setup: Setup) -> tuple[float, float]:
+    """Of the budget, for latencies and for throughput: most for what decides."""
+    if setup.need.objective == "throughput" and not latency_bounds(setup):
+        return THROUGHPUT_SHARE, LATENCY_SHARE
+    return LATENCY_SHARE, THROUGHPUT_SHARE
 
 
 def _derived(setup: Setup, side: _Side) -> dict[str, Figure]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,11 +19,15 @@ from bench_machine import (
     setup,
     target,
 )
+from fitwright.bench.final import LATENCY_SHARE, THROUGHPUT_SHARE, _shares
 from fitwright.bench.physics import arithmetic_dtype, cost_figure
+from fitwright.bench.setup import Setup
 from fitwright.bench.trial import Measurement, final
 from fitwright.records.contract import Traffic
 from fitwright.records.figure import Figure
+from fitwright.records.need import Limit
 from fitwright.records.plan import Settings
+from needs import need
 
 EXPECTED = {
     "latency_p50",
@@ -184,3 +189,15 @@ def test_uncounted_operators_leave_the_rate_unavailable() -> None:
     assert ours.figures["achieved_flops"].label == "unavailable"
     assert ours.figures["share_of_peak_flops"].label == "unavailable"
     assert np.isfinite(ours.figures["achieved_bandwidth"].value or np.nan)
+
+
+def test_most_of_the_final_run_goes_to_what_decides() -> None:
+    def shares(objective: str, *limits: str) -> tuple[float, float]:
+        asked = need().model_copy(update={"objective": objective})
+        one = Limit(name="latency_p99", figure="latency_p99", sense="at_most", bound=1.0)
+        asked = asked.model_copy(update={"limits": (one,) if limits else ()})
+        return _shares(cast("Setup", SimpleNamespace(need=asked)))
+
+    assert shares("throughput") == (THROUGHPUT_SHARE, LATENCY_SHARE)
+    assert shares("throughput", "latency_p99") == (LATENCY_SHARE, THROUGHPUT_SHARE)
+    assert shares("latency_p50") == (LATENCY_SHARE, THROUGHPUT_SHARE)
