@@ -1,0 +1,51 @@
+"""One published or measured figure with its inputs, and what predicts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+
+Inputs = Mapping[str, object]
+"""As in the case's JSON: numbers, texts, true, false or null, by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """One row of a table of cases.
+
+    Attributes:
+        inputs: what was run, as its source says it; the domain knows which names matter.
+        metric: the quantity, in the source's word (``latency_ms``, ``samples_s``).
+        measured: in `unit`; None where the table leaves it out.
+        source: where the figure was published; empty where the table does not say.
+    """
+
+    case: str
+    domain: str
+    device_id: str
+    inputs: Inputs
+    metric: str
+    measured: float | None
+    unit: str
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Knowledge:
+    """What a prediction may draw on.
+
+    Attributes:
+        evidence: fitted constants; a held-out run is given fewer of them.
+    """
+
+    sheet: Sheet
+    evidence: tuple[Evidence, ...]
+
+
+Predictor = Callable[[Case, Knowledge], Estimate | NoData]
+"""Answers in base units (seconds, bytes, joules, per second, cycles, numbers); `units` of the
+case are converted outside."""
