@@ -32,6 +32,12 @@ class Work:
             1 where it is none. m: rows of activations, n: columns of weights.
         num_batches: independent products of that shape.
         num_steps: dependent steps (recurrent).
+        weight_dtype: of what is read, where it is narrower than the arithmetic: the weights of
+            a weight-only quantised product (``int8``, ``int4``), the cache of an attention
+            (``float8``); empty: as `dtype`. `bytes_moved` counts it narrow already.
+        scaling: ``block`` where scales belong to blocks of weights and activations
+            (fp8 by 128 x 128): kernels of their own, with evidence of their own.
+        heads_per_kv_head: query heads that share one key-value head (attention).
     """
 
     operator_class: OperatorClass
@@ -44,6 +50,9 @@ class Work:
     k: int = 1
     num_batches: int = 1
     num_steps: int = 1
+    weight_dtype: str = ""
+    scaling: str = ""
+    heads_per_kv_head: int = 1
 
     def __post_init__(self) -> None:
         if self.flops < 0 or self.bytes_moved < 0:

@@ -1,0 +1,134 @@
+"""Which evidence answers for an operator on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fitwright.perf.ladder import FLOOR_SPREAD, nearest
+from fitwright.perf.operators.table import Group
+from fitwright.perf.work import OperatorClass
+from fitwright.records.estimate import NoData
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+
+STAND_INS: Mapping[OperatorClass, tuple[str, ...]] = {
+    "gemm": ("gemm",),
+    "grouped_gemm": ("grouped_gemm", "gemm"),
+    "conv": ("conv", "gemm"),
+    "depthwise": ("depthwise", "memory"),
+    "attention_prefill": ("attention_prefill",),
+    "attention_decode": ("attention_decode",),
+    "recurrent": ("recurrent", "gemm"),
+    "memory": ("memory",),
+}
+"""Formulas whose constants answer for a class, its own first."""
+
+STAND_IN_SPREAD = 1.25
+"""What the constants of another class, or of the twin dtype, add to a band."""
+
+TWINS: Mapping[str, str] = {"float16": "bfloat16", "bfloat16": "float16"}
+"""Dtypes that run on the same units: they share evidence where their peaks are equal."""
+
+DEFAULT_DTYPE = {"memory": "", "depthwise": ""}
+"""Classes whose bytes decide have evidence of no dtype."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """The constants that answer, and what they are held against.
+
+    Attributes:
+        peak_flop_per_s: of the dtype of the arithmetic.
+        bandwidth_bytes_per_s: of the device memory.
+        spread: half-width of the 80 % band, as a factor.
+        reasons: what a reader of the estimate should know.
+    """
+
+    evidence: Evidence
+    peak_flop_per_s: float
+    bandwidth_bytes_per_s: float
+    spread: float
+    reasons: tuple[str, ...]
+
+
+def evidence_dtype(group: Group) -> str:
+    """How constants name the arithmetic: ``bfloat16``, ``bfloat16/int4``, ``float8:block``."""
+    narrow = f"/{group.weight_dtype}" if group.weight_dtype else ""
+    blocks = f":{group.scaling}" if group.scaling else ""
+    return f"{group.dtype}{narrow}{blocks}"
+
+
+def _twin(sheet: Sheet, dtype: str) -> str | None:
+    """The dtype that runs on the same units at the same rate here."""
+    other = TWINS.get(dtype)
+    if other is None or other not in sheet.peaks:
+        return None
+    return other if sheet.peaks[other].value == sheet.peaks[dtype].value else None
+
+
+def _candidates(sheet: Sheet, group: Group) -> list[tuple[str, str, str]]:
+    """(formula, dtype of the evidence, why it is not the own one), best first."""
+    spelled = evidence_dtype(group)
+    own, *others = STAND_INS[group.operator_class]
+    twin = _twin(sheet, group.dtype)
+    twin_spelled = spelled.replace(group.dtype, twin, 1) if twin else ""
+    found = []
+    for what in (own, *others):
+        stands = "" if what == own else f"no measurements of {own}: those of {what} stand in"
+        if what in DEFAULT_DTYPE:
+            found.append((what, "", stands))
+            continue
+        found.append((what, spelled, stands))
+        if twin:
+            shared = f"{twin} measurements answer for {group.dtype}: the peaks are equal"
+            found.append((what, twin_spelled, "; ".join(filter(None, (stands, shared)))))
+    return found
+
+
+def _best(table: Sequence[Evidence], sheet: Sheet, group: Group) -> tuple[Evidence, str] | None:
+    for what, dtype, why in _candidates(sheet, group):
+        if row := nearest(table, sheet, what=what, dtype=dtype):
+            return row, why
+    return None
+
+
+def _peak(sheet: Sheet, group: Group) -> float | NoData:
+    """The peak that the arithmetic runs at; classes that only move bytes need none."""
+    fact = sheet.peaks.get(group.dtype)
+    if fact is not None:
+        return fact.value
+    if group.operator_class == "memory":
+        return max((p.value for p in sheet.peaks.values()), default=0.0) or NoData(
+            reason=f"{sheet.id} publishes no peak at all"
+        )
+    known = ", ".join(sorted(sheet.peaks)) or "none"
+    return NoData(
+        reason=f"{sheet.id} has no fast path for {group.dtype} (it has {known}); "
+        "choose one of these or another device"
+    )
+
+
+def answer(table: Sequence[Evidence], sheet: Sheet, group: Group) -> Answer | NoData:
+    """The best constants for one group of operators, or why there are none."""
+    peak = _peak(sheet, group)
+    if isinstance(peak, NoData):
+        return peak
+    if sheet.bandwidth_bytes_per_s is None:
+        return NoData(reason=f"the memory bandwidth of {sheet.id} is not published")
+    found = _best(table, sheet, group)
+    if found is None:
+        return NoData(
+            reason=f"no measurements of {group.operator_class} in {evidence_dtype(group)} on any "
+            f"{sheet.kind}; calibrate, or choose another dtype"
+        )
+    evidence, why = found
+    spread = max(evidence.spread, FLOOR_SPREAD[evidence.rung]) * (STAND_IN_SPREAD if why else 1)
+    basis = f"{evidence.what} constants of {evidence.scope} ({evidence.num_points} points)"
+    return Answer(
+        evidence=evidence,
+        peak_flop_per_s=peak,
+        bandwidth_bytes_per_s=sheet.bandwidth_bytes_per_s.value,
+        spread=spread,
+        reasons=tuple(filter(None, (basis, why))),
+    )

@@ -1,0 +1,168 @@
+"""How long operators take on a device: floor + the slower of arithmetic and traffic.
+
+``t = floor + max(FLOP / (peak · u_c), bytes / (bandwidth · u_m))``. The shares u_c and u_m of
+the two peaks are surfaces over the size, fitted to measurements of the nearest scope; never
+above 1, so that no time is under the roofline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitwright.perf.ladder import estimate
+from fitwright.perf.operators.lookup import Answer, answer
+from fitwright.perf.operators.table import Column, Columns, Group, WorkTable, tabulate
+from fitwright.perf.work import Work
+from fitwright.records.estimate import Estimate, NoData, Rung
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+
+Binds = Literal["compute", "bandwidth", "overhead"]
+BINDS: tuple[Binds, ...] = ("compute", "bandwidth", "overhead")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OperatorTime:
+    """One operator on one device.
+
+    Attributes:
+        time: seconds, with its band and the evidence.
+        roofline_s: what the published peaks allow at best.
+        binds: the largest part of the time; ``overhead``: launch and scheduling.
+    """
+
+    time: Estimate
+    roofline_s: float
+    binds: Binds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OperatorTimes:
+    """Operators on one device, an entry each, in the order asked; nan where there is no data.
+
+    Attributes:
+        time_s, low_s, high_s: with the 80 % band.
+        roofline_s: what the published peaks allow at best.
+        binds: index into `BINDS`; -1 without data.
+        rungs: the evidence of each; None without data.
+        reasons: of each; the sentence of the `NoData` where there is none.
+    """
+
+    time_s: Column
+    low_s: Column
+    high_s: Column
+    roofline_s: Column
+    binds: NDArray[np.int8]
+    rungs: tuple[Rung | None, ...]
+    reasons: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The three parts of the times of one group, seconds."""
+
+    floor_s: Column
+    compute_s: Column
+    memory_s: Column
+
+
+def _parts(columns: Columns, found: Answer) -> Parts:
+    """The formula with constant shares of the peaks."""
+    constants = found.evidence.constants
+    compute = columns.flops / (found.peak_flop_per_s * constants["compute_share"])
+    memory = columns.bytes_moved / (found.bandwidth_bytes_per_s * constants["bandwidth_share"])
+    floor = constants["floor_s"] * columns.num_steps
+    return Parts(floor_s=floor, compute_s=compute, memory_s=memory)
+
+
+def _roofline_s(columns: Columns, found: Answer) -> Column:
+    compute = columns.flops / found.peak_flop_per_s
+    return np.maximum(compute, columns.bytes_moved / found.bandwidth_bytes_per_s)
+
+
+def _binding(parts: Parts) -> NDArray[np.int8]:
+    stacked = np.stack([parts.compute_s, parts.memory_s, parts.floor_s])
+    largest: NDArray[np.int8] = np.argmax(stacked, axis=0).astype(np.int8)
+    return largest
+
+
+class _Sink:
+    """The arrays of the answer while the groups fill them."""
+
+    def __init__(self, size: int) -> None:
+        self.time_s, self.low_s, self.high_s, self.roofline_s = np.full((4, size), np.nan)
+        self.binds = np.full(size, -1, dtype=np.int8)
+        self.rungs: list[Rung | None] = [None] * size
+        self.reasons: list[tuple[str, ...]] = [()] * size
+
+    def refuse(self, group: Group, why: NoData) -> None:
+        for row in group.rows:
+            self.reasons[row] = (why.reason,)
+
+    def fill(self, group: Group, found: Answer) -> None:
+        rows, parts = group.rows, _parts(group.columns, found)
+        roofline = _roofline_s(group.columns, found)
+        times = np.maximum(parts.floor_s + np.maximum(parts.compute_s, parts.memory_s), roofline)
+        self.time_s[rows], self.roofline_s[rows] = times, roofline
+        self.low_s[rows], self.high_s[rows] = times / found.spread, times * found.spread
+        self.binds[rows] = _binding(parts)
+        for row in rows:
+            self.rungs[row] = found.evidence.rung
+            self.reasons[row] = found.reasons
+
+    def taken(self) -> OperatorTimes:
+        return OperatorTimes(
+            time_s=self.time_s,
+            low_s=self.low_s,
+            high_s=self.high_s,
+            roofline_s=self.roofline_s,
+            binds=self.binds,
+            rungs=tuple(self.rungs),
+            reasons=tuple(self.reasons),
+        )
+
+
+def operator_times(
+    works: Sequence[Work] | WorkTable, sheet: Sheet, table: Sequence[Evidence]
+) -> OperatorTimes:
+    """Many operators on one device.
+
+    Args:
+        works: the operators; as a `WorkTable` where several devices are asked.
+        sheet: the device.
+        table: fitted constants.
+    """
+    asked = works if isinstance(works, WorkTable) else tabulate(works)
+    sink = _Sink(asked.num_works)
+    for group in asked.groups:
+        found = answer(table, sheet, group)
+        if isinstance(found, NoData):
+            sink.refuse(group, found)
+        else:
+            sink.fill(group, found)
+    return sink.taken()
+
+
+def operator_time(work: Work, sheet: Sheet, table: Sequence[Evidence]) -> OperatorTime | NoData:
+    """One operator on one device, or why there is no data.
+
+    Args:
+        work: the operator at its shapes.
+        sheet: the device.
+        table: fitted constants.
+    """
+    times = operator_times((work,), sheet, table)
+    rung, reasons = times.rungs[0], times.reasons[0]
+    if rung is None:
+        return NoData(reason=reasons[0])
+    value, high = float(times.time_s[0]), float(times.high_s[0])
+    return OperatorTime(
+        time=estimate(value, unit="s", rung=rung, spread=high / value, reasons=reasons),
+        roofline_s=float(times.roofline_s[0]),
+        binds=BINDS[int(times.binds[0])],
+    )
