@@ -140,8 +140,9 @@ def _hints(graph: onnx.GraphProto, bindings: Mapping[str, int]) -> dict[str, onn
 def _operators(steps: Sequence[Step]) -> tuple[OperatorCost, ...]:
     """One row per step; a constant belongs to the first operator that really reads it."""
     seen: set[str] = set()
+    makers: dict[str, int] = {}
     rows = []
-    for step in steps:
+    for index, step in enumerate(steps):
         is_view = step.cost is not None and step.cost.view
         fresh = [] if is_view else [v for v in step.reads if v.constant and v.root not in seen]
         seen.update(v.root for v in fresh)
@@ -158,9 +159,28 @@ def _operators(steps: Sequence[Step]) -> tuple[OperatorCost, ...]:
                 weight_bytes=sum(v.bytes for v in fresh),
                 num_parameters=sum(_num_parameters(v) for v in fresh),
                 activation_bytes=sum(v.bytes for v in step.writes),
+                dtype=_arithmetic(step),
+                product=None if step.cost is None else step.cost.product,
+                reads_from=tuple(
+                    dict.fromkeys(makers[v.name] for v in step.reads if v.name in makers)
+                ),
+                is_view=is_view,
             )
         )
+        makers.update((v.name, index) for v in step.writes)
     return tuple(rows)
+
+
+def _arithmetic(step: Step) -> str:
+    """The type that an operator computes in: that of its first input, floating point first;
+    integers of products by their width."""
+    if step.cost is not None and step.cost.dtype:
+        return step.cost.dtype
+    if step.cost is not None and step.cost.product is not None:
+        first = step.reads[0].dtype if step.reads else None
+        return {"uint8": "int8", "uint4": "int4"}.get(first or "", first or "")
+    types = [v.dtype for v in (*step.reads[:1], *step.writes[:1]) if v.dtype]
+    return next((t for t in types if t in _FLOATS), types[0] if types else "")
 
 
 def _num_parameters(value: Known) -> int:

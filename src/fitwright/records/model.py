@@ -22,6 +22,32 @@ class TensorInfo(Record):
     shape: tuple[int | str | None, ...]
 
 
+class Product(Record):
+    """The matrix product that an operator amounts to: (m, k) times (k, n).
+
+    For matrix products, convolutions (as implicit GEMM) and recurrent layers the FLOP are
+    2 x m x n x k x num_products x num_steps, exactly. For attention this is the product of the
+    scores; that of the weighted values, (m, n) times (n, head), comes on top.
+
+    Attributes:
+        m: rows of activations: positions times batch; queries of attention.
+        n: columns, of the weights where there are any; keys of attention.
+        k: what is summed over; the size of a head of attention.
+        num_products: independent ones: heads times batch, groups of a convolution.
+        num_steps: dependent ones, each waiting for the last: steps of a recurrent layer.
+        kernel: sizes of a convolution's window, else empty.
+        has_weights: the right side is the same for every query.
+    """
+
+    m: int
+    n: int
+    k: int
+    num_products: int = 1
+    num_steps: int = 1
+    kernel: tuple[int, ...] = ()
+    has_weights: bool = True
+
+
 class OperatorCost(Record):
     """What one operator does for one query, at the bound shapes.
 
@@ -31,6 +57,11 @@ class OperatorCost(Record):
         bytes_read, bytes_written: each input and output once; weights included in the read.
         weight_bytes, num_parameters: constants this operator is the first to read.
         activation_bytes: its outputs.
+        dtype: of the arithmetic: that of the activations, ``int8`` for products of integers;
+            empty where unknown.
+        product: for what is matmul-like, where the shapes say so.
+        reads_from: places in the execution order of the operators whose results it reads.
+        is_view: the same bytes under another shape.
     """
 
     name: str
@@ -43,6 +74,10 @@ class OperatorCost(Record):
     weight_bytes: int
     num_parameters: int
     activation_bytes: int
+    dtype: str = ""
+    product: Product | None = None
+    reads_from: tuple[int, ...] = ()
+    is_view: bool = False
 
     @computed_field  # type: ignore[prop-decorator]
     @property

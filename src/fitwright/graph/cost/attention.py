@@ -7,8 +7,10 @@ a causal mask is not counted as saved work, since dense kernels do it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from fitwright.graph.cost.operator import Cost, Key, Operator, Rule
+from fitwright.records.model import Product
 
 _PER_SCORE = 6
 """Elementwise FLOP per score: scale, and the softmax's max, subtract, exp, sum, divide."""
@@ -27,6 +29,9 @@ def attention_cost(
     return Cost(
         flops=2 * scores * (key_size + value_size),
         elementwise_flops=(_PER_SCORE + extra) * scores,
+        product=Product(
+            m=queries, n=keys, k=key_size, num_products=batch * heads, has_weights=False
+        ),
     )
 
 
@@ -75,6 +80,7 @@ def fused_projection_attention(op: Operator) -> Cost:
     return Cost(
         flops=core.flops + 2 * rows * width * columns,
         elementwise_flops=core.elementwise_flops + rows * columns * op.has(2),
+        product=core.product,
     )
 
 
@@ -119,7 +125,7 @@ def group_query_attention(op: Operator) -> Cost:
         value_size=size,
         extra=0,
     )
-    return Cost(flops=core.flops, elementwise_flops=core.elementwise_flops + rotated)
+    return replace(core, elementwise_flops=core.elementwise_flops + rotated)
 
 
 def linear_attention(op: Operator) -> Cost:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fitwright.graph.dtypes import num_elements
 from fitwright.graph.known import Known
+from fitwright.records.model import Product
 
 
 class Missing(Exception):
@@ -23,6 +24,8 @@ class Cost:
         elementwise_flops: of all other arithmetic.
         bytes_read, bytes_written: where they differ from each input and output once.
         view: the first output is the first input under another shape; nothing moves.
+        product: what matmul-like work amounts to.
+        dtype: of the arithmetic, where it is not that of the first input.
     """
 
     flops: int = 0
@@ -30,6 +33,8 @@ class Cost:
     bytes_read: int | None = None
     bytes_written: int | None = None
     view: bool = False
+    product: Product | None = None
+    dtype: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fitwright.graph.cost.operator import Cost, Key, Operator, Rule
+from fitwright.records.model import Product
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _STATE_FLOPS = {"RNN": 1 + 1, "GRU": 3 + 2 * 4 + 1 + 4, "LSTM": 4 + 3 * 4 + 1 + 5}
@@ -25,7 +26,11 @@ def recurrent(op: Operator) -> Cost:
     trips = directions * steps * batch
     per_unit = _STATE_FLOPS[op.kind] + 2 * _GATES[op.kind] * op.has(3) + 6 * op.has(7)
     return Cost(
-        flops=2 * trips * rows * (width + hidden), elementwise_flops=trips * hidden * per_unit
+        flops=2 * trips * rows * (width + hidden),
+        elementwise_flops=trips * hidden * per_unit,
+        product=Product(
+            m=batch, n=rows, k=width + hidden, num_products=directions, num_steps=steps
+        ),
     )
 
 
@@ -40,6 +45,10 @@ def dynamic_quantized_lstm(op: Operator) -> Cost:
     return Cost(
         flops=2 * trips * rows * (width + hidden),
         elementwise_flops=trips * hidden * per_unit + quantize,
+        product=Product(
+            m=batch, n=rows, k=width + hidden, num_products=directions, num_steps=steps
+        ),
+        dtype="int8",
     )
 
 
