@@ -20,7 +20,11 @@ Quantity = Literal[
     "per_second",
     "usd_per_inference",
     "usd_per_second",
+    "usd",
     "flop_per_s",
+    "bytes_per_s",
+    "hertz",
+    "number",
     "share",
 ]
 
@@ -39,6 +43,7 @@ _UNITS: Mapping[Quantity, Mapping[str, float]] = {
         "min": 60.0,
         "h": 3600.0,
         "d": 86400.0,
+        "y": 31_557_600.0,
     },
     "bytes": {f"{p}B": f for p, f in {**_DECIMAL, "K": 1e3, **_BINARY}.items()},
     "joules": {
@@ -64,9 +69,15 @@ _UNITS: Mapping[Quantity, Mapping[str, float]] = {
     "flop_per_s": {
         f"{p}{u}": f for p, f in _DECIMAL.items() for u in ("FLOPS", "FLOP/s", "OPS", "OP/s")
     },
+    "usd": {"USD": 1.0, "kUSD": 1e3},
+    "bytes_per_s": {f"{p}B/s": f for p, f in {**_DECIMAL, **_BINARY}.items()},
+    "hertz": {f"{p}Hz": f for p, f in _DECIMAL.items() if f < 1e12},
+    "number": {"": 1.0, "k": 1e3, "M": 1e6},
+    "usd_per_joule": {"USD/kWh": 1 / 3.6e6, "USD/MWh": 1 / 3.6e9},
+    "kg_per_joule": {"g/kWh": 1e-3 / 3.6e6, "kg/kWh": 1 / 3.6e6, "kg/MWh": 1 / 3.6e9},
     "share": {"": 1.0, "%": 1e-2},
 }
-_BARE_OK: frozenset[Quantity] = frozenset({"share"})
+_BARE_OK: frozenset[Quantity] = frozenset({"number", "share"})
 _EXAMPLE: Mapping[Quantity, str] = {
     "seconds": "10 ms",
     "bytes": "512 MiB",
@@ -75,7 +86,13 @@ _EXAMPLE: Mapping[Quantity, str] = {
     "per_second": "200/s",
     "usd_per_inference": "0.40 USD/1M",
     "usd_per_second": "0.10 USD/h",
+    "usd": "1999 USD",
     "flop_per_s": "1 TFLOPS",
+    "usd_per_joule": "0.12 USD/kWh",
+    "kg_per_joule": "400 g/kWh",
+    "bytes_per_s": "2039 GB/s",
+    "hertz": "1.41 GHz",
+    "number": "108",
     "share": "0.98 or 98 %",
 }
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
@@ -86,7 +103,7 @@ def parse(value: object, quantity: Quantity) -> float:
 
     Args:
         value: what the user wrote, e.g. ``"10 ms"``; a bare number only where the
-            quantity has no unit (a share).
+            quantity has no unit (a share, a number of things).
         quantity: which kind of quantity is expected.
 
     Raises:
@@ -175,11 +192,23 @@ def usd_per_million(value: float) -> str:
     return f"{value * 1e6:.3g} USD/1M"
 
 
+def kg_per_million(value: float) -> str:
+    """Emissions of one inference in kg of CO2 equivalent, printed per million."""
+    return f"{value * 1e6:.3g} kg CO2e/1M"
+
+
 def show(value: float, unit: str) -> str:
     """A value with the unit of its figure, as people write it."""
-    printers = {"s": seconds, "bytes": bytes_, "J": joules, "W": watts, "usd": usd_per_million}
+    printers = {
+        "s": seconds,
+        "bytes": bytes_,
+        "J": joules,
+        "W": watts,
+        "usd": usd_per_million,
+        "kg": kg_per_million,
+    }
     if unit in printers:
         return printers[unit](value)
-    if unit in ("FLOP", "FLOP/s", "B/s", "/s"):
+    if unit in ("FLOP", "FLOP/s", "OP/s", "B/s", "Hz", "/s"):
         return count(value, unit)
     return f"{value:.4g} {unit}".rstrip()

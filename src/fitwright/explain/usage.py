@@ -143,6 +143,14 @@ USAGE: Mapping[str, Explanation] = {
         fix="Write devices: [local], or a name that `fitwright devices` lists.",
         example="devices: [local]",
     ),
+    "FW122": Explanation(
+        title="A device's file cannot be used.",
+        why="A device of your own is one YAML file. Each value states its unit, how far to "
+        "trust it and where it is from; unknown keys, missing units and values that are not "
+        "above 0 are refused. The message lists everything that is wrong, with its path.",
+        fix="Correct the lines listed, then check the file again.",
+        example="fitwright devices new mine.yaml\nfitwright devices check mine.yaml",
+    ),
 }
 
 DATA: Mapping[str, Explanation] = {
@@ -292,6 +300,14 @@ DATA: Mapping[str, Explanation] = {
         why="Names, element types and shapes must be those of the model; nothing is converted "
         "or reused silently.",
         fix="Give one array for each input of the model, as the message lists them.",
+    ),
+    "FW150": Explanation(
+        title="A table of cases cannot be used.",
+        why="`fitwright validate` reads one case a line: what was run on which device, and the "
+        "figure that was published or measured.",
+        fix="Give a CSV file with the columns case, domain, device_id, inputs (a JSON object), "
+        "metric, measured and unit.",
+        example="fitwright validate --cases cases.csv --json",
     ),
     "FW151": Explanation(
         title="There is no recipe of that name.",

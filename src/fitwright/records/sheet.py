@@ -45,7 +45,9 @@ class Sheet(Record):
             dense, 1 MAC = 2; a dtype without a fast path is absent.
         bandwidth_bytes_per_s: of the memory, both directions together.
         onchip_bytes: last cache or scratch memory.
-        memory_type: ``HBM3e``, ``LPDDR5X``, ``MRDIMM``, ``CXL`` …; a field to explore.
+        flash_bytes: of microcontrollers: where weights and code lie.
+        memory_type: ``HBM3e``, ``LPDDR5X``, ``MRDIMM``, ``CXL`` …; a field to explore;
+            ``none``: nothing but `onchip_bytes`.
         link: name of the links between devices; `link_bytes_per_s` is one direction.
         host_bytes_per_s: to the host, one direction.
         fabric: of FPGAs: ``lut``, ``ff``, ``dsp``, ``bram36``, ``uram``; numbers of each.
@@ -67,6 +69,7 @@ class Sheet(Record):
     simd_bits: Fact | None = None
     peaks: dict[str, Fact] = Field(default_factory=dict)
     memory_bytes: Fact | None = None
+    flash_bytes: Fact | None = None
     memory_type: str = ""
     bandwidth_bytes_per_s: Fact | None = None
     onchip_bytes: Fact | None = None
