@@ -52,7 +52,10 @@ def contract_rows(contract: Contract, need: Need | None) -> Pairs:
             "traffic",
             f"{traffic.scenario.replace('_', ' ')}{rate}{streams}, batch {traffic.batch}",
         ),
-        ("devices", plain(", ".join(contract.devices))),
+        (
+            "devices",
+            plain(", ".join(d if isinstance(d, str) else d.describe() for d in contract.devices)),
+        ),
         ("time budget", f"{units.seconds(contract.budget.time_s)}, stop when {_stop(contract)}"),
     ]
     limits = need.limits if need else ()

@@ -2,82 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    model_validator,
+from pydantic import ConfigDict, Field, model_validator
+
+from fitwright.records.place import DeviceWanted, Site
+from fitwright.records.quantity import (
+    Bytes,
+    Joules,
+    Number,
+    PerSecond,
+    Seconds,
+    Share,
+    UsdPerInference,
+    UsdPerSecond,
+    Whole,
 )
-
-from fitwright import units
 from fitwright.records.record import Record
-
-
-def _quantity(kind: units.Quantity) -> BeforeValidator:
-    """A bare number is in base units in our own JSON, and an error in a user's file.
-
-    The reader of user files validates with ``context={"user": True}``.
-    """
-
-    def read(value: object, info: ValidationInfo) -> object:
-        from_user = bool((info.context or {}).get("user"))
-        if isinstance(value, int | float) and not isinstance(value, bool) and not from_user:
-            return float(value)
-        return units.parse(value, kind)
-
-    return BeforeValidator(read)
-
-
-def _as_written(kind: units.Quantity) -> WithJsonSchema:
-    """What the schema for editors says: the quantity as users write it."""
-    written: dict[str, Any] = {
-        "type": "string",
-        "pattern": units.pattern(kind),
-        "examples": [units.example(kind)],
-    }
-    return WithJsonSchema(written)
-
-
-def _not_a_truth(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"expected a number, got {str(value).lower()}")
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_not_a_truth)]
-Number = Annotated[float, BeforeValidator(_not_a_truth)]
-
-_Above0 = Field(gt=0, allow_inf_nan=False)
-
-Seconds = Annotated[float, _quantity("seconds"), _Above0, _as_written("seconds")]
-Bytes = Annotated[float, _quantity("bytes"), _Above0, _as_written("bytes")]
-Joules = Annotated[float, _quantity("joules"), _Above0, _as_written("joules")]
-PerSecond = Annotated[float, _quantity("per_second"), _Above0, _as_written("per_second")]
-UsdPerInference = Annotated[
-    float, _quantity("usd_per_inference"), _Above0, _as_written("usd_per_inference")
-]
-UsdPerSecond = Annotated[
-    float,
-    _quantity("usd_per_second"),
-    Field(ge=0, allow_inf_nan=False),
-    _as_written("usd_per_second"),
-]
-_SHARE_AS_WRITTEN = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "number", "minimum": 0, "maximum": 1},
-            {"type": "string", "pattern": units.pattern("share")},
-        ],
-        "examples": [0.98, "98 %"],
-    }
-)
-Share = Annotated[
-    float, _quantity("share"), Field(ge=0, le=1, allow_inf_nan=False), _SHARE_AS_WRITTEN
-]
 
 
 class Data(Record):
@@ -280,15 +221,21 @@ class Contract(Record):
         default=Agreement(),
         description="How close outputs must stay to the original's when no accuracy limit is set.",
     )
-    devices: list[str] = Field(
+    devices: list[DeviceWanted] = Field(
         default_factory=lambda: ["local"],
         min_length=1,
-        description="Where the model may run; local is this machine.",
+        description="Where the model may run: local (this machine), ids of the catalogue, device "
+        "files, filters. Absent: `fit` runs here, `select` looks at this machine and at the "
+        "whole catalogue.",
+        examples=[["local", "l4", {"kind": ["cpu", "gpu"], "available": "rent"}]],
     )
     price_usd_per_s: UsdPerSecond | None = Field(
         default=None,
         alias="price",
         description="What the machine costs while it runs, for the cost limit.",
+    )
+    site: Site = Field(
+        default=Site(), description="Electricity and service life, for cost and carbon."
     )
     budget: Budget = Field(default=Budget(), description="How long the loop may take.")
 

@@ -99,6 +99,8 @@ def test_the_reference_lists_every_unit_that_a_contract_can_use() -> None:
         "per_second",
         "usd_per_inference",
         "usd_per_second",
+        "usd_per_joule",
+        "kg_per_joule",
     ):
         accepted = {u for u in written if _parses(f"1 {u}", quantity)}
         rejected = _known(quantity) - accepted
