@@ -1,0 +1,198 @@
+"""Fits start-up times and shares of the link's speed from measured collectives.
+
+    python benchmarks/fit/collectives.py --data ../shared/data
+
+Writes `src/fitwright/catalog/constants/collectives.yaml` and prints what another device's
+constants say about each device (the formula is in `fitwright.perf.collective`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+
+from fitwright.perf.collective import BULK_START, RAMP_S, wire_factor
+
+OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/collectives.yaml"
+SOURCE = "ai-dynamo/aiconfigurator collectives (collectives_alpha_beta.csv)"
+PEAKS = "peaks at 4 to 8 GiB: NVIDIA/nccl issue 1048, NVIDIA/nccl-tests issues 212 and 290"
+# id of the sheet, architecture, family, link family, link bytes/s (as on the sheet)
+DEVICES = {
+    "a100_sxm": ("a100-80-sxm", "Ampere GA100", "nvidia-gpu", "nvlink", 300e9),
+    "h100_sxm": ("h100-sxm", "Hopper", "nvidia-gpu", "nvlink", 450e9),
+    "rtx_pro_6000_server": ("rtx-pro-6000-se", "Blackwell GB202", "nvidia-gpu", "pcie", 64e9),
+    "b60": ("arc-pro-b60", "Xe2", "intel-gpu", "pcie", 32e9),
+}
+OPERATIONS = {"alltoall": "all_to_all"}
+Constants = dict[str, float]
+# One device and one direction; share and tree over the nodes.
+NETWORKS = {
+    ("architecture", "Volta"): (12.5e9 / 8, "one 100 Gb/s adapter for eight (DLPerf's nodes)"),
+    ("architecture", "Ampere GA100"): (25e9, "one 200 Gb/s adapter each (Selene, llm-foundry)"),
+    ("architecture", "Hopper"): (50e9, "one 400 Gb/s adapter each (torchtitan's nodes)"),
+    ("kind", "gpu"): (25e9, "assumed one 200 Gb/s adapter each"),
+    ("kind", "tpu"): (25e9, "assumed; slices are joined by ICI"),
+    ("kind", "npu"): (12.5e9, "assumed"),
+    ("kind", "asic"): (25e9, "assumed"),
+}
+
+
+def speed(operation: str, ranks: int, busbw: float, num_bytes: float, start_s: float) -> float:
+    """Speed at which the bulk protocol takes as long as was measured."""
+    wire = num_bytes * float(wire_factor(operation, ranks))
+    rest = wire / busbw - BULK_START * start_s
+    # wire / v + wire * sqrt(RAMP_S / (num_bytes * v)) = rest, a quadratic in 1 / sqrt(v)
+    b = math.sqrt(RAMP_S / num_bytes)
+    root = (-b + math.sqrt(b * b + 4 * rest / wire)) / 2
+    return 1 / root**2
+
+
+def starts(points: list[tuple[int, float]]) -> tuple[float, float]:
+    """Start of two ranks and what each further one adds: the median slope (Theil-Sen)."""
+    slope = median((t - s) / (n - m) for m, s in points for n, t in points if n > m)
+    return median(t - slope * (n - 2) for n, t in points), slope
+
+
+def measured(data: Path) -> dict[tuple[str, str], Constants]:
+    """Constants by (system, operation)."""
+    rows: dict[tuple[str, str], list[tuple[int, float, float, float]]] = defaultdict(list)
+    for row in csv.DictReader((data / "published/collectives_alpha_beta.csv").open()):
+        operation, ranks = OPERATIONS.get(row["op"], row["op"]), int(row["num_gpus"])
+        busbw = float(row["busbw_at_max_gb_s"]) * 1e9
+        if row["system"] == "b60" and operation == "all_gather":
+            busbw *= ranks  # its sizes are of one rank
+        start = float(row["alpha_us"]) * 1e-6
+        rows[row["system"], operation].append((ranks, start, busbw, float(row["max_bytes"])))
+    found = {}
+    for (system, operation), points in rows.items():
+        start, slope = starts([(n, t) for n, t, _, _ in points])
+        link = DEVICES[system][4]
+        shares = {n: speed(operation, n, b, size, t) / link for n, t, b, size in points}
+        last = shares[max(shares)]
+        found[system, operation] = {
+            "start_s": round(start, 8),
+            "start_per_rank_s": round(slope, 8),
+            **{f"share_{n}": round(shares.get(n, last), 4) for n in (2, 4, 8)},
+        }
+    return found
+
+
+def middle(rows: list[Constants]) -> Constants:
+    return {k: round(median(r[k] for r in rows), 9) for k in rows[0]}
+
+
+def evidence(what: str, link: str, rung: str, scope: str, **rest: Any) -> dict[str, Any]:
+    return {"what": f"collective/{what}", "dtype": link, "rung": rung, "scope": scope, **rest}
+
+
+def evidences(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:
+    rows = []
+    source = f"{SOURCE}; {PEAKS}"
+    for (system, op), c in found.items():
+        device, architecture, _, link, _ = DEVICES[system]
+        for rung, scope, spread in (("device", device, 1.2), ("architecture", architecture, 1.25)):
+            rows.append(
+                evidence(
+                    op, link, rung, scope, constants=c, spread=spread, num_points=6, source=source
+                )
+            )
+    operations = sorted({op for _, op in found})
+    for op in operations:
+        for family, link in (
+            ("nvidia-gpu", "nvlink"),
+            ("nvidia-gpu", "pcie"),
+            ("intel-gpu", "pcie"),
+        ):
+            of = [c for (s, o), c in found.items() if o == op and DEVICES[s][2:4] == (family, link)]
+            if of:
+                rows.append(
+                    evidence(
+                        op,
+                        link,
+                        "family",
+                        family,
+                        constants=middle(of),
+                        spread=1.4,
+                        num_points=6 * len(of),
+                        source=source,
+                    )
+                )
+        rows += wider(op, found, source)
+    return rows + lone() + networks()
+
+
+def wider(op: str, found: dict[tuple[str, str], Constants], source: str) -> list[dict[str, Any]]:
+    """Kinds of device: measured links of GPUs; other kinds only by analogy."""
+    nvlink = middle([c for (s, o), c in found.items() if o == op and DEVICES[s][3] == "nvlink"])
+    pcie = middle([c for (s, o), c in found.items() if o == op and DEVICES[s][3] == "pcie"])
+    rows = []
+    for kind in ("gpu", "tpu", "npu", "asic", "cpu"):
+        said = source if kind == "gpu" else f"by analogy with GPUs, no measurement; {source}"
+        spread = 1.6 if kind == "gpu" else 2.0
+        for link, c in (("", nvlink), ("pcie", pcie)):
+            rows.append(
+                evidence(
+                    op, link, "kind", kind, constants=c, spread=spread, num_points=12, source=said
+                )
+            )
+    return rows
+
+
+def lone() -> list[dict[str, Any]]:
+    """L40S without peer access: 2 GB/s among eight; two and four in between by the ranks."""
+    c = {"start_s": 1.2e-5, "start_per_rank_s": 3e-6}
+    c |= {"share_2": 0.25, "share_4": 0.12, "share_8": 0.0625}
+    source = "ai-dynamo/aiconfigurator: 8 L40S over PCIe without P2P reach about 2 GB/s"
+    return [
+        evidence(op, "pcie", "device", "l40s", constants=c, spread=1.6, num_points=1, source=source)
+        for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+    ]
+
+
+def networks() -> list[dict[str, Any]]:
+    source = (
+        "share: 8 A100 with four HDR adapters reach 86 to 96 of 100 GB/s (NVIDIA/nccl issue 1048, "
+        "nccl-tests issue 119); starts: 47, 62 and 63 us over 2, 16 and 32 nodes (NVIDIA/nccl "
+        "issues 1244, 1469, 652)"
+    )
+    return [
+        evidence(
+            "network",
+            "",
+            rung,
+            scope,
+            constants={"bytes_per_s": b, "share": 0.9, "start_s": 2.2e-5, "hop_s": 5e-6},
+            spread=1.3,
+            num_points=5,
+            source=f"{note}; {source}",
+        )
+        for (rung, scope), (b, note) in NETWORKS.items()
+    ]
+
+
+def transferred(found: dict[tuple[str, str], Constants]) -> None:
+    """Prints the share and start that the other NVLink device suggests over the device's own."""
+    for op in sorted({op for _, op in found}):
+        a, h = found["a100_sxm", op], found["h100_sxm", op]
+        ratios = {k: round(h[k] / a[k], 2) for k in a}
+        print(f"{op:15s} Hopper over Ampere, constants: {ratios}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    found = measured(parser.parse_args().data)
+    transferred(found)
+    OUT.write_text(yaml.safe_dump(evidences(found), sort_keys=False, width=100))
+    print(f"{OUT}: {len(evidences(found))} rows")
+
+
+if __name__ == "__main__":
+    main()
