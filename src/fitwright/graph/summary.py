@@ -58,7 +58,7 @@ def summarize(
     inputs = [v for i in bound.inputs if (v := scope.find(i.name)) is not None]
     outputs = [(o.name, scope.find(o.name)) for o in model.graph.output]
     alive = lifetimes(steps, inputs=inputs, outputs=[v for _, v in outputs if v is not None])
-    operators = _operators(steps)
+    operators = _operators(steps, given=frozenset(v.root for v in inputs))
     return ModelSummary(
         path=str(path),
         sha256=digest,
@@ -137,8 +137,12 @@ def _hints(graph: onnx.GraphProto, bindings: Mapping[str, int]) -> dict[str, onn
     return hints
 
 
-def _operators(steps: Sequence[Step]) -> tuple[OperatorCost, ...]:
-    """One row per step; a constant belongs to the first operator that really reads it."""
+def _operators(steps: Sequence[Step], *, given: frozenset[str]) -> tuple[OperatorCost, ...]:
+    """One row per step; a constant belongs to the first operator that really reads it.
+
+    Args:
+        given: inputs of the model, by the name of their memory.
+    """
     seen: set[str] = set()
     makers: dict[str, int] = {}
     rows = []
@@ -164,6 +168,7 @@ def _operators(steps: Sequence[Step]) -> tuple[OperatorCost, ...]:
                 reads_from=tuple(
                     dict.fromkeys(makers[v.name] for v in step.reads if v.name in makers)
                 ),
+                reads_inputs=any(v.root in given for v in step.reads),
                 is_view=is_view,
             )
         )

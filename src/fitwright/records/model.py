@@ -61,6 +61,7 @@ class OperatorCost(Record):
             empty where unknown.
         product: for what is matmul-like, where the shapes say so.
         reads_from: places in the execution order of the operators whose results it reads.
+        reads_inputs: whether it reads an input of the model.
         is_view: the same bytes under another shape.
     """
 
@@ -77,6 +78,7 @@ class OperatorCost(Record):
     dtype: str = ""
     product: Product | None = None
     reads_from: tuple[int, ...] = ()
+    reads_inputs: bool = False
     is_view: bool = False
 
     @computed_field  # type: ignore[prop-decorator]

@@ -171,6 +171,7 @@ def test_an_operator_knows_whose_results_it_reads(build) -> None:
     summary = build.summary(build.model(nodes, {"x": [4, 4]}, ["y"], weights))
     assert [o.reads_from for o in summary.operators] == [(), (0,), (1,), (2, 1)]
     assert [o.is_view for o in summary.operators] == [False, True, False, False]
+    assert [o.reads_inputs for o in summary.operators] == [True, False, False, False]
 
 
 def test_a_summary_of_an_older_version_still_reads() -> None:
