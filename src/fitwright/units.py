@@ -192,6 +192,12 @@ def usd_per_million(value: float) -> str:
     return f"{value * 1e6:.3g} USD/1M"
 
 
+def years(value: float) -> str:
+    """``126230400`` seconds -> ``4 years``."""
+    number = value / _UNITS["seconds"]["y"]
+    return f"{number:.3g} year{'' if number == 1 else 's'}"
+
+
 def kg_per_million(value: float) -> str:
     """Emissions of one inference in kg of CO2 equivalent, printed per million."""
     return f"{value * 1e6:.3g} kg CO2e/1M"
