@@ -11,7 +11,7 @@ import pytest
 
 COMMANDS = (
     "fit", "analyze", "select", "design", "adapt", "bench", "tune", "report", "package", "doctor",
-    "devices", "explain", "ledger",
+    "devices", "explain", "ledger", "validate",
 )  # fmt: skip
 REFERENCE = (
     "ledger", "--k", "4", "--m", "2", "--n", "4", "--c", "2",

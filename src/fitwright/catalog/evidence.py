@@ -20,6 +20,7 @@ def evidence(topic: str) -> tuple[Evidence, ...]:
     return tuple(Evidence.model_validate(row) for row in yaml.load(text, Loader=_Loader))
 
 
+@cache
 def all_evidence() -> tuple[Evidence, ...]:
     """Every topic's rows."""
     return tuple(row for file in sorted(CONSTANTS.glob("*.yaml")) for row in evidence(file.stem))

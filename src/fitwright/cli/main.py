@@ -16,6 +16,7 @@ from fitwright.cli.interrupt import end_when_interrupted
 from fitwright.cli.ledger import ledger
 from fitwright.cli.report import package, report
 from fitwright.cli.steps import analyze, design, select
+from fitwright.cli.validate import validate
 from fitwright.errors import Exit, FitwrightError
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     fit, analyze, select, design, adapt, bench, tune, report, package, doctor, devices, explain,
-    ledger,
+    ledger, validate,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

@@ -35,6 +35,15 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A row of a table that holds no case, and why."""
+
+    case: str
+    domain: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Knowledge:
     """What a prediction may draw on.
 

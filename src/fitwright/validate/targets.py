@@ -1,0 +1,37 @@
+"""The errors that the performance model must not exceed on the published figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fitwright.records.validation import Summed, Validation
+
+MOST_MEDIAN_ERROR: Mapping[str, float] = {}
+"""By domain, the largest median absolute error allowed on the tables that come with Fitwright."""
+LEAST_PREDICTED = 0.9
+"""Share of the rows of a domain that must have a prediction."""
+
+
+def broken(validation: Validation) -> tuple[str, ...]:
+    """The targets that these figures break, a sentence each; domains without one are let be."""
+    return tuple(
+        sentence
+        for domain, most in MOST_MEDIAN_ERROR.items()
+        if (found := validation.by_domain.get(domain)) is not None
+        for sentence in _broken(domain, found, most)
+    )
+
+
+def _broken(domain: str, found: Summed, most: float) -> tuple[str, ...]:
+    sentences = []
+    if found.num_predicted < LEAST_PREDICTED * found.num_rows:
+        sentences.append(
+            f"{domain}: {found.num_predicted} of {found.num_rows} rows have a prediction, "
+            f"at least {LEAST_PREDICTED:.0%} must"
+        )
+    if found.median_absolute_error is not None and found.median_absolute_error > most:
+        sentences.append(
+            f"{domain}: the median error is {found.median_absolute_error:.1%}, "
+            f"at most {most:.0%} is allowed"
+        )
+    return tuple(sentences)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.validate import score
+from fitwright.validate.case import Case, Knowledge, Predictor, Unreadable
+
+
+def case(
+    name: str, *, measured: float | None = 10.0, domain: str = "time", **inputs: object
+) -> Case:
+    return Case(
+        case=name,
+        domain=domain,
+        device_id="h100-sxm",
+        inputs=inputs,
+        metric="latency_ms",
+        measured=measured,
+        unit="ms",
+    )
+
+
+def twice(asked: Case, known: Knowledge) -> Estimate | NoData:
+    seconds = asked.inputs.get("seconds")
+    if not isinstance(seconds, float):
+        return NoData(reason="seconds is missing")
+    return Estimate(
+        value=seconds, low=seconds / 2, high=seconds * 2, unit="s", rung="family", reasons=("why",)
+    )
+
+
+@pytest.fixture(autouse=True)
+def _one_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    table: Mapping[str, Predictor] = {"time": twice}
+    monkeypatch.setattr(score, "PREDICTORS", table)
+
+
+def test_the_error_is_predicted_over_measured_less_one() -> None:
+    (row,) = score.validate([case("a", seconds=0.012)]).rows
+    # a division by a power of ten may differ in the last bit
+    assert row.predicted == pytest.approx(12.0)
+    assert row.error == pytest.approx(0.2)
+    assert (row.rung, row.reason) == ("family", "why")
+
+
+def test_every_row_is_in_the_answer_in_its_order() -> None:
+    asked = [
+        case("a"),
+        Unreadable(case="b", domain="time", reason="no JSON"),
+        case("c", seconds=1.0),
+    ]
+    found = score.validate(asked)
+    assert [row.case for row in found.rows] == ["a", "b", "c"]
+    assert [row.predicted is None for row in found.rows] == [True, True, False]
+    assert found.by_domain["time"].num_rows == 3
+    assert found.by_domain["time"].num_predicted == 1
+
+
+def test_what_nothing_predicts_says_why() -> None:
+    unknown = Case(
+        case="x",
+        domain="weather",
+        device_id="h100-sxm",
+        inputs={},
+        metric="",
+        measured=1,
+        unit="ms",
+    )
+    nowhere = Case(
+        case="y", domain="time", device_id="h100-sxn", inputs={}, metric="", measured=1, unit="ms"
+    )
+    rows = score.validate([unknown, nowhere, case("z")]).rows
+    assert "no model for the domain 'weather'" in rows[0].reason
+    assert "h100-sxn" in rows[1].reason
+    assert rows[2].reason == "seconds is missing"
+
+
+def test_a_case_without_a_figure_has_a_prediction_and_no_error() -> None:
+    found = score.validate([case("a", measured=None, seconds=0.01)])
+    assert found.rows[0].predicted == pytest.approx(10.0)
+    assert found.rows[0].error is None
+    assert found.by_domain["time"].median_absolute_error is None
+
+
+def test_coverage_counts_figures_inside_their_bands() -> None:
+    inside, outside = case("a", seconds=0.011), case("b", seconds=0.1)
+    summed = score.validate([inside, outside]).by_domain["time"]
+    assert summed.share_within_band == 0.5
+    assert summed.worst_absolute_error == pytest.approx(9.0)
+
+
+def test_rows_are_summed_up_by_device_and_by_evidence() -> None:
+    found = score.validate([case("a", seconds=0.01), case("b")])
+    assert {n: s.num_rows for n, s in score.by(found.rows, "device_id").items()} == {"h100-sxm": 2}
+    assert set(score.by(found.rows, "rung")) == {"family", "no data"}
