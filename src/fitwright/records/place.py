@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from fitwright.records.quantity import KgPerJoule, Number, Seconds, Share, UsdPerJoule
+from fitwright.records.quantity import KgPerJoule, Number, Seconds, Share, UsdPerJoule, Watts
 from fitwright.records.record import Record
 from fitwright.records.sheet import Kind
 
@@ -95,6 +95,11 @@ class Site(Record):
         ge=1,
         allow_inf_nan=False,
         description="Watts at the meter per watt of the device: conversion, fans, cooling.",
+    )
+    power_w: Watts | None = Field(
+        default=None,
+        alias="power",
+        description="What the place can feed one device; a device with a larger TDP is refused.",
     )
 
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})

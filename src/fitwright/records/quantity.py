@@ -48,11 +48,13 @@ _Above0 = Field(gt=0, allow_inf_nan=False)
 Seconds = Annotated[float, _quantity("seconds"), _Above0, _as_written("seconds")]
 Bytes = Annotated[float, _quantity("bytes"), _Above0, _as_written("bytes")]
 Joules = Annotated[float, _quantity("joules"), _Above0, _as_written("joules")]
+Watts = Annotated[float, _quantity("watts"), _Above0, _as_written("watts")]
 PerSecond = Annotated[float, _quantity("per_second"), _Above0, _as_written("per_second")]
 UsdPerInference = Annotated[
     float, _quantity("usd_per_inference"), _Above0, _as_written("usd_per_inference")
 ]
-UsdPerSecond = Annotated[
+UsdWatts = Annotated[float, _quantity("watts"), _Above0, _as_written("watts")]
+PerSecond = Annotated[
     float,
     _quantity("usd_per_second"),
     Field(ge=0, allow_inf_nan=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
+from fitwright.records.prospect import Claim, Concession, Mix, Prospect
 from fitwright.records.record import Record
 
 
@@ -25,16 +26,41 @@ class Choice(Record):
 
 
 class Refused(Record):
-    """A device that cannot, the limit it breaks and by how much (ratio above 1)."""
+    """A device that cannot, the limit it breaks and by how much.
+
+    Attributes:
+        gap: needed over possible, a ratio above 1; infinite where no amount would do.
+        short_by: the same as an amount in `unit`; None where there is none.
+    """
 
     device_id: str
     limit: str
     reason: str
     gap: float
+    short_by: float | None = None
+    unit: str = ""
 
 
 class Selection(Record):
-    """Ranked best first; empty `choices` means no device can."""
+    """Ranked best first; without `choices` and `prospects` no device can.
+
+    Attributes:
+        choices: this machine, by what physics allows over its measured peaks.
+        refused: what breaks a hard limit, nearest first.
+        prospects: devices as predicted, best first.
+        mixes: devices of different kinds that share the traffic for less, cheapest first.
+        concessions: where no device likely meets the contract: what would have to give,
+            smallest change first.
+        claims: rules of thumb about kinds of devices, checked for this model.
+        model: whose selection this is.
+        notes: what a reader should know.
+    """
 
     choices: tuple[Choice, ...]
     refused: tuple[Refused, ...]
+    prospects: tuple[Prospect, ...] = ()
+    mixes: tuple[Mix, ...] = ()
+    concessions: tuple[Concession, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    model: str = ""
+    notes: tuple[str, ...] = ()

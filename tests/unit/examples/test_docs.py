@@ -96,6 +96,7 @@ def test_the_reference_lists_every_unit_that_a_contract_can_use() -> None:
         "seconds",
         "bytes",
         "joules",
+        "watts",
         "per_second",
         "usd_per_inference",
         "usd_per_second",

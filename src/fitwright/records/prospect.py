@@ -1,0 +1,160 @@
+"""What is expected of a device before anyone measured, bought or rented it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.need import Sense
+from fitwright.records.record import Record
+from fitwright.records.sheet import Kind
+
+Expected = Literal["likely meets", "unknown: measure first", "cannot meet"]
+"""As a verdict, before it: the whole 80 % band keeps the bound, some of it, or none of it."""
+EXPECTED: tuple[Expected, ...] = ("likely meets", "unknown: measure first", "cannot meet")
+Binds = Literal["compute", "bandwidth", "overhead"]
+
+
+class Outlook(Record):
+    """One limit of the contract on one device.
+
+    Attributes:
+        probability: that the limit is met, from the band, taken as log-normal; None without
+            a prediction.
+        gap: predicted value over bound (or bound over value, at least): above 1 misses it.
+    """
+
+    limit: str
+    sense: Sense
+    bound: float
+    unit: str
+    predicted: Estimate | NoData
+    probability: float | None = None
+    gap: float | None = None
+    expected: Expected
+
+
+class Measurement(Record):
+    """The cheapest measurement that would turn `unknown` into a yes or a no.
+
+    Attributes:
+        usd: what it costs beyond time; None: nobody stated a price.
+    """
+
+    text: str
+    usd: float | None = None
+
+
+class Bottleneck(Record):
+    """An operator that takes a large part of the predicted time."""
+
+    name: str
+    kind: str
+    share: float
+    binds: Binds
+
+
+class Way(Record):
+    """One dtype on one runtime, with the time that one query takes there.
+
+    Attributes:
+        dtype: of the arithmetic.
+        rounds: integers or 8-bit floats, so that accuracy has to be measured first.
+        bottlenecks: operators with the largest predicted times.
+        binds: share of the time per resource.
+        roofline_s: what the published peaks allow at best.
+    """
+
+    dtype: str
+    runtime: str
+    rounds: bool
+    latency_s: Estimate | NoData
+    memory_bytes: Estimate | NoData
+    energy_j: Estimate | NoData
+    roofline_s: float | None = None
+    binds: dict[Binds, float] = Field(default_factory=dict)
+    bottlenecks: tuple[Bottleneck, ...] = ()
+    num_unruled: int = 0
+
+
+class Prospect(Record):
+    """A device as predicted for a contract.
+
+    Attributes:
+        way: the dtype and runtime that serve the contract best.
+        others: the ways not taken.
+        num_devices: the smallest number that keeps the traffic.
+        num_instances: copies of the model at once on each device.
+        utilisation: share of the time in which each device is busy.
+        figures: by figure name; those of money are per inference over all devices,
+            ``throughput`` is that of all devices together.
+        usd_per_s: of all devices rented, or None.
+        expected: the weakest of the outlooks.
+        probability: that every limit is met; None where a limit has no prediction.
+        measurement: what would decide, when unknown.
+        refused: breaks a hard limit and is listed among `Selection.refused`.
+        reasons: one sentence each, with figures.
+    """
+
+    device_id: str
+    name: str
+    kind: Kind
+    way: Way
+    others: tuple[Way, ...] = ()
+    num_devices: int = 1
+    num_instances: int = 1
+    utilisation: float = 1.0
+    figures: dict[str, Estimate | NoData]
+    outlooks: tuple[Outlook, ...]
+    expected: Expected
+    probability: float | None = None
+    measurement: Measurement | None = None
+    reasons: tuple[str, ...] = ()
+
+
+class Part(Record):
+    """So many devices of one kind, and the share of the traffic that they take."""
+
+    device_id: str
+    num_devices: int
+    share: float
+
+
+class Mix(Record):
+    """Devices of different kinds that share the traffic.
+
+    Attributes:
+        rate_per_s: what they serve together, at the slow end of the bands.
+        usd_per_s: of all of them.
+        saves: share of the cost of the cheapest single kind.
+    """
+
+    parts: tuple[Part, ...]
+    rate_per_s: float
+    usd_per_s: float
+    saves: float
+    text: str
+
+
+class Concession(Record):
+    """A change of limits that some device would keep.
+
+    Attributes:
+        bounds: by limit name, the bound that the whole band of the device keeps.
+        ratio: the largest change among them, above 1.
+    """
+
+    device_id: str
+    bounds: dict[str, float]
+    ratio: float
+    text: str
+
+
+class Claim(Record):
+    """A rule of thumb, checked against this model's figures."""
+
+    text: str
+    holds: Literal["supported", "refuted", "undecided"]
+    reasons: tuple[str, ...]
