@@ -53,8 +53,7 @@ PerSecond = Annotated[float, _quantity("per_second"), _Above0, _as_written("per_
 UsdPerInference = Annotated[
     float, _quantity("usd_per_inference"), _Above0, _as_written("usd_per_inference")
 ]
-UsdWatts = Annotated[float, _quantity("watts"), _Above0, _as_written("watts")]
-PerSecond = Annotated[
+UsdPerSecond = Annotated[
     float,
     _quantity("usd_per_second"),
     Field(ge=0, allow_inf_nan=False),
