@@ -15,6 +15,7 @@ from fitwright.catalog.reading import Reading, check_keys, read_fact, texts
 from fitwright.errors import ContractError
 from fitwright.records.cluster import Cluster, Link, Node, Topology
 from fitwright.records.sheet import Sheet
+from fitwright.units import Quantity
 
 LINKS = Path(__file__).parent / "links"
 CLUSTERS = Path(__file__).parent / "clusters"
@@ -24,6 +25,11 @@ _CLUSTER_KEYS = (
     *("name", "devices", "shape", "adapters", "rest_power", "nodes", "network", "adapter"),
     *("source", "note", *_NODE_KEYS),
 )
+_RATES: Mapping[str, tuple[str, Quantity]] = {
+    "latency": ("latency_s", "seconds"),
+    "bandwidth": ("bytes_per_s", "bytes_per_s"),
+    "peer": ("peer_bytes_per_s", "bytes_per_s"),
+}
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _T = TypeVar("_T", Link, Cluster)
 
@@ -114,11 +120,7 @@ def _link(name: str, row: Mapping[str, Any], reading: Reading) -> Link:
     check_keys(row, _LINK_KEYS, f"{name}.", reading)
     rates = {
         field: read_fact(row[key], f"{name}.{key}", quantity, reading)
-        for key, field, quantity in (
-            ("latency", "latency_s", "seconds"),
-            ("bandwidth", "bytes_per_s", "bytes_per_s"),
-            ("peer", "peer_bytes_per_s", "bytes_per_s"),
-        )
+        for key, (field, quantity) in _RATES.items()
         if key in row
     }
     told = {key: row[key] for key in ("name", "scope", "note") if key in row}
