@@ -1,0 +1,355 @@
+"""How long a whole model takes on a device: its kernels, one after the other.
+
+    prepared = prepare(summary, runtime="onnxruntime")     # once per model and runtime
+    found = graph_time(prepared, sheet, table, dtype="float32", batch=1, streams=1)
+    if isinstance(found, NoData): ...                       # found.reason
+    found.latency                                           # Estimate, seconds
+    found.throughput_per_s, found.slowest(3), found.floor_s, found.memory, found.uncovered
+
+The time is the sum over the kernels that the runtime starts (`perf.fusion`), each by the
+operator formulas; an eager runtime needs at least its host's time for each operator. `prepare`
+does what does not depend on the device, so that many devices are asked cheaply. Rows of the
+table that were calibrated on this very device (rung ``measured``, `perf.calibrated`) answer
+before all others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitwright.perf.fusion import FUSIONS, Runtime
+from fitwright.perf.kernels import BESIDE, BESIDE_BY_RUNTIME, Kernel, kernels, work_of
+from fitwright.perf.ladder import estimate, weakest
+from fitwright.perf.operators import OperatorTimes, WorkTable, operator_times, tabulate
+from fitwright.perf.operators.shapes import BITS
+from fitwright.perf.work import OperatorClass, Work
+from fitwright.records.estimate import Estimate, NoData, Rung
+from fitwright.records.evidence import Evidence
+from fitwright.records.model import ModelSummary
+from fitwright.records.sheet import Fact, Sheet
+
+CORRELATION = 0.5
+"""Of the errors of two kernels on one device: half of a band is common to all of them."""
+UNCOVERED_FACTOR = 3.0
+"""How far off the bytes alone may be for an operator that no rule counts."""
+WORKSPACE_SHARE = 0.1
+"""Of weights and activations: packed copies of weights and scratch memory of kernels."""
+MEMORY_SPREAD = 1.3
+_STAND_INS: dict[OperatorClass, OperatorClass] = {
+    "attention_prefill": "gemm",
+    "attention_decode": "gemm",
+    "recurrent": "gemm",
+}
+"""Formulas that answer where a class has no evidence on a device: their products alone."""
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """A model as one runtime runs it, ready for any device.
+
+    Attributes:
+        num_started: operators that the host starts one by one (eager runtimes).
+        boundary_bytes: weights, inputs and outputs, each once.
+    """
+
+    summary: ModelSummary
+    runtime: Runtime
+    kernels: tuple[Kernel, ...]
+    num_started: int
+    boundary_bytes: int
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """Operators that no rule counts: kind, how many, why."""
+        return tuple(
+            f"{u.num_operators} x {u.domain or 'ai.onnx'}.{u.kind}: {u.reason}"
+            for u in self.summary.uncounted
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One kernel's share of the time.
+
+    Attributes:
+        kinds: operators that it consists of.
+        binds: ``compute``, ``bandwidth`` or ``overhead``.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    seconds: float
+    binds: str
+    rung: Rung
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GraphTime:
+    """A model on a device.
+
+    Attributes:
+        latency: of one run, seconds: `batch` queries, while `streams` runs share the device.
+        floor_s: what the published peaks allow one run at best.
+        memory: weights, live activations of every stream and workspace, bytes.
+        prepared: whose kernels these are.
+        part_s: seconds of each kernel.
+        uncovered: operators that no rule counts; the band is wider for them.
+    """
+
+    latency: Estimate
+    floor_s: float
+    memory: Estimate
+    uncovered: tuple[str, ...]
+    prepared: Prepared
+    part_s: Column
+    binds: tuple[str, ...]
+    rungs: tuple[Rung, ...]
+    batch: int
+    streams: int
+
+    @property
+    def throughput_per_s(self) -> float:
+        """Queries per second with all streams at work."""
+        return self.batch * self.streams / self.latency.value
+
+    def parts(self) -> tuple[Part, ...]:
+        """Every kernel in order."""
+        return tuple(self._part(i) for i in range(len(self.part_s)))
+
+    def slowest(self, count: int) -> tuple[Part, ...]:
+        """The kernels that take longest, longest first."""
+        return tuple(self._part(int(i)) for i in np.argsort(-self.part_s)[:count])
+
+    def _part(self, index: int) -> Part:
+        kernel = self.prepared.kernels[index]
+        return Part(
+            name=kernel.name,
+            kinds=kernel.kinds,
+            seconds=float(self.part_s[index]),
+            binds=self.binds[index],
+            rung=self.rungs[index],
+        )
+
+
+def prepare(summary: ModelSummary, *, runtime: Runtime) -> Prepared:
+    """What does not depend on the device: the kernels that the runtime makes of the graph."""
+    moved = sum(_num_bytes(t.shape, t.dtype) for t in (*summary.inputs, *summary.outputs))
+    return Prepared(
+        summary=summary,
+        runtime=runtime,
+        kernels=kernels(summary, runtime),
+        num_started=len(summary.operators),
+        boundary_bytes=summary.weight_bytes + moved,
+    )
+
+
+def _num_bytes(shape: Sequence[int | str | None], dtype: str) -> int:
+    sizes = [s for s in shape if isinstance(s, int)]
+    return math.prod(sizes) * BITS.get(dtype, 64) // 8 if len(sizes) == len(shape) else 0
+
+
+def graph_time(
+    prepared: Prepared,
+    sheet: Sheet,
+    table: Sequence[Evidence],
+    *,
+    dtype: str,
+    batch: int = 1,
+    streams: int = 1,
+) -> GraphTime | NoData:
+    """The time of one run of a model, or why there is none.
+
+    Args:
+        prepared: the model, by `prepare`.
+        sheet: the device.
+        table: fitted constants; calibrated ones first.
+        dtype: that its products of floats run in; what is quantised in the file stays so.
+        batch: queries of one run, each as large as the summary's.
+        streams: runs at the same time, each with an equal share of the device.
+    """
+    if not prepared.kernels:
+        return NoData(reason="the graph has no operator that computes or moves anything")
+    beside = _beside(prepared.runtime, sheet, dtype)
+    shared = _shared(sheet, streams)
+    works = _tabulated(prepared, dtype, beside, batch)
+    times = _answered(works, shared, table, prepared=prepared)
+    if isinstance(times, NoData):
+        return times
+    return _graph(prepared, shared, works, times, dtype=dtype, batch=batch, streams=streams)
+
+
+def _beside(runtime: Runtime, sheet: Sheet, dtype: str) -> str:
+    """The dtype of what is no product: the best of the device beside a narrow one."""
+    if dtype not in BESIDE:
+        return dtype
+    wanted = BESIDE_BY_RUNTIME.get(runtime, BESIDE[dtype])
+    return next((d for d in wanted if d in sheet.peaks), "float32")
+
+
+def _shared(sheet: Sheet, streams: int) -> Sheet:
+    """What one of several runs at the same time has of the device."""
+    if streams == 1:
+        return sheet
+
+    def part(fact: Fact | None) -> Fact | None:
+        return fact and fact.model_copy(update={"value": fact.value / streams})
+
+    return sheet.model_copy(
+        update={
+            "peaks": {d: part(f) for d, f in sheet.peaks.items()},
+            "bandwidth_bytes_per_s": part(sheet.bandwidth_bytes_per_s),
+            "num_units": part(sheet.num_units),
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Works:
+    """The kernels as work, for the formulas, and the same with stand-ins."""
+
+    own: tuple[Work, ...]
+    table: WorkTable
+    instead: WorkTable
+
+
+@lru_cache(maxsize=64)
+def _tabulated(prepared: Prepared, dtype: str, beside: str, batch: int) -> _Works:
+    """Made once for all devices that run the same dtypes."""
+    summary = prepared.summary
+    scale = BITS.get(dtype, 32) / 32
+    model_bytes = scale * (summary.weight_bytes + batch * summary.peak_activation_bytes)
+    own = tuple(
+        work_of(k, dtype=dtype, beside=beside, batch=batch, model_bytes=model_bytes)
+        for k in prepared.kernels
+    )
+    instead = [
+        replace(w, operator_class=_STAND_INS.get(w.operator_class, w.operator_class)) for w in own
+    ]
+    return _Works(own=own, table=tabulate(own), instead=tabulate(instead))
+
+
+def _answered(
+    works: _Works, sheet: Sheet, table: Sequence[Evidence], *, prepared: Prepared
+) -> OperatorTimes | NoData:
+    """Every kernel's time; stand-ins where a class has no evidence; NoData where none helps."""
+    times = operator_times(works.table, sheet, table)
+    if not np.isnan(times.time_s).any():
+        return times
+    other = operator_times(works.instead, sheet, table)
+    missing = np.isnan(times.time_s)
+    if np.isnan(other.time_s[missing]).any():
+        first = int(np.flatnonzero(missing & np.isnan(other.time_s))[0])
+        kernel = prepared.kernels[first]
+        return NoData(reason=f"{kernel.name} ({kernel.kinds[0]}): {times.reasons[first][0]}")
+    return replace(
+        times,
+        time_s=np.where(missing, other.time_s, times.time_s),
+        low_s=np.where(missing, other.low_s / 1.25, times.low_s),
+        high_s=np.where(missing, other.high_s * 1.25, times.high_s),
+        roofline_s=np.where(missing, other.roofline_s, times.roofline_s),
+        binds=np.where(missing, other.binds, times.binds).astype(np.int8),
+        rungs=tuple(a or b for a, b in zip(times.rungs, other.rungs, strict=True)),
+        reasons=tuple(
+            (*o, "the products of the operator stand in for it") if m else r
+            for m, r, o in zip(missing, times.reasons, other.reasons, strict=True)
+        ),
+    )
+
+
+_BINDS = ("compute", "bandwidth", "overhead")
+
+
+def _graph(
+    prepared: Prepared,
+    sheet: Sheet,
+    works: _Works,
+    times: OperatorTimes,
+    *,
+    dtype: str,
+    batch: int,
+    streams: int,
+) -> GraphTime:
+    """The sum, its band and its floor."""
+    part_s = times.time_s
+    host_s = FUSIONS[prepared.runtime].host_s
+    if host_s:
+        part_s = np.maximum(part_s, host_s)
+    views_s = host_s * max(prepared.num_started - len(prepared.kernels), 0)
+    value = float(part_s.sum()) + views_s
+    floor_s = _floor_s(prepared, sheet, works, batch=batch)
+    value = max(value, floor_s)
+    rungs = tuple(r for r in times.rungs if r is not None)
+    spread = _spread(prepared, part_s, np.log(times.high_s / times.time_s))
+    heaviest = times.reasons[int(np.argmax(part_s))]
+    return GraphTime(
+        latency=estimate(
+            value,
+            unit="s",
+            rung=weakest(rungs),
+            spread=spread,
+            reasons=(f"{len(part_s)} kernels as {prepared.runtime} merges them", *heaviest),
+        ),
+        floor_s=floor_s,
+        memory=_memory(prepared, dtype=dtype, batch=batch, streams=streams, rung=weakest(rungs)),
+        uncovered=prepared.uncovered,
+        prepared=prepared,
+        part_s=part_s,
+        binds=tuple(_BINDS[int(b)] for b in times.binds),
+        rungs=rungs,
+        batch=batch,
+        streams=streams,
+    )
+
+
+def _spread(prepared: Prepared, part_s: Column, log_spread: Column) -> float:
+    """The band of a sum whose parts err together by `CORRELATION`; wider for the uncounted."""
+    weights = part_s / max(float(part_s.sum()), 1e-30)
+    together = float(weights @ log_spread)
+    apart = float(np.sqrt(np.sum((weights * log_spread) ** 2)))
+    width = math.sqrt(CORRELATION * together**2 + (1 - CORRELATION) * apart**2)
+    counted = np.array([k.is_counted for k in prepared.kernels])
+    unknown = max(float(weights @ ~counted), (~counted).mean())
+    return math.exp(width + unknown * math.log(UNCOVERED_FACTOR))
+
+
+def _floor_s(prepared: Prepared, sheet: Sheet, works: _Works, *, batch: int) -> float:
+    """All arithmetic at the peaks; weights, inputs and outputs once from memory, unless they
+    stay on chip from one run to the next."""
+    compute = sum(
+        w.flops / sheet.peaks[w.dtype].value
+        for w in works.own
+        if w.flops and w.dtype in sheet.peaks
+    )
+    onchip = sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0
+    moved = sum(w.bytes_moved for w in works.own)
+    weights = prepared.summary.weight_bytes
+    least = min(moved, batch * (prepared.boundary_bytes - weights) + weights)
+    scale = min(
+        1.0, moved / max(sum(k.activation_bytes + k.weight_bytes for k in prepared.kernels), 1)
+    )
+    if sheet.bandwidth_bytes_per_s is None or scale * least <= onchip:
+        return compute
+    return max(compute, (scale * least - onchip) / sheet.bandwidth_bytes_per_s.value)
+
+
+def _memory(prepared: Prepared, *, dtype: str, batch: int, streams: int, rung: Rung) -> Estimate:
+    """Weights once, live activations per stream, and workspace, bytes."""
+    summary = prepared.summary
+    scale = BITS.get(dtype, 32) / 32
+    activations = summary.peak_activation_bytes * batch * streams
+    value = scale * (summary.weight_bytes + activations) * (1 + WORKSPACE_SHARE)
+    return estimate(
+        max(value, 1.0),
+        unit="B",
+        rung=rung,
+        spread=MEMORY_SPREAD,
+        reasons=("weights, live activations and a tenth for workspace; not the process itself",),
+    )

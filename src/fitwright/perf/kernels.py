@@ -1,0 +1,210 @@
+"""A model as the kernels that one runtime starts, and each kernel as the work of a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fitwright.perf.fusion import (
+    FUSIONS,
+    RECURRENT_KINDS,
+    Runtime,
+    Wiring,
+    fused,
+    is_attention,
+    is_depthwise,
+    wiring,
+)
+from fitwright.perf.operators.shapes import BITS
+from fitwright.perf.work import OperatorClass, Work
+from fitwright.records.model import ModelSummary, OperatorCost, Product
+
+FLOATS = ("float32", "float16", "bfloat16", "float64")
+BESIDE: Mapping[str, tuple[str, ...]] = {
+    "int8": ("bfloat16", "float16", "float32"),
+    "float8": ("bfloat16", "float16", "float32"),
+    "int4": ("bfloat16", "float16", "float32"),
+    "float4": ("bfloat16", "float16", "float32"),
+}
+"""What runs beside products of a narrow dtype, best first: softmax and norms stay in floats."""
+BESIDE_BY_RUNTIME: Mapping[Runtime, tuple[str, ...]] = {"onnxruntime": ("float32",)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kernel:
+    """Operators that run as one, for one query.
+
+    Attributes:
+        name: of its heaviest operator.
+        operators: places in the execution order.
+        flops, elementwise_flops: as of `OperatorCost`.
+        weight_bytes: of its constants, as stored.
+        activation_bytes: read from other kernels and written for them, as stored.
+        dtype: of the arithmetic in the file; ``int8`` for products that are quantised.
+        product: of its heaviest operator.
+        is_counted: False when no rule counts one of its operators.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    operators: tuple[int, ...]
+    operator_class: OperatorClass
+    flops: int
+    elementwise_flops: int
+    weight_bytes: int
+    activation_bytes: int
+    dtype: str
+    product: Product | None
+    is_counted: bool
+
+
+def kernels(summary: ModelSummary, runtime: Runtime) -> tuple[Kernel, ...]:
+    """What the runtime starts for one query, in order."""
+    fusion = FUSIONS[runtime]
+    wires = wiring(summary.operators, fusion)
+    readers = _readers(summary.operators, wires)
+    return tuple(
+        _kernel(group, summary.operators, wires, readers)
+        for group in fused(summary.operators, wires, fusion)
+    )
+
+
+def _readers(operators: Sequence[OperatorCost], wires: Wiring) -> list[set[int]]:
+    found: list[set[int]] = [set() for _ in operators]
+    for i in range(len(operators)):
+        if i not in wires.transparent:
+            for source in wires.sources[i]:
+                found[source].add(i)
+    return found
+
+
+def _kernel(
+    group: Sequence[int],
+    operators: Sequence[OperatorCost],
+    wires: Wiring,
+    readers: Sequence[set[int]],
+) -> Kernel:
+    inside = set(group)
+    own = [operators[i] for i in group]
+    heaviest = max(own, key=lambda o: ((o.flops or 0), o.bytes_read + o.bytes_written))
+    integer = bool(heaviest.product) and bool(inside & wires.integer)
+    dtype = "int8" if integer else heaviest.dtype
+    weights = sum(_weights(operators[i], i in wires.integer, operators) for i in group)
+    return Kernel(
+        name=heaviest.name,
+        kinds=tuple(o.kind for o in own),
+        operators=tuple(group),
+        operator_class=_class(own, heaviest),
+        flops=sum(o.flops or 0 for o in own),
+        elementwise_flops=sum(o.elementwise_flops or 0 for o in own),
+        weight_bytes=weights,
+        activation_bytes=_read(inside, operators, wires) + _written(inside, operators, readers),
+        dtype=dtype,
+        product=_product(own, heaviest),
+        is_counted=all(o.flops is not None for o in own),
+    )
+
+
+def _class(own: Sequence[OperatorCost], heaviest: OperatorCost) -> OperatorClass:
+    """Which formula answers."""
+    product = heaviest.product
+    if is_attention(own):
+        queries = next((o.product.m for o in own if o.product), 1)
+        return "attention_decode" if queries == 1 else "attention_prefill"
+    if heaviest.kind in RECURRENT_KINDS:
+        return "recurrent"
+    if product is None:
+        return "gemm" if heaviest.flops else "memory"
+    if product.kernel:
+        return "depthwise" if is_depthwise(heaviest) else "conv"
+    return "gemm"
+
+
+def _product(own: Sequence[OperatorCost], heaviest: OperatorCost) -> Product | None:
+    """That of the scores where it is an attention; a cube where only the FLOP are known."""
+    if is_attention(own):
+        return next((o.product for o in own if o.product), None)
+    if heaviest.product is None and heaviest.flops:
+        side = max(1, round((heaviest.flops / 2) ** (1 / 3)))
+        return Product(m=side, n=side, k=side)
+    return heaviest.product
+
+
+def _weights(operator: OperatorCost, integer: bool, operators: Sequence[OperatorCost]) -> int:
+    """Constants that it reads for each query, bytes."""
+    product = operator.product
+    if product is None:
+        return min(operator.weight_bytes, operator.bytes_read)
+    if not (product.has_weights or _reads_constants(operator, operators)):
+        return 0
+    size = product.n * product.k * product.num_products
+    if integer:
+        return size
+    return min(size * BITS.get(operator.dtype, 32) // 8, max(operator.bytes_read, 0))
+
+
+def _reads_constants(operator: OperatorCost, operators: Sequence[OperatorCost]) -> bool:
+    """Whether one side comes from constants alone, such as dequantised weights."""
+    sides = [operators[r] for r in operator.reads_from]
+    return any(not s.reads_from and not s.reads_inputs for s in sides)
+
+
+def _read(inside: set[int], operators: Sequence[OperatorCost], wires: Wiring) -> int:
+    """Results of other kernels, each once, and inputs of the model."""
+    largest: dict[int, int] = {}
+    given = 0
+    for i in inside:
+        operator = operators[i]
+        for source in wires.sources[i]:
+            if source not in inside:
+                seen = min(operators[source].activation_bytes, max(operator.bytes_read, 1))
+                largest[source] = max(largest.get(source, 0), seen)
+        if operator.reads_inputs:
+            made = sum(operators[r].activation_bytes for r in operator.reads_from)
+            rest = operator.bytes_read - made - _weights(operator, i in wires.integer, operators)
+            given += max(rest, 0)
+    return sum(largest.values()) + given
+
+
+def _written(
+    inside: set[int], operators: Sequence[OperatorCost], readers: Sequence[set[int]]
+) -> int:
+    """What others read, and what nobody reads: the model's outputs."""
+    return sum(operators[i].bytes_written for i in inside if not readers[i] or readers[i] - inside)
+
+
+def work_of(kernel: Kernel, *, dtype: str, beside: str, batch: int, model_bytes: float) -> Work:
+    """A kernel as the work of its formula.
+
+    Args:
+        dtype: that products of floats are computed in.
+        beside: dtype of everything else.
+        batch: queries at once; weights are read once for all of them.
+        model_bytes: weights and live activations of the whole model, what passes through the
+            caches between two reads of one weight.
+    """
+    heavy = kernel.operator_class not in ("memory", "attention_prefill", "attention_decode")
+    used = kernel.dtype if kernel.dtype not in FLOATS else (dtype if heavy else beside)
+    scale = _scale(kernel.dtype, used)
+    moved = scale * (kernel.weight_bytes + batch * kernel.activation_bytes)
+    p = kernel.product
+    has_weights = p is not None and p.has_weights
+    return Work(
+        operator_class=kernel.operator_class,
+        dtype=used if used in BITS else beside,
+        flops=float(kernel.flops * batch),
+        bytes_moved=moved,
+        working_set_bytes=max(moved, model_bytes if kernel.weight_bytes else 0.0),
+        m=1 if p is None else p.m * (batch if has_weights else 1),
+        n=1 if p is None else p.n,
+        k=1 if p is None else p.k,
+        num_batches=1 if p is None else p.num_products * (1 if has_weights else batch),
+        num_steps=1 if p is None else p.num_steps,
+    )
+
+
+def _scale(stored: str, used: str) -> float:
+    """Bytes per element of what is used over what is stored; integers stay as they are."""
+    if stored not in FLOATS or used not in BITS:
+        return 1.0
+    return BITS[used] / BITS[stored]
