@@ -16,6 +16,7 @@ from fitwright.catalog.reading import (
     read_text,
     texts,
 )
+from fitwright.catalog.support import load_backends
 from fitwright.errors import ContractError
 from fitwright.records.sheet import Kind, Rent, Sheet
 from fitwright.units import Quantity
@@ -79,7 +80,7 @@ def read_sheet(raw: object, *, where: str) -> Sheet:
     for key, (known, quantity) in TABLES.items():
         values[key] = read_facts(raw.get(key, {}), key, known, quantity, reading)
     values["rents"] = _rents(raw.get("rents", []), reading)
-    values["runs"] = tuple(read_list(raw.get("runs", []), "runs", reading))
+    values["runs"] = _runs(raw.get("runs", []), reading)
     _check_whole(raw, values, reading)
     if reading.wrong:
         raise _refusal(where, reading.wrong)
@@ -128,6 +129,15 @@ def _rents(raw: object, reading: Reading) -> tuple[Rent, ...]:
         if price is not None:
             rents.append(Rent(usd_per_s=price, provider=provider, date=date, source=source))
     return tuple(rents)
+
+
+def _runs(raw: object, reading: Reading) -> tuple[str, ...]:
+    names = [str(name) for name in read_list(raw, "runs", reading)]
+    for name in names:
+        if name not in load_backends():
+            known = ", ".join(load_backends())
+            reading.blame("runs", "no such backend", name, remedy=f"known: {known}")
+    return tuple(names)
 
 
 def _check_whole(raw: Mapping[str, Any], values: Mapping[str, Any], reading: Reading) -> None:

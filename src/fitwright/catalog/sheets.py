@@ -11,6 +11,7 @@ from types import MappingProxyType
 import yaml
 
 from fitwright.catalog.sheet_file import read_sheet
+from fitwright.catalog.support import backends_of
 from fitwright.errors import ContractError
 from fitwright.records.sheet import Sheet
 
@@ -58,7 +59,8 @@ def sheet_from_file(path: Path) -> Sheet:
             code="FW122",
             remedy="Give a YAML file; `fitwright devices new FILE` writes one to fill in.",
         ) from error
-    return read_sheet(raw, where=str(path))
+    sheet = read_sheet(raw, where=str(path))
+    return sheet if sheet.runs else sheet.model_copy(update={"runs": backends_of(sheet)})
 
 
 @cache

@@ -152,9 +152,10 @@ USAGE: Mapping[str, Explanation] = {
         example="fitwright devices new mine.yaml\nfitwright devices check mine.yaml",
     ),
     "FW123": Explanation(
-        title="There is no link or cluster of that name in the catalogue.",
-        why="Links (nvlink4, infiniband-ndr) and clusters (dgx-h100, tpu-v5e-pod) are data of "
-        "the catalogue; the message names the one that comes nearest, or all.",
+        title="There is no link, cluster or backend of that name in the catalogue.",
+        why="Links (nvlink4, infiniband-ndr), clusters (dgx-h100, tpu-v5e-pod) and backends "
+        "(openvino, tensorrt) are data of the catalogue; the message names the one that comes "
+        "nearest, or all.",
         fix="Give one of the names.",
     ),
 }
