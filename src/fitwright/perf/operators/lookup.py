@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fitwright.perf.ladder import FLOOR_SPREAD, nearest
+from fitwright.perf.operators.formulas import Machine
 from fitwright.perf.operators.table import Group
 from fitwright.perf.work import OperatorClass
-from fitwright.records.estimate import NoData
+from fitwright.records.estimate import RUNGS, NoData
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
 
@@ -25,13 +26,13 @@ STAND_INS: Mapping[OperatorClass, tuple[str, ...]] = {
 """Formulas whose constants answer for a class, its own first."""
 
 STAND_IN_SPREAD = 1.25
-"""What the constants of another class, or of the twin dtype, add to a band."""
+"""By what factor the constants of another class widen a band."""
 
 TWINS: Mapping[str, str] = {"float16": "bfloat16", "bfloat16": "float16"}
 """Dtypes that run on the same units: they share evidence where their peaks are equal."""
 
-DEFAULT_DTYPE = {"memory": "", "depthwise": ""}
-"""Classes whose bytes decide have evidence of no dtype."""
+BY_BYTES = ("memory", "depthwise")
+"""Formulas whose bytes decide have evidence of no dtype."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,15 +40,13 @@ class Answer:
     """The constants that answer, and what they are held against.
 
     Attributes:
-        peak_flop_per_s: of the dtype of the arithmetic.
-        bandwidth_bytes_per_s: of the device memory.
+        machine: the published peaks.
         spread: half-width of the 80 % band, as a factor.
         reasons: what a reader of the estimate should know.
     """
 
     evidence: Evidence
-    peak_flop_per_s: float
-    bandwidth_bytes_per_s: float
+    machine: Machine
     spread: float
     reasons: tuple[str, ...]
 
@@ -67,29 +66,34 @@ def _twin(sheet: Sheet, dtype: str) -> str | None:
     return other if sheet.peaks[other].value == sheet.peaks[dtype].value else None
 
 
-def _candidates(sheet: Sheet, group: Group) -> list[tuple[str, str, str]]:
-    """(formula, dtype of the evidence, why it is not the own one), best first."""
+def _of_formula(
+    table: Sequence[Evidence], sheet: Sheet, group: Group, what: str
+) -> tuple[Evidence, str] | None:
+    """The best rung of one formula, own dtype or twin; the own dtype where both are equal."""
+    if what in BY_BYTES:
+        row = nearest(table, sheet, what=what)
+        return (row, "") if row else None
     spelled = evidence_dtype(group)
-    own, *others = STAND_INS[group.operator_class]
-    twin = _twin(sheet, group.dtype)
-    twin_spelled = spelled.replace(group.dtype, twin, 1) if twin else ""
     found = []
-    for what in (own, *others):
-        stands = "" if what == own else f"no measurements of {own}: those of {what} stand in"
-        if what in DEFAULT_DTYPE:
-            found.append((what, "", stands))
-            continue
-        found.append((what, spelled, stands))
-        if twin:
-            shared = f"{twin} measurements answer for {group.dtype}: the peaks are equal"
-            found.append((what, twin_spelled, "; ".join(filter(None, (stands, shared)))))
-    return found
+    if row := nearest(table, sheet, what=what, dtype=spelled):
+        found.append((row, ""))
+    twin = _twin(sheet, group.dtype)
+    if twin:
+        other = spelled.replace(group.dtype, twin, 1)
+        if row := nearest(table, sheet, what=what, dtype=other):
+            found.append((row, f"{twin} measurements answer for {group.dtype}: equal peaks"))
+    return min(found, key=lambda f: RUNGS.index(f[0].rung), default=None)
 
 
 def _best(table: Sequence[Evidence], sheet: Sheet, group: Group) -> tuple[Evidence, str] | None:
-    for what, dtype, why in _candidates(sheet, group):
-        if row := nearest(table, sheet, what=what, dtype=dtype):
-            return row, why
+    """The evidence of the class, or of one that stands in, and what a reader should know."""
+    own, *others = STAND_INS[group.operator_class]
+    if found := _of_formula(table, sheet, group, own):
+        return found
+    for what in others:
+        if found := _of_formula(table, sheet, group, what):
+            stands = f"no measurements of {own}: those of {what} stand in"
+            return found[0], "; ".join(filter(None, (stands, found[1])))
     return None
 
 
@@ -123,12 +127,18 @@ def answer(table: Sequence[Evidence], sheet: Sheet, group: Group) -> Answer | No
             f"{sheet.kind}; calibrate, or choose another dtype"
         )
     evidence, why = found
-    spread = max(evidence.spread, FLOOR_SPREAD[evidence.rung]) * (STAND_IN_SPREAD if why else 1)
+    borrowed = evidence.what != STAND_INS[group.operator_class][0]
+    widened = STAND_IN_SPREAD if borrowed else 1.0
+    spread = widened * max(evidence.spread, FLOOR_SPREAD[evidence.rung])
     basis = f"{evidence.what} constants of {evidence.scope} ({evidence.num_points} points)"
     return Answer(
         evidence=evidence,
-        peak_flop_per_s=peak,
-        bandwidth_bytes_per_s=sheet.bandwidth_bytes_per_s.value,
+        machine=Machine(
+            flop_per_s=peak,
+            bandwidth_bytes_per_s=sheet.bandwidth_bytes_per_s.value,
+            num_units=sheet.num_units.value if sheet.num_units else 0.0,
+            onchip_bytes=sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0,
+        ),
         spread=spread,
         reasons=tuple(filter(None, (basis, why))),
     )

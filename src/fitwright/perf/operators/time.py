@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitwright.perf.ladder import estimate
+from fitwright.perf.operators.formulas import FORMULAS, Parts, roofline_s
 from fitwright.perf.operators.lookup import Answer, answer
-from fitwright.perf.operators.table import Column, Columns, Group, WorkTable, tabulate
+from fitwright.perf.operators.table import Column, Group, WorkTable, tabulate
 from fitwright.perf.work import Work
 from fitwright.records.estimate import Estimate, NoData, Rung
 from fitwright.records.evidence import Evidence
@@ -62,27 +63,10 @@ class OperatorTimes:
     reasons: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """The three parts of the times of one group, seconds."""
-
-    floor_s: Column
-    compute_s: Column
-    memory_s: Column
-
-
-def _parts(columns: Columns, found: Answer) -> Parts:
-    """The formula with constant shares of the peaks."""
-    constants = found.evidence.constants
-    compute = columns.flops / (found.peak_flop_per_s * constants["compute_share"])
-    memory = columns.bytes_moved / (found.bandwidth_bytes_per_s * constants["bandwidth_share"])
-    floor = constants["floor_s"] * columns.num_steps
-    return Parts(floor_s=floor, compute_s=compute, memory_s=memory)
-
-
-def _roofline_s(columns: Columns, found: Answer) -> Column:
-    compute = columns.flops / found.peak_flop_per_s
-    return np.maximum(compute, columns.bytes_moved / found.bandwidth_bytes_per_s)
+def _parts(group: Group, found: Answer) -> Parts:
+    evidence = found.evidence
+    formula = FORMULAS[group.operator_class]
+    return formula(group.columns, found.machine, evidence.constants, evidence.curve)
 
 
 def _binding(parts: Parts) -> NDArray[np.int8]:
@@ -105,9 +89,10 @@ class _Sink:
             self.reasons[row] = (why.reason,)
 
     def fill(self, group: Group, found: Answer) -> None:
-        rows, parts = group.rows, _parts(group.columns, found)
-        roofline = _roofline_s(group.columns, found)
-        times = np.maximum(parts.floor_s + np.maximum(parts.compute_s, parts.memory_s), roofline)
+        rows, parts = group.rows, _parts(group, found)
+        constants = found.evidence.constants
+        roofline = roofline_s(group.columns, found.machine, constants)
+        times = np.maximum(parts.total_s(), roofline)
         self.time_s[rows], self.roofline_s[rows] = times, roofline
         self.low_s[rows], self.high_s[rows] = times / found.spread, times * found.spread
         self.binds[rows] = _binding(parts)
