@@ -1,0 +1,271 @@
+"""Fits what language models reach of a device's peaks, and what serving software costs.
+
+    python benchmarks/fit/llm.py --data ../shared/data
+
+Writes `src/fitwright/catalog/constants/llm.yaml` and prints held-out errors: folds of a device's
+own rows (calibrated), and the other architecture's constants (datasheet only). The formula is in
+`fitwright.perf.llm.step`; shares are fitted by least absolute deviations, one coordinate at a
+time, on the closed form of a full queue.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+from llm_priors import priors, row, shares
+from llm_rows import (
+    SERVED_BY,
+    Decode,
+    Served,
+    decode_rows,
+    decode_s,
+    power_rows,
+    served_per_s,
+    served_rows,
+)
+
+OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/llm.yaml"
+GPT_FAST = "meta-pytorch/gpt-fast and pytorch/ao, decode at batch 1 (llm_decode_batch1.csv)"
+TRT = "NVIDIA/TensorRT-LLM performance overview v0.17 (llm_serving_trtllm_vllm.csv)"
+VLLM = "pytorch/ao, vLLM 0.13 offline on H100 (llm_serving_trtllm_vllm.csv)"
+LEGACY = "ml-energy/leaderboard-v2 legacy, batch 1 (mlenergy_legacy_batch1.csv)"
+CAPS = {"weight": 0.90, "compute": 0.95, "kv_share": 0.92, "prefill_share": 0.62, "kv_order": 1.0}
+Guess = dict[str, float]
+
+
+def descend(start: Guess, loss: Callable[[Guess], float], *, sweeps: int) -> Guess:
+    """Least absolute deviations, one constant at a time, each step halved when none helps."""
+    best, at = loss(start), dict(start)
+    factors = dict.fromkeys(start, 1.3)
+    for _ in range(sweeps):
+        for key in start:
+            for factor in (factors[key], 1 / factors[key]):
+                cap = next((c for name, c in CAPS.items() if key.startswith(name)), math.inf)
+                trial = at | {key: min(at[key] * factor, cap)}
+                if (found := loss(trial)) < best - 1e-6:
+                    best, at = found, trial
+                    break
+            else:
+                factors[key] **= 0.5
+    return at
+
+
+def mean_error(pairs: Sequence[tuple[float, float]]) -> float:
+    """Mean of |log|, each no more than 0.5 so that outliers do not steer."""
+    return sum(min(abs(math.log(p / m)), 0.5) for p, m in pairs) / len(pairs)
+
+
+def report(name: str, pairs: Sequence[tuple[float, float]]) -> float:
+    """Prints the median error, and returns the factor that holds four of five rows."""
+    errors = sorted(abs(p / m - 1) for p, m in pairs)
+    factors = sorted(math.exp(abs(math.log(p / m))) for p, m in pairs)
+    spread = factors[min(len(factors) - 1, math.ceil(0.82 * len(factors)))]
+    print(f"{name}: median {median(errors):.1%}, {len(errors)} rows, 80 % within x{spread:.2f}")
+    return spread
+
+
+# ---- decode at batch 1
+
+DECODE_START = {
+    "weight_float16": 0.75,
+    "weight_int8w": 0.64,
+    "weight_int4w": 0.48,
+    "step_s": 0.2e-3,
+    "layer_s": 25e-6,
+}
+FROM_GEMMS = DECODE_START | {"weight_float16": 0.80, "weight_int8w": 0.65, "weight_int4w": 0.50}
+"""As if the A100 had not been run: a Hopper's share in GEMMs, priors for narrow weights."""
+
+
+def fit_decode(rows: Sequence[Decode]) -> Guess:
+    def loss(guess: Guess) -> float:
+        return mean_error([(decode_s(r, guess), r.seconds) for r in rows])
+
+    return descend(DECODE_START, loss, sweeps=14)
+
+
+def decode_evidence(data: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    rows = decode_rows(data)
+    own = [r for r in rows if r.device == "a100-80-sxm"]
+    held = [
+        (decode_s(r, guess), r.seconds)
+        for fold in range(5)
+        for guess in [fit_decode([r for i, r in enumerate(own) if i % 5 != fold])]
+        for r in own[fold::5]
+    ]
+    spread = report("decode, A100 calibrated (5 folds)", held)
+    bare = report(
+        "decode, A100 datasheet only", [(decode_s(r, FROM_GEMMS), r.seconds) for r in own]
+    )
+    guess = fit_decode(own)
+    amd = [r for r in rows if r.device == "mi250x"]
+    report("decode, MI250X datasheet only", [(decode_s(r, guess), r.seconds) for r in amd])
+    what, source = "llm/products/torch-compile", GPT_FAST
+    found = []
+    for scope in (("device", "a100-80-sxm"), ("architecture", "Ampere GA100"),
+                  ("family", "nvidia-gpu"), ("kind", "gpu")):  # fmt: skip
+        for group in ("float16", "int8w", "int4w"):
+            constants = shares(guess[f"weight_{group}"], 0.70)
+            width = spread if scope[0] == "device" else bare
+            found.append(row(what, group, *scope, constants, spread=width,
+                             num_points=len(own), source=source))  # fmt: skip
+    for group in ("float16", "int8w"):
+        reached = median(r.bytes_per_s(guess) for r in amd if r.group == group)
+        found.append(row(what, group, "family", "amd-gpu", shares(reached, 0.5), spread=1.3,
+                         num_points=1, source=source))  # fmt: skip
+    software = {"step_s": guess["step_s"], "sequence_s": 0.0, "layer_s": guess["layer_s"]}
+    found += [row("llm/software", "torch-compile", "kind", kind, software, num_points=len(own),
+                  source=source) for kind in ("gpu", "cpu", "tpu", "npu", "asic")]  # fmt: skip
+    return found, {"device": spread, "bare": bare}
+
+
+# ---- full queues
+
+SERVED_START = {
+    "weight_share": 0.88,
+    "compute_share": 0.78,
+    "kv_share": 0.82,
+    "prefill_share": 0.58,
+    "kv_order": 0.26,
+}
+HOST_START = {"step_s": 1.9e-3, "sequence_s": 6.5e-6, "layer_s": 26e-6}
+
+
+def fit_served(rows: Sequence[Served], *, host: Mapping[str, float] | None, sweeps: int) -> Guess:
+    """Shares of one device; with the host's times where they are not given."""
+    first = rows[0]
+    start = SERVED_START | ({} if host else HOST_START)
+    if first.dtype == "fp8":
+        start = start | {"compute_share": 0.60}
+
+    def loss(guess: Guess) -> float:
+        at = {**(host or {}), **guess}
+        return mean_error([(served_per_s(r, at), r.per_s) for r in rows])
+
+    return {**(host or {}), **descend(start, loss, sweeps=sweeps)}
+
+
+def served_evidence(data: Path) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    rows = [r for r in served_rows(data) if r.engine == "trtllm"]
+    by_device = {d: [r for r in rows if r.device == d] for d in SERVED_BY}
+    a100 = fit_served(by_device["a100-80-sxm"][::2], host=None, sweeps=5)
+    host = {k: a100[k] for k in HOST_START}
+    h100 = fit_served(by_device["h100-sxm"][::2], host=host, sweeps=4)
+    fitted = {"a100-80-sxm": a100, "h100-sxm": h100}
+    print("fitted:", fitted)
+    held = [
+        (served_per_s(r, fitted[d]), r.per_s) for d, own in by_device.items() for r in own[1::2]
+    ]
+    spread = report("full queue, calibrated (rows of the same device left out)", held)
+    crossed = {
+        # another architecture's shares; 8-bit products from the prior, 16-bit ones carry over
+        "a100-80-sxm": h100 | {"compute_share": 0.72},
+        "h100-sxm": a100 | {"compute_share": 0.56},
+    }
+    bare = report(
+        "full queue, datasheet only",
+        [(served_per_s(r, crossed[d]), r.per_s) for d, own in by_device.items() for r in own],
+    )
+    found = []
+    for device, guess in fitted.items():
+        group, architecture = SERVED_BY[device]
+        points = len(by_device[device])
+        for rung, scope in (("device", device), ("architecture", architecture),
+                            ("family", "nvidia-gpu")):  # fmt: skip
+            width = spread if rung == "device" else bare
+            found.append(row("llm/products/trtllm", group, rung, scope,
+                             shares(guess["weight_share"], guess["compute_share"]),
+                             spread=width, num_points=points, source=TRT))  # fmt: skip
+            kv = "float8" if group == "float8" else "float16"
+            constants = {k: guess[k] for k in ("kv_share", "prefill_share", "kv_order")}
+            found.append(row("llm/attention/trtllm", kv, rung, scope, constants, spread=width,
+                             num_points=points, source=TRT))  # fmt: skip
+    found += [row("llm/software", "trtllm", "kind", kind, host, num_points=len(rows), source=TRT)
+              for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
+    return found, {"device": spread, "bare": bare}
+
+
+def vllm_evidence(data: Path) -> list[dict[str, Any]]:
+    """Host time of vLLM: what its runs on an H100 take beyond the shares of the GEMMs."""
+    rows = [r for r in served_rows(data) if r.engine == "vllm" and r.num_prompts]
+    known = {"weight_share": 0.80, "compute_share": 0.72, "kv_share": 0.80, "prefill_share": 0.49,
+             "kv_order": 0.25, "layer_s": 26e-6}  # fmt: skip
+    narrow = {"compute_share": 0.56, "weight_share": 0.67}
+
+    def loss(guess: Guess) -> float:
+        return mean_error([
+            (served_per_s(r, known | (narrow if r.dtype.startswith("fp8") else {}) | guess),
+             r.per_s)
+            for r in rows if "weight-only" not in r.dtype
+        ])  # fmt: skip
+
+    host = descend({"step_s": 2e-3, "sequence_s": 30e-6}, loss, sweeps=12)
+    print("vLLM host:", host, f"mean error {loss(host):.1%}")
+    constants = {**host, "layer_s": known["layer_s"]}
+    return [row("llm/software", "vllm", "kind", kind, constants, num_points=4, source=VLLM)
+            for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
+
+
+# ---- power
+
+IDLE_SHARE = 0.23
+
+
+def power_evidence(data: Path) -> list[dict[str, Any]]:
+    """Share of the room between idle and TDP that reading at full bandwidth would draw."""
+    found = []
+    for device, architecture, loads in power_rows(data):
+        share = median((w - IDLE_SHARE) / (1 - IDLE_SHARE) / b for b, w in loads)
+        off = sorted(
+            math.exp(abs(math.log((IDLE_SHARE + (1 - IDLE_SHARE) * min(1, share * b)) / w)))
+            for b, w in loads
+        )
+        spread = off[int(0.82 * len(off))]
+        print(f"power {device}: byte share {share:.2f}, {len(loads)} rows, 80 % x{spread:.2f}")
+        constants = {"idle_share": IDLE_SHARE, "byte_share": share, "flop_share": 1.25}
+        for rung, scope in (("device", device), ("architecture", architecture)):
+            found.append(row("llm/power", "", rung, scope, constants, spread=max(spread, 1.2),
+                             num_points=len(loads), source=LEGACY))  # fmt: skip
+    return found
+
+
+def bands(decode: Mapping[str, float], served: Mapping[str, float]) -> list[dict[str, Any]]:
+    """By question and rung: as found on rows left out; where there were none, doubled margins."""
+
+    def band(about: str, device: float, bare: float, source: str) -> dict[str, Any]:
+        wider = {"device": device, "architecture": (device * bare) ** 0.5, "family": bare,
+                 "kind": bare * 1.25, "measured": device}  # fmt: skip
+        return row("llm/band", about, "kind", "gpu", wider, source=source)
+
+    left_out = "rows left out of the fit"
+    return [
+        band("decode", decode["device"], decode["bare"] * 1.1, left_out),
+        band("prefill", 1.3, 1.5, "prior: no published rows of prefill alone"),
+        band("throughput", served["device"] * 1.05, served["bare"] * 1.1, left_out),
+        band("tpot", served["device"] * 1.2, served["bare"] * 1.2, left_out + ", widened"),
+        band("ttft", served["device"] * 1.4, served["bare"] * 1.5, left_out + ", widened"),
+        band("energy", 1.5, 1.6, "prior: batched requests were not published here"),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    published = parser.parse_args().data / "published"
+    decode, decode_spread = decode_evidence(published)
+    served, served_spread = served_evidence(published)
+    rows = [*decode, *served, *vllm_evidence(published), *power_evidence(published), *priors(),
+            *bands(decode_spread, served_spread)]  # fmt: skip
+    kept = {(r["what"], r["dtype"], r["rung"], r["scope"]): r for r in reversed(rows)}
+    text = yaml.safe_dump(list(reversed(kept.values())), sort_keys=False, width=100)
+    OUT.write_text("# Written by benchmarks/fit/llm.py; see there.\n" + text)
+
+
+if __name__ == "__main__":
+    main()

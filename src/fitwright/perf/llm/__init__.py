@@ -1,0 +1,1 @@
+"""Language models at inference: counts, the time of a pass, serving as events, memory."""

@@ -1,0 +1,127 @@
+"""From a sheet and evidence to what a device reaches in a language model, or why nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from fitwright.perf.collective import pace, transfer_s
+from fitwright.perf.ladder import nearest, weakest
+from fitwright.perf.llm.formats import Format
+from fitwright.perf.llm.step import Machine
+from fitwright.records.estimate import NoData, Rung
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+
+PRODUCTS, ATTENTION, SOFTWARE = "llm/products", "llm/attention", "llm/software"
+_ACCEPTED = {
+    "float16": ("float16", "bfloat16"),
+    "float32": ("float32",),
+    "float8": ("float8",),
+    "float4": ("float4",),
+    "int8": ("int8",),
+}
+
+_PLAIN = ("float16", "bfloat16", "float32")
+"""Attention is computed in 16 bits (or more) whatever the weights are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reached:
+    """A machine with the evidence it was made from.
+
+    Attributes:
+        spread: factor of the 80 % band that the shares carry.
+    """
+
+    machine: Machine
+    rung: Rung
+    spread: float
+    reasons: tuple[str, ...]
+
+
+def peak_flop_per_s(sheet: Sheet, form: Format, *, engine: str = "") -> float | None:
+    """Of the format's arithmetic; processors without 16-bit arithmetic widen to 32 bits.
+
+    llama.cpp sums in 16 bits: NVIDIA's tensor cores do that at half the pace of int8, which on
+    GeForce cards is twice their published pace with sums in 32 bits.
+    """
+    names = _ACCEPTED[form.arithmetic]
+    if form.arithmetic == "float16" and sheet.kind == "cpu":
+        names = (*names, "float32")
+    found = [sheet.peaks[n].value for n in names if n in sheet.peaks]
+    short_sums = engine == "llama.cpp" and sheet.family == "nvidia-gpu" and "int8" in sheet.peaks
+    if found and short_sums and form.arithmetic == "float16":
+        found.append(sheet.peaks["int8"].value / 2)
+    return max(found, default=None)
+
+
+def _for_engine(
+    table: tuple[Evidence, ...], sheet: Sheet, *, what: str, engine: str, dtype: str
+) -> Evidence | None:
+    own = nearest(table, sheet, what=f"{what}/{engine}", dtype=dtype)
+    return own or nearest(table, sheet, what=what, dtype=dtype)
+
+
+def _reduction(
+    sheet: Sheet, table: tuple[Evidence, ...], tp: int
+) -> Callable[[float], float] | NoData | None:
+    if tp == 1:
+        return None
+    found = pace("all_reduce", sheet=sheet, table=table, ranks=tp)
+    if isinstance(found, NoData):
+        return found
+    return lambda num_bytes: float(transfer_s("all_reduce", num_bytes, ranks=tp, pace=found))
+
+
+def reach(
+    sheet: Sheet, table: Iterable[Evidence], *, form: Format, engine: str, tp: int = 1
+) -> Reached | NoData:
+    """What one device of a tensor-parallel group reaches under a serving engine.
+
+    Args:
+        sheet: needs a bandwidth and a peak of the format's arithmetic.
+        table: rows ``llm/…`` and ``collective/…``.
+        engine: ``trtllm``, ``vllm``, ``sglang``, ``torch-compile``, ``eager``, ``llama.cpp`` …
+    """
+    rows = tuple(table)
+    peak = peak_flop_per_s(sheet, form, engine=engine)
+    if peak is None:
+        return NoData(reason=f"{sheet.id} has no published fast path for {form.arithmetic}")
+    if sheet.bandwidth_bytes_per_s is None or sheet.memory_bytes is None:
+        return NoData(reason=f"{sheet.id} has no published memory or bandwidth")
+    products = _for_engine(rows, sheet, what=PRODUCTS, engine=engine, dtype=form.group)
+    kv_dtype = "float8" if form.kv_bytes < 2 else "float16"
+    attention = _for_engine(rows, sheet, what=ATTENTION, engine=engine, dtype=kv_dtype)
+    software = nearest(rows, sheet, what=SOFTWARE, dtype=engine)
+    if products is None or attention is None or software is None:
+        return NoData(
+            reason=f"no evidence of {form.group} language models under {engine} "
+            f"on a {sheet.kind}, nor on its family"
+        )
+    summed = _reduction(sheet, rows, tp)
+    if isinstance(summed, NoData):
+        return summed
+    plain = max((sheet.peaks[n].value for n in _PLAIN if n in sheet.peaks), default=peak)
+    bandwidth = sheet.bandwidth_bytes_per_s.value
+    p, a, s = products.constants, attention.constants, software.constants
+    return Reached(
+        machine=Machine(
+            flop_per_s=peak * p["compute_share"],
+            attention_flop_per_s=plain * a["prefill_share"],
+            weight_bytes_per_s=bandwidth * p["weight_share"],
+            kv_bytes_per_s=bandwidth * a["kv_share"],
+            kv_order=a.get("kv_order", 0.0),
+            step_s=s["step_s"],
+            sequence_s=s["sequence_s"],
+            layer_s=s["layer_s"],
+            memory_bytes=sheet.memory_bytes.value,
+            reduce_s=summed,
+        ),
+        rung=weakest((products.rung, attention.rung)),
+        spread=products.spread,
+        reasons=(
+            f"shares of the peaks from {products.scope}: {products.source}",
+            f"software: {engine}: {software.source}",
+        ),
+    )
