@@ -46,6 +46,7 @@ COUNTED = re.compile(
     r"|(img|images?|samples?|tok|tokens?|req|requests?|inf|inferences?|queries|seq|sequences?)?/s)"
 )
 _ASIDE = re.compile(r"\(.*?\)")
+_TAIL = re.compile(r"_p\d+(_per_\d+)?$")
 _PER = re.compile(r"/(device|gpu|sample|request|inference|token|query|image|chip|node)s?\b")
 
 
@@ -55,7 +56,7 @@ def in_base_units(unit: str) -> float | None:
     ``J/request (GPU)`` is joules, ``tok/s/device`` tokens per second: what a figure is stated
     per is the metric's business, not the unit's.
     """
-    plain = _PER.sub("", _ASIDE.sub("", unit).strip().lower()).strip()
+    plain = _PER.sub("", _TAIL.sub("", _ASIDE.sub("", unit).strip().lower())).strip()
     if plain in IN_BASE_UNITS:
         return IN_BASE_UNITS[plain]
     return 1.0 if COUNTED.fullmatch(plain) else None

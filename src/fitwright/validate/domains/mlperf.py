@@ -1,0 +1,100 @@
+"""Submissions to MLPerf inference: throughput, latency, and energy of the whole system."""
+
+from __future__ import annotations
+
+import re
+
+from fitwright.catalog.benchmarks import find_benchmark, load_benchmarks
+from fitwright.perf import submission
+from fitwright.perf.ladder import estimate
+from fitwright.perf.submission import LADDER, Reached
+from fitwright.perf.submission_power import power_constants, system_w
+from fitwright.records.benchmark import Benchmark
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.validate.case import Case, Knowledge
+from fitwright.validate.domains import inputs as read
+
+STREAM_SPREAD = 1.15
+"""Widens the band of a latency: devices left out of the fit differ by this factor (80 %)
+beyond their throughput."""
+POWER_SPREAD = 1.5
+"""Band of a system's power: hosts differ, and the device count of the metered run is often
+another than that of the best run (held out, 80 % of cards lie within 1.6)."""
+
+
+def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
+    """Samples a second per device, or the latency of a stream, or joules per sample."""
+    found = started(case, knowledge)
+    if isinstance(found, NoData):
+        return found
+    benchmark, reached = found
+    if "energy" in case.metric or "power" in case.metric:
+        return _energy(case, knowledge, benchmark, reached)
+    scenario = scenario_of(case)
+    if scenario in ("offline", "server"):
+        per_s = submission.server_per_s if scenario == "server" else submission.offline_per_s
+        value = per_s(reached, benchmark)
+        return _answer(value, "1/s", reached, spread=reached.spread)
+    seconds = _stream_s(case, knowledge, benchmark, reached)
+    if seconds is None:
+        return NoData(reason=f"no latency of one query at a time on any {knowledge.sheet.kind}")
+    return _answer(seconds, "s", reached, spread=reached.spread * STREAM_SPREAD)
+
+
+def started(case: Case, knowledge: Knowledge) -> tuple[Benchmark, Reached] | NoData:
+    """The benchmark and the share of the peak, or why not."""
+    name = read.text(case.inputs, "benchmark", "model")
+    benchmark = find_benchmark(name)
+    if benchmark is None:
+        known = ", ".join(b.name for b in load_benchmarks())
+        return NoData(reason=f"no MLPerf benchmark {name!r}; known: {known}")
+    label = read.dtype(case.inputs, "weight_dtype", "precision", "dtype")
+    reached = submission.reached(knowledge.sheet, benchmark, knowledge.evidence, label=label)
+    return reached if isinstance(reached, NoData) else (benchmark, reached)
+
+
+def scenario_of(case: Case) -> str:
+    """``offline``, ``server``, ``singlestream`` or ``multistream``; from the unit if need be."""
+    said = re.sub(r"[^a-z]", "", read.text(case.inputs, "scenario").lower())
+    if said:
+        return said
+    return "singlestream" if case.unit.lower().startswith("ms") else "offline"
+
+
+def _stream_s(
+    case: Case, knowledge: Knowledge, benchmark: Benchmark, reached: Reached
+) -> float | None:
+    samples = 8 if scenario_of(case) == "multistream" else 1
+    return submission.stream_s(reached, benchmark, sheet=knowledge.sheet, samples=samples)
+
+
+def _energy(
+    case: Case, knowledge: Knowledge, benchmark: Benchmark, reached: Reached
+) -> Estimate | NoData:
+    """Watts of the system, and joules per sample at its pace."""
+    sheet, count = knowledge.sheet, int(read.number(case.inputs, "n_devices") or 1)
+    scenario = scenario_of(case)
+    full = scenario in ("offline", "server")
+    constants = power_constants([reached.rows[r] for r in LADDER if r in reached.rows])
+    watts = system_w(constants, sheet=sheet, num_devices=max(1, count), queue_full=full)
+    if watts is None:
+        return NoData(reason=f"{sheet.id} has no published TDP, or no system of it was metered")
+    spread = max(POWER_SPREAD, reached.spread)
+    if "power" in case.metric:
+        return _answer(watts, "W", reached, spread=POWER_SPREAD)
+    if full:
+        per_s = submission.server_per_s if scenario == "server" else submission.offline_per_s
+        return _answer(watts / (count * per_s(reached, benchmark)), "J", reached, spread=spread)
+    seconds = _stream_s(case, knowledge, benchmark, reached)
+    samples = 8 if scenario == "multistream" else 1
+    if seconds is None:
+        return NoData(reason=f"no latency of one query at a time on any {sheet.kind}")
+    return _answer(watts * seconds / samples, "J", reached, spread=spread)
+
+
+def _answer(value: float, unit: str, reached: Reached, *, spread: float) -> Estimate:
+    reason = (
+        f"{reached.utilisation:.0%} of the {reached.dtype} peak, as submissions to MLPerf "
+        f"reach on the {reached.rung} rung"
+    )
+    return estimate(value, unit=unit, rung=reached.rung, spread=spread, reasons=(reason,))
