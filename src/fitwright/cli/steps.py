@@ -47,7 +47,7 @@ def select(target: Target, json: Json = False) -> None:
     with progress(quiet=json) as console:
         tools = local_tools(console)
         analyzed = analyze_step(contract, folder=folder, tools=tools)
-        selection, _ = select_step(contract, analyzed, tools=tools)
+        selection, _ = select_step(analyzed, tools=tools)
     if json:
         return answer(selection.model_dump(mode="json"))
     for choice in selection.choices:
@@ -73,7 +73,7 @@ def design(target: Target, json: Json = False) -> None:
     with progress(quiet=json) as console:
         tools = local_tools(console)
         analyzed = analyze_step(contract, folder=folder, tools=tools)
-        _, device = select_step(contract, analyzed, tools=tools)
+        _, device = select_step(analyzed, tools=tools)
         plan = design_step(analyzed, device, tools=tools)
     if json:
         return answer(plan.model_dump(mode="json"))

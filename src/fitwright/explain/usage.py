@@ -139,9 +139,24 @@ USAGE: Mapping[str, Explanation] = {
     ),
     "FW119": Explanation(
         title="The contract names a device that is not known here.",
-        why="'devices' lists where the model may run; 'local' is this machine.",
-        fix="Write devices: [local], or a name that `fitwright devices` lists.",
-        example="devices: [local]",
+        why="'devices' lists where the model may run: 'local', which is this machine, ids of the "
+        "catalogue, device files of your own, and filters.",
+        fix="Write one of the ids that the message suggests, or one that `fitwright devices list` "
+        "shows.",
+        example="devices: [local, l4, mine.yaml, {kind: [gpu], available: rent}]",
+    ),
+    "FW124": Explanation(
+        title="A filter under 'devices' lets no device through.",
+        why="Every key of a filter must hold: kind, vendor, and available to rent or to buy.",
+        fix="Leave a key out, or correct the vendor; `fitwright devices list` shows all devices.",
+        example="devices: [{kind: [cpu, gpu], available: rent}]",
+    ),
+    "FW125": Explanation(
+        title="The contract leaves out this machine, and only this machine can be measured.",
+        why="Fitwright predicts for any device of the catalogue and chooses among them, but it "
+        "runs models only where it runs itself.",
+        fix="Compare the devices with `fitwright select`; to fit the model here, add local.",
+        example="devices: [local, l4]",
     ),
     "FW122": Explanation(
         title="A device's file cannot be used.",
@@ -157,6 +172,12 @@ USAGE: Mapping[str, Explanation] = {
         "(openvino, tensorrt) are data of the catalogue; the message names the one that comes "
         "nearest, or all.",
         fix="Give one of the names.",
+    ),
+    "FW126": Explanation(
+        title="The file for a new device cannot be written.",
+        why="`fitwright devices new` never overwrites a file.",
+        fix="Give the name of a new file in a folder that exists.",
+        example="fitwright devices new mine.yaml",
     ),
 }
 

@@ -19,7 +19,7 @@ from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Plan
 from fitwright.records.selection import Selection
-from fitwright.select.find import find_devices
+from fitwright.select.find import check_measurable
 from fitwright.select.local import local_device
 from fitwright.select.select import select
 
@@ -49,11 +49,13 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
 
     Raises:
         BackendMissing: the contract asks for LoadGen, which is not installed.
+        ContractError: it names a device that nobody knows, or this machine is not among them.
     """
     if contract.traffic.scheduler == "loadgen":
         check_loadgen()
+    check_measurable(contract.devices, folder=folder)
     analyzed = analyze_step(contract, folder=folder, tools=tools)
-    selection, device = select_step(contract, analyzed, tools=tools)
+    selection, device = select_step(analyzed, tools=tools)
     plan = design_step(analyzed, device, tools=tools)
     worthwhile = agenda(
         analyzed.analysis.summary,
@@ -96,15 +98,12 @@ def metric_of(analyzed: Analyzed, contract: Contract) -> Metric | None:
     return metric_from(analyzed.metric, name=analyzed.analysis.need.metric, output=output)
 
 
-def select_step(
-    contract: Contract, analyzed: Analyzed, *, tools: Tools
-) -> tuple[Selection, Device]:
-    """Step 2: which hardware can do it, at what margin."""
+def select_step(analyzed: Analyzed, *, tools: Tools) -> tuple[Selection, Device]:
+    """Step 2 for a run: whether this machine can do it, at what margin."""
     tools.console.step("2 select")
-    local = local_device(
+    device = local_device(
         executor=tools.executor, runtimes=tuple(tools.runtimes.values()), cache=tools.cache
     )
-    (device, *_) = find_devices(contract.devices, local=local)
     analysis = analyzed.analysis
     selection = select(analysis.need, analysis.summary, devices=(device,))
     tools.console.say(device_line(device))

@@ -188,6 +188,10 @@ class Budget(Record):
     model_config = ConfigDict(**Record.model_config | {"populate_by_name": True})
 
 
+def _here() -> list[DeviceWanted]:
+    return ["local"]
+
+
 class Contract(Record):
     """What must hold for a model; one YAML file."""
 
@@ -222,7 +226,7 @@ class Contract(Record):
         description="How close outputs must stay to the original's when no accuracy limit is set.",
     )
     devices: list[DeviceWanted] = Field(
-        default_factory=lambda: ["local"],
+        default_factory=_here,
         min_length=1,
         description="Where the model may run: local (this machine), ids of the catalogue, device "
         "files, filters. Absent: `fit` runs here, `select` looks at this machine and at the "

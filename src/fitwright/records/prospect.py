@@ -61,6 +61,11 @@ class Way(Record):
 
     Attributes:
         dtype: of the arithmetic.
+        batch: queries that one run takes together.
+        streams: runs at the same time on one device.
+        latency_s: of one run.
+        memory_bytes: of weights, activations and workspace on one device.
+        energy_j: of one inference, without waiting.
         rounds: integers or 8-bit floats, so that accuracy has to be measured first.
         bottlenecks: operators with the largest predicted times.
         binds: share of the time per resource.
@@ -70,6 +75,8 @@ class Way(Record):
     dtype: str
     runtime: str
     rounds: bool
+    batch: int = 1
+    streams: int = 1
     latency_s: Estimate | NoData
     memory_bytes: Estimate | NoData
     energy_j: Estimate | NoData
@@ -86,15 +93,16 @@ class Prospect(Record):
         way: the dtype and runtime that serve the contract best.
         others: the ways not taken.
         num_devices: the smallest number that keeps the traffic.
-        num_instances: copies of the model at once on each device.
         utilisation: share of the time in which each device is busy.
-        figures: by figure name; those of money are per inference over all devices,
+        figures: by figure name (`latency_p50` to `latency_p99`, `throughput`, `peak_memory`,
+            `size`, `energy`, `cost` and what it is the lesser of, `cost_rented` and
+            `cost_owned`, `carbon`); those of money are per inference over all devices,
             ``throughput`` is that of all devices together.
-        usd_per_s: of all devices rented, or None.
         expected: the weakest of the outlooks.
         probability: that every limit is met; None where a limit has no prediction.
         measurement: what would decide, when unknown.
-        refused: breaks a hard limit and is listed among `Selection.refused`.
+        usd_per_s: of one device at this load, rented or owned, whichever is less.
+        planned_per_s: inferences per second that one device takes at most, limits kept.
         reasons: one sentence each, with figures.
     """
 
@@ -104,13 +112,14 @@ class Prospect(Record):
     way: Way
     others: tuple[Way, ...] = ()
     num_devices: int = 1
-    num_instances: int = 1
     utilisation: float = 1.0
     figures: dict[str, Estimate | NoData]
     outlooks: tuple[Outlook, ...]
     expected: Expected
     probability: float | None = None
     measurement: Measurement | None = None
+    usd_per_s: float | None = None
+    planned_per_s: float | None = None
     reasons: tuple[str, ...] = ()
 
 

@@ -53,7 +53,7 @@ def memory_floor(summary: ModelSummary) -> Figure:
     What Python and the backend need themselves is not counted.
     """
     stored = summary.weight_bytes + summary.peak_activation_bytes
-    smallest = _smallest_weights(summary) + summary.peak_activation_bytes / ACTIVATION_SHRINK
+    smallest = smallest_weights(summary) + summary.peak_activation_bytes / ACTIVATION_SHRINK
     return Figure(
         value=stored,
         low=smallest,
@@ -69,7 +69,7 @@ def latency_floor(summary: ModelSummary, device: Device) -> Figure:
     """Time of one query by the whole-graph roofline at the fastest measured dtype, seconds."""
     if not _measured(device):
         return Figure.unavailable("no GEMM peak was measured on this device", unit="s")
-    moved = _smallest_weights(summary) + boundary_bytes(summary, with_weights=False)
+    moved = smallest_weights(summary) + boundary_bytes(summary, with_weights=False)
     from_memory = max(0.0, moved - last_cache_bytes(device))
     value, low, high = (
         max(_compute_s(summary, device, end), _move_s(from_memory, device.bandwidth, end))
@@ -108,7 +108,8 @@ def last_cache_bytes(device: Device) -> int:
     return max((c.bytes for c in device.caches), default=0)
 
 
-def _smallest_weights(summary: ModelSummary) -> float:
+def smallest_weights(summary: ModelSummary) -> float:
+    """Bytes of the weights in the smallest form that a recipe makes."""
     return min(summary.weight_bytes, summary.num_parameters * SMALLEST_WEIGHT_BYTES)
 
 

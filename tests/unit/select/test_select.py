@@ -9,13 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fitwright.errors import ContractError
 from fitwright.records.contract import Traffic
 from fitwright.records.device import Cache, Device
 from fitwright.records.figure import Figure
 from fitwright.records.model import ModelSummary, Uncounted
 from fitwright.records.need import Limit, Need
-from fitwright.select.find import find_devices
 from fitwright.select.select import select
 
 Make = Callable[..., Any]
@@ -196,14 +194,3 @@ def test_a_better_machine_never_has_a_higher_floor(
     before = only_choice(need(), summary(flops=flops), device()).floors["latency_p50"]
     after = only_choice(need(), summary(flops=flops), faster).floors["latency_p50"]
     assert after.value <= before.value
-
-
-def test_the_local_device_is_found_once_however_often_it_is_named(device: Make) -> None:
-    local = device()
-    assert find_devices(["local", "local"], local=local) == (local,)
-
-
-def test_an_unknown_device_is_refused_with_the_closest_name(device: Make) -> None:
-    with pytest.raises(ContractError, match=r"'Locl'.*did you mean 'local'") as caught:
-        find_devices(["local", "Locl"], local=device())
-    assert caught.value.code == "FW119"

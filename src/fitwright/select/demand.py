@@ -1,0 +1,53 @@
+"""What a contract asks of a device, as far as it can be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fitwright.records.contract import Contract, Traffic
+from fitwright.records.need import Limit
+from fitwright.records.place import Site
+
+TIMES = {"latency_p50": 50, "latency_p90": 90, "latency_p95": 95, "latency_p99": 99}
+TIME_DRIVEN = frozenset({*TIMES, "throughput", "energy", "cost"})
+"""Limits whose predictions all err with the predicted time, and so hold or fail together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demand:
+    """The limits that a prediction can answer, the traffic and the place.
+
+    Attributes:
+        price_usd_per_s: what the contract says this machine costs.
+        is_batchable: several queries may be stacked into one run.
+    """
+
+    limits: tuple[Limit, ...]
+    traffic: Traffic
+    site: Site
+    price_usd_per_s: float | None = None
+    is_batchable: bool = False
+
+    @property
+    def latency_limits(self) -> dict[int, float]:
+        """By percentile, seconds."""
+        return {TIMES[x.figure]: x.bound for x in self.limits if x.figure in TIMES}
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Inferences per second that must be served: arrivals, or a stated throughput."""
+        if self.traffic.rate_per_s is not None:
+            return self.traffic.rate_per_s * self.traffic.batch
+        return next((x.bound for x in self.limits if x.figure == "throughput"), None)
+
+
+def demand_of(contract: Contract, limits: Sequence[Limit], *, is_batchable: bool) -> Demand:
+    """The contract as far as figures of speed, memory, energy and money go."""
+    return Demand(
+        limits=tuple(limits),
+        traffic=contract.traffic,
+        site=contract.site,
+        price_usd_per_s=contract.price_usd_per_s,
+        is_batchable=is_batchable,
+    )

@@ -1,0 +1,242 @@
+"""One device for a contract: every way it could run the model, and the best of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from fitwright.perf.money import Use, carbon_kg, owned_usd, rented_usd
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.model import ModelSummary
+from fitwright.records.prospect import EXPECTED, Expected, Outlook, Prospect, Way
+from fitwright.records.sheet import Rent, Sheet
+from fitwright.select.asked import Asked
+from fitwright.select.demand import TIMES, Demand
+from fitwright.select.find import LOCAL
+from fitwright.select.outlook import outlook, together
+from fitwright.select.physics import capacity_bytes
+from fitwright.select.predict import Forecast
+from fitwright.select.serve import Service, serve
+
+STACKED = (8, 64)
+"""Queries put into one run of an offline contract, beside one."""
+COPIES = (2, 4)
+"""Runs at the same time on a device whose time goes into starting kernels, beside one."""
+IDLE_ENOUGH = 0.5
+"""Share of the time that starting kernels takes from which copies are worth a look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """One way on one device under the contract's traffic."""
+
+    way: Way
+    service: Service | None
+    figures: dict[str, Estimate | NoData]
+    outlooks: tuple[Outlook, ...]
+    usd_per_s: float | None
+
+
+def best_way(
+    sheet: Sheet,
+    ways: Sequence[Asked],
+    demand: Demand,
+    *,
+    summary: ModelSummary,
+    forecast: Forecast,
+) -> tuple[Weighed, tuple[Way, ...]]:
+    """What serves the contract best there, and the other ways, fastest first.
+
+    A way that rounds (int8, float8 …) is taken only where it is expected to keep more than
+    the ways that need no calibration: whether accuracy holds is for a measurement to say.
+    """
+    found = [forecast(sheet, asked) for asked in ways]
+    fitting = [way for way in found if _fits(way, sheet)] or found
+    varied = [v for way in fitting for v in _varied(way, sheet, demand, forecast)]
+    weighed = [weigh(way, sheet, demand, summary=summary) for way in varied]
+    best = min(weighed, key=_preference)
+    others = [w for w in found if (w.dtype, w.runtime) != (best.way.dtype, best.way.runtime)]
+    return best, tuple(sorted(others, key=_seconds))
+
+
+def _fits(way: Way, sheet: Sheet) -> bool:
+    held = capacity_bytes(sheet)
+    size = way.memory_bytes
+    return isinstance(size, NoData) or held is None or size.low <= held
+
+
+def _varied(way: Way, sheet: Sheet, demand: Demand, forecast: Forecast) -> Iterator[Way]:
+    """The way itself, with queries stacked, and in several copies, where that may pay."""
+    yield way
+    scenario = demand.traffic.scenario
+    if isinstance(way.latency_s, NoData) or scenario not in ("server", "offline"):
+        return
+    asked = Asked(dtype=way.dtype, runtime=way.runtime)
+    more: list[Asked] = []
+    if scenario == "offline" and demand.is_batchable:
+        more += [replace(asked, batch=batch) for batch in STACKED]
+    elif sheet.kind == "gpu" and way.binds.get("overhead", 0.0) > IDLE_ENOUGH:
+        more += [replace(asked, streams=streams) for streams in COPIES]
+    yield from (w for a in more if _fits(w := forecast(sheet, a), sheet))
+
+
+def _preference(weighed: Weighed) -> tuple[int, bool, float, float]:
+    """Expected first, then without calibration, then cheap, then fast."""
+    expected, _ = expectation(weighed)
+    cost = weighed.figures["cost"]
+    return (
+        EXPECTED.index(expected),
+        weighed.way.rounds,
+        cost.value if isinstance(cost, Estimate) else -_rate(weighed),
+        _seconds(weighed.way),
+    )
+
+
+def expectation(weighed: Weighed) -> tuple[Expected, float | None]:
+    """Of all limits; unknown where not even the time is known."""
+    expected, probability = together(weighed.outlooks)
+    if weighed.service is None:
+        return "unknown: measure first", None
+    return expected, probability
+
+
+def _rate(weighed: Weighed) -> float:
+    """To order ways without a price: more per second on one device comes first."""
+    return weighed.service.capacity_per_s.value if weighed.service else 0.0
+
+
+def _seconds(way: Way) -> float:
+    return way.latency_s.value if isinstance(way.latency_s, Estimate) else float("inf")
+
+
+def weigh(way: Way, sheet: Sheet, demand: Demand, *, summary: ModelSummary) -> Weighed:
+    """Figures and outlooks of one way."""
+    if isinstance(way.latency_s, NoData):
+        figures = _unknown(way, way.latency_s)
+        service, usd_per_s = None, None
+    else:
+        service = serve(way, demand, utilisation=1.0)
+        figures = _figures(way, service, sheet, demand, summary=summary)
+        usd_per_s = _usd_per_s(figures["cost"], service)
+    return Weighed(
+        way=way,
+        service=service,
+        figures=figures,
+        outlooks=tuple(
+            outlook(limit, figures[limit.figure])
+            for limit in demand.limits
+            if limit.figure in figures
+        ),
+        usd_per_s=usd_per_s,
+    )
+
+
+def _unknown(way: Way, why: NoData) -> dict[str, Estimate | NoData]:
+    names = (*TIMES, "throughput", "energy", "cost", "cost_rented", "cost_owned", "carbon", "size")
+    return {**dict.fromkeys(names, why), "peak_memory": way.memory_bytes}
+
+
+def _figures(
+    way: Way, service: Service, sheet: Sheet, demand: Demand, *, summary: ModelSummary
+) -> dict[str, Estimate | NoData]:
+    money = money_figures(way, service, sheet, demand)
+    return {
+        **{name: service.latencies[p] for name, p in TIMES.items()},
+        "throughput": _of_all(service, demand),
+        "peak_memory": way.memory_bytes,
+        "size": _size(way, summary),
+        "energy": way.energy_j,
+        **money,
+    }
+
+
+def _of_all(service: Service, demand: Demand) -> Estimate:
+    """What all devices serve: what arrives, or all they can."""
+    rate = service.capacity_per_s
+    num = service.num_devices
+    ends = [num * v for v in (rate.low, rate.value, rate.high)]
+    if demand.traffic.rate_per_s is not None:
+        arriving = demand.traffic.rate_per_s * demand.traffic.batch
+        ends = [min(v, arriving) for v in ends]
+    return rate.model_copy(update=dict(zip(("low", "value", "high"), ends, strict=True)))
+
+
+def _size(way: Way, summary: ModelSummary) -> Estimate:
+    """The files that ship: the model's, with the weights in the way's dtype."""
+    bits = {"int8": 8, "float8": 8, "int4": 4, "float4": 4, "float16": 16, "bfloat16": 16}
+    weights = summary.weight_bytes * bits.get(way.dtype, 32) / 32
+    beside = max(summary.size_bytes - summary.weight_bytes, 0)
+    value = max(weights + beside, 1.0)
+    return Estimate(value=value, low=value / 1.1, high=value * 1.1, unit="bytes", rung="kind")
+
+
+def money_figures(
+    way: Way, service: Service, sheet: Sheet, demand: Demand
+) -> dict[str, Estimate | NoData]:
+    """Cost rented, cost owned, the lesser as ``cost``, and carbon, per inference."""
+    rented_share, owned_share = service.utilisation, service.utilisation
+    if demand.rate_per_s is None:
+        owned_share = demand.site.utilisation
+    rents = sheet.rents
+    if sheet.id == LOCAL and demand.price_usd_per_s:
+        rents = (
+            Rent(
+                usd_per_s=demand.price_usd_per_s, provider="contract", date="as stated", source=""
+            ),
+        )
+    idle = sheet.idle_w.value if sheet.idle_w else None
+    used = Use(
+        rate_per_s=service.capacity_per_s,
+        utilisation=owned_share,
+        energy_j=way.energy_j,
+        idle_w=idle,
+    )
+    rented = rented_usd(replace(used, utilisation=rented_share), rents=rents)
+    owned = owned_usd(used, price=sheet.price_usd, site=demand.site)
+    return {
+        "cost": _lesser(rented, owned),
+        "cost_rented": rented,
+        "cost_owned": owned,
+        "carbon": carbon_kg(used, site=demand.site),
+    }
+
+
+def _lesser(rented: Estimate | NoData, owned: Estimate | NoData) -> Estimate | NoData:
+    known = [e for e in (rented, owned) if isinstance(e, Estimate)]
+    if known:
+        return min(known, key=lambda e: e.value)
+    return NoData(reason="neither an offer to rent it nor a price to buy it is known")
+
+
+def _usd_per_s(cost: Estimate | NoData, service: Service) -> float | None:
+    """Of one device at this load."""
+    if isinstance(cost, NoData):
+        return None
+    rate = service.capacity_per_s.value * service.utilisation
+    return cost.value * rate
+
+
+def prospect(
+    sheet: Sheet, weighed: Weighed, *, others: Sequence[Way], reasons: Sequence[str]
+) -> Prospect:
+    """As it is shown."""
+    expected, probability = expectation(weighed)
+    service = weighed.service
+    return Prospect.model_validate(
+        {
+            "device_id": sheet.id,
+            "name": sheet.name,
+            "kind": sheet.kind,
+            "way": weighed.way,
+            "others": tuple(others),
+            "num_devices": service.num_devices if service else 1,
+            "utilisation": service.utilisation if service else 1.0,
+            "figures": weighed.figures,
+            "outlooks": weighed.outlooks,
+            "expected": expected,
+            "probability": probability,
+            "usd_per_s": weighed.usd_per_s,
+            "planned_per_s": service.planned_per_s if service else None,
+            "reasons": tuple(reasons),
+        }
+    )
