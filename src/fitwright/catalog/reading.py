@@ -65,12 +65,12 @@ def read_fact(raw: object, path: str, quantity: Quantity, reading: Reading) -> F
     value = read_number(raw[0], path, quantity, reading)
     if raw[1] not in get_args(Confidence):
         reading.blame(path, "confidence is A, B or C", raw[1])
-    source = reading.sources.get(raw[2] if isinstance(raw[2], str) else "", "")
-    if not source:
+    source = reading.sources.get(raw[2]) if isinstance(raw[2], str) else None
+    if source is None:
         reading.blame(path, "no such name beneath 'sources'", raw[2], remedy=f"add '{raw[2]}:'")
     if value is None:
         return None
-    return Fact.model_construct(value=value, source=source, confidence=raw[1])
+    return Fact.model_construct(value=value, source=source or "", confidence=raw[1])
 
 
 def read_number(raw: object, path: str, quantity: Quantity, reading: Reading) -> float | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from fitwright.catalog.clusters import load_links
 from fitwright.catalog.reading import (
     Reading,
     check_keys,
@@ -60,11 +61,12 @@ _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REMEDY = "Correct the file and check it with `fitwright devices check FILE`."
 
 
-def read_sheet(raw: object, *, where: str) -> Sheet:
+def read_sheet(raw: object, *, where: str, repeated: Sequence[str] = ()) -> Sheet:
     """The sheet that `raw` (plain mappings, lists and text) describes.
 
     Args:
         where: the file, for messages.
+        repeated: keys that the file gives twice.
 
     Raises:
         ContractError: with one line for each thing wrong: path, rule, value, remedy.
@@ -72,7 +74,12 @@ def read_sheet(raw: object, *, where: str) -> Sheet:
     if not isinstance(raw, dict):
         raise _refusal(where, ["expected 'key: value' lines; see `fitwright devices new FILE`"])
     reading = Reading(sources=texts(raw.get("sources")))
+    for key in repeated:
+        reading.blame(key, "stands twice", remedy="keep one")
     check_keys(raw, KEYS, "", reading)
+    for name, text in reading.sources.items():
+        if not text:
+            reading.blame(f"sources.{name}", "is empty", remedy="say what was read")
     values = _identity(raw, reading)
     for key, (name, quantity) in VALUES.items():
         if key in raw:
@@ -104,6 +111,9 @@ def _identity(raw: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
         reading.blame("id", "lower-case words joined by hyphens", values["id"])
     if values.get("kind") and values["kind"] not in get_args(Kind):
         reading.blame("kind", f"one of {', '.join(get_args(Kind))}", values["kind"])
+    if values.get("link") and values["link"] not in load_links():
+        known = ", ".join(k.id for k in load_links().values() if k.scope == "device")
+        reading.blame("link", "no such link", values["link"], remedy=f"known: {known}")
     if "year" in raw:
         year = str(raw["year"])
         if year.isdecimal() and 1970 <= int(year) <= 2100:

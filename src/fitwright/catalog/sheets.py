@@ -52,15 +52,54 @@ def sheet_from_file(path: Path) -> Sheet:
         ContractError: the file cannot be read, or everything that is wrong in it.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+        twice = _repeated(yaml.compose(text, Loader=_Loader))
+        raw = yaml.load(text, Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ContractError(
             f"{path} cannot be read: {error}",
             code="FW122",
             remedy="Give a YAML file; `fitwright devices new FILE` writes one to fill in.",
         ) from error
-    sheet = read_sheet(raw, where=str(path))
+    return _with_runs(read_sheet(raw, where=str(path), repeated=twice))
+
+
+def _with_runs(sheet: Sheet) -> Sheet:
     return sheet if sheet.runs else sheet.model_copy(update={"runs": backends_of(sheet)})
+
+
+def _repeated(node: yaml.Node | None) -> list[str]:
+    """Keys that stand twice in one mapping; YAML would keep the last without a word."""
+    if isinstance(node, yaml.SequenceNode):
+        return [key for item in node.value for key in _repeated(item)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    twice = [key for key in dict.fromkeys(keys) if keys.count(key) > 1]
+    return twice + [key for _, value in node.value for key in _repeated(value)]
+
+
+def template() -> str:
+    """A device file to fill in, with a comment for each key."""
+    return Path(__file__).with_name("template.yaml").read_text(encoding="utf-8")
+
+
+def cautions(sheet: Sheet) -> list[str]:
+    """What estimates for a device of the user's own will lack."""
+    lacks = [
+        f"no {what}: {effect}"
+        for what, effect, fact in (
+            ("tdp", "energy cannot be estimated", sheet.tdp_w),
+            ("price", "the cost of owning it cannot be estimated", sheet.price_usd),
+            ("num_units", "how work is tiled over it is not counted", sheet.num_units),
+        )
+        if fact is None
+    ]
+    if not sheet.runs:
+        lacks.append(f"no runs: no backend is known for the family {sheet.family}")
+    if sheet.id in _ids():
+        lacks.append(f"the catalogue has a device {sheet.id} too; name this one by its file")
+    return lacks
 
 
 @cache
@@ -70,7 +109,9 @@ def _ids() -> frozenset[str]:
 
 @cache
 def _packaged(name: str) -> Sheet:
-    return sheet_from_file(DEVICES / f"{name}.yaml")
+    file = DEVICES / f"{name}.yaml"
+    raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    return _with_runs(read_sheet(raw, where=file.name))
 
 
 def _guess(name: str) -> str:

@@ -1,14 +1,13 @@
-"""`fitwright doctor` and `fitwright devices`: what is installed and what this machine can do."""
+"""`fitwright doctor`: what is installed and what is missing; how this machine is shown."""
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from fitwright import units
-from fitwright.cli.output import Json, answer, lines, progress, table
+from fitwright.cli.output import Json, answer, lines, table
 
 if TYPE_CHECKING:
     from fitwright.records.device import Device
@@ -42,27 +41,8 @@ def doctor(json: Json = False) -> None:
     raise typer.Exit(Exit.MET if works else Exit.MISSING)
 
 
-def devices(
-    json: Json = False,
-    measure: Annotated[
-        bool, typer.Option("--measure", help="Measure again instead of using the cache.")
-    ] = False,
-) -> None:
-    """The devices Fitwright can fit to, with measured peaks: this machine."""
-    from fitwright.select.local import local_device
-    from fitwright.start import local_tools
-
-    with progress(quiet=json or not sys.stderr.isatty()) as console:
-        tools = local_tools(console)
-        console.step("measuring this machine's peaks (kept for later runs)")
-        device = local_device(
-            executor=tools.executor,
-            runtimes=tuple(tools.runtimes.values()),
-            cache=tools.cache,
-            force=measure,
-        )
-    if json:
-        return answer({"devices": [device.model_dump(mode="json")]})
+def described(device: Device) -> None:
+    """This machine with its measured peaks."""
     lines(
         f"{device.id}: {device.name} ({device.kind}, {device.architecture})",
         f"{device.num_cores} cores, {units.bytes_(device.memory_bytes)}",
@@ -70,7 +50,6 @@ def devices(
         f"backends: {', '.join(device.backends)}",
     )
     table("Peaks", ("what", "value", "label", "source"), _peaks(device))
-    return None
 
 
 def _peaks(device: Device) -> list[tuple[str, str, str, str]]:

@@ -9,7 +9,8 @@ import typer
 
 from fitwright.cli.adapt import adapt
 from fitwright.cli.bench import bench
-from fitwright.cli.doctor import devices, doctor
+from fitwright.cli.devices import devices
+from fitwright.cli.doctor import doctor
 from fitwright.cli.explain import explain
 from fitwright.cli.fit import fit, tune
 from fitwright.cli.interrupt import end_when_interrupted
@@ -28,11 +29,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
-    fit, analyze, select, design, adapt, bench, tune, report, package, doctor, devices, explain,
+    fit, analyze, select, design, adapt, bench, tune, report, package, doctor, explain,
     ledger, validate,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(devices)
 
 
 def _version(wanted: bool) -> None:
