@@ -36,6 +36,7 @@ _NORMS = (
 )
 ELEMENTWISE = frozenset(_ELEMENTWISE.split())
 NORMS = frozenset(_NORMS.split())
+_WHOLE_NORMS = frozenset(k for k in NORMS if not k.startswith("Reduce"))
 QUANTISE = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 ATTENTION = frozenset({"Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention"})
 _CONVOLUTIONS = CONVOLUTIONS | {"ConvInteger", "FusedConv", "QLinearConv"}
@@ -275,6 +276,8 @@ def _is_bias(groups: _Groups, group: int, reader: int) -> bool:
 
 def _is_pattern(groups: _Groups, group: int, reader: int, fusion: Fusion) -> bool:
     if not groups.roles(group) | groups.roles(reader) <= _LIGHT:
+        return False
+    if groups.kinds(group) & _WHOLE_NORMS and groups.kinds(reader) & _WHOLE_NORMS:
         return False
     return bool((groups.kinds(group) | groups.kinds(reader)) & fusion.patterns)
 

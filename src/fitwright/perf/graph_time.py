@@ -17,18 +17,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fitwright.perf.calibrated import rows_of
 from fitwright.perf.fusion import FUSIONS, Runtime
+from fitwright.perf.kernel_times import Gap, KernelTimes, Works, kernel_times, tabulated
 from fitwright.perf.kernels import BESIDE, BESIDE_BY_RUNTIME, Kernel, kernels, work_of
 from fitwright.perf.ladder import estimate, weakest
-from fitwright.perf.operators import OperatorTimes, WorkTable, operator_times, tabulate
 from fitwright.perf.operators.shapes import BITS
-from fitwright.perf.work import OperatorClass, Work
+from fitwright.perf.operators.time import BINDS
 from fitwright.records.estimate import Estimate, NoData, Rung
 from fitwright.records.evidence import Evidence
 from fitwright.records.model import ModelSummary
@@ -41,12 +42,6 @@ UNCOVERED_FACTOR = 3.0
 WORKSPACE_SHARE = 0.1
 """Of weights and activations: packed copies of weights and scratch memory of kernels."""
 MEMORY_SPREAD = 1.3
-_STAND_INS: dict[OperatorClass, OperatorClass] = {
-    "attention_prefill": "gemm",
-    "attention_decode": "gemm",
-    "recurrent": "gemm",
-}
-"""Formulas that answer where a class has no evidence on a device: their products alone."""
 
 Column = NDArray[np.float64]
 
@@ -180,10 +175,28 @@ def graph_time(
     beside = _beside(prepared.runtime, sheet, dtype)
     shared = _shared(sheet, streams)
     works = _tabulated(prepared, dtype, beside, batch)
-    times = _answered(works, shared, table, prepared=prepared)
-    if isinstance(times, NoData):
-        return times
-    return _graph(prepared, shared, works, times, dtype=dtype, batch=batch, streams=streams)
+    times = kernel_times(works, shared, table, runtime=prepared.runtime)
+    if isinstance(times, Gap):
+        kernel = prepared.kernels[times.index]
+        return NoData(reason=f"{kernel.name} ({kernel.kinds[0]}): {times.why.reason}")
+    learned = rows_of(table, sheet, prepared.runtime).get(("model", _learned_as(prepared, dtype)))
+    run = _Run(dtype=dtype, batch=batch, streams=streams, learned=learned)
+    return _graph(prepared, shared, works, times, run=run)
+
+
+def _learned_as(prepared: Prepared, dtype: str) -> str:
+    """The dtype under which measured runs of such a model are kept."""
+    return "int8" if any(k.dtype == "int8" for k in prepared.kernels) else dtype
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """How the model runs, and what earlier runs here have taught about that."""
+
+    dtype: str
+    batch: int
+    streams: int
+    learned: Evidence | None
 
 
 def _beside(runtime: Runtime, sheet: Sheet, dtype: str) -> str:
@@ -211,101 +224,53 @@ def _shared(sheet: Sheet, streams: int) -> Sheet:
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Works:
-    """The kernels as work, for the formulas, and the same with stand-ins."""
-
-    own: tuple[Work, ...]
-    table: WorkTable
-    instead: WorkTable
-
-
 @lru_cache(maxsize=64)
-def _tabulated(prepared: Prepared, dtype: str, beside: str, batch: int) -> _Works:
+def _tabulated(prepared: Prepared, dtype: str, beside: str, batch: int) -> Works:
     """Made once for all devices that run the same dtypes."""
     summary = prepared.summary
     scale = BITS.get(dtype, 32) / 32
     model_bytes = scale * (summary.weight_bytes + batch * summary.peak_activation_bytes)
-    own = tuple(
-        work_of(k, dtype=dtype, beside=beside, batch=batch, model_bytes=model_bytes)
-        for k in prepared.kernels
+    return tabulated(
+        [
+            work_of(k, dtype=dtype, beside=beside, batch=batch, model_bytes=model_bytes)
+            for k in prepared.kernels
+        ],
+        [k.family for k in prepared.kernels],
     )
-    instead = [
-        replace(w, operator_class=_STAND_INS.get(w.operator_class, w.operator_class)) for w in own
-    ]
-    return _Works(own=own, table=tabulate(own), instead=tabulate(instead))
-
-
-def _answered(
-    works: _Works, sheet: Sheet, table: Sequence[Evidence], *, prepared: Prepared
-) -> OperatorTimes | NoData:
-    """Every kernel's time; stand-ins where a class has no evidence; NoData where none helps."""
-    times = operator_times(works.table, sheet, table)
-    if not np.isnan(times.time_s).any():
-        return times
-    other = operator_times(works.instead, sheet, table)
-    missing = np.isnan(times.time_s)
-    if np.isnan(other.time_s[missing]).any():
-        first = int(np.flatnonzero(missing & np.isnan(other.time_s))[0])
-        kernel = prepared.kernels[first]
-        return NoData(reason=f"{kernel.name} ({kernel.kinds[0]}): {times.reasons[first][0]}")
-    return replace(
-        times,
-        time_s=np.where(missing, other.time_s, times.time_s),
-        low_s=np.where(missing, other.low_s / 1.25, times.low_s),
-        high_s=np.where(missing, other.high_s * 1.25, times.high_s),
-        roofline_s=np.where(missing, other.roofline_s, times.roofline_s),
-        binds=np.where(missing, other.binds, times.binds).astype(np.int8),
-        rungs=tuple(a or b for a, b in zip(times.rungs, other.rungs, strict=True)),
-        reasons=tuple(
-            (*o, "the products of the operator stand in for it") if m else r
-            for m, r, o in zip(missing, times.reasons, other.reasons, strict=True)
-        ),
-    )
-
-
-_BINDS = ("compute", "bandwidth", "overhead")
 
 
 def _graph(
-    prepared: Prepared,
-    sheet: Sheet,
-    works: _Works,
-    times: OperatorTimes,
-    *,
-    dtype: str,
-    batch: int,
-    streams: int,
+    prepared: Prepared, sheet: Sheet, works: Works, times: KernelTimes, *, run: _Run
 ) -> GraphTime:
     """The sum, its band and its floor."""
-    part_s = times.time_s
     host_s = FUSIONS[prepared.runtime].host_s
-    if host_s:
-        part_s = np.maximum(part_s, host_s)
+    scale = run.learned.constants["scale"] if run.learned else 1.0
+    part_s = scale * np.maximum(times.time_s, host_s)
     views_s = host_s * max(prepared.num_started - len(prepared.kernels), 0)
-    value = float(part_s.sum()) + views_s
-    floor_s = _floor_s(prepared, sheet, works, batch=batch)
-    value = max(value, floor_s)
-    rungs = tuple(r for r in times.rungs if r is not None)
-    spread = _spread(prepared, part_s, np.log(times.high_s / times.time_s))
-    heaviest = times.reasons[int(np.argmax(part_s))]
+    floor_s = _floor_s(prepared, sheet, works, batch=run.batch)
+    spread = _spread(prepared, part_s, times.log_spread)
+    rung = weakest(times.rungs)
+    reasons = [f"{len(part_s)} kernels as {prepared.runtime} merges them"]
+    if run.learned is not None:
+        spread = run.learned.spread
+        reasons.append(f"scaled by {scale:.3g} after {run.learned.num_points} models measured here")
     return GraphTime(
         latency=estimate(
-            value,
+            max(float(part_s.sum()) + views_s + scale * times.run_s, floor_s),
             unit="s",
-            rung=weakest(rungs),
+            rung=rung,
             spread=spread,
-            reasons=(f"{len(part_s)} kernels as {prepared.runtime} merges them", *heaviest),
+            reasons=(*reasons, *times.reasons[int(np.argmax(part_s))]),
         ),
         floor_s=floor_s,
-        memory=_memory(prepared, dtype=dtype, batch=batch, streams=streams, rung=weakest(rungs)),
+        memory=_memory(prepared, run, rung=rung),
         uncovered=prepared.uncovered,
         prepared=prepared,
         part_s=part_s,
-        binds=tuple(_BINDS[int(b)] for b in times.binds),
-        rungs=rungs,
-        batch=batch,
-        streams=streams,
+        binds=tuple(BINDS[int(b)] for b in times.binds),
+        rungs=times.rungs,
+        batch=run.batch,
+        streams=run.streams,
     )
 
 
@@ -320,35 +285,31 @@ def _spread(prepared: Prepared, part_s: Column, log_spread: Column) -> float:
     return math.exp(width + unknown * math.log(UNCOVERED_FACTOR))
 
 
-def _floor_s(prepared: Prepared, sheet: Sheet, works: _Works, *, batch: int) -> float:
-    """All arithmetic at the peaks; weights, inputs and outputs once from memory, unless they
-    stay on chip from one run to the next."""
-    compute = sum(
-        w.flops / sheet.peaks[w.dtype].value
-        for w in works.own
-        if w.flops and w.dtype in sheet.peaks
-    )
-    onchip = sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0
-    moved = sum(w.bytes_moved for w in works.own)
-    weights = prepared.summary.weight_bytes
-    least = min(moved, batch * (prepared.boundary_bytes - weights) + weights)
-    scale = min(
-        1.0, moved / max(sum(k.activation_bytes + k.weight_bytes for k in prepared.kernels), 1)
-    )
-    if sheet.bandwidth_bytes_per_s is None or scale * least <= onchip:
+def _floor_s(prepared: Prepared, sheet: Sheet, works: Works, *, batch: int) -> float:
+    """All arithmetic at the peaks; weights, inputs and outputs once from memory, less what
+    stays on chip from one run to the next."""
+    peaks = sheet.peaks
+    compute = sum(w.flops / peaks[w.dtype].value for w in works.own if w.dtype in peaks)
+    if sheet.bandwidth_bytes_per_s is None:
         return compute
-    return max(compute, (scale * least - onchip) / sheet.bandwidth_bytes_per_s.value)
+    stored = sum(k.activation_bytes * batch + k.weight_bytes for k in prepared.kernels)
+    moved = sum(w.bytes_moved for w in works.own)
+    weights = min(prepared.summary.weight_bytes, sum(k.weight_bytes for k in prepared.kernels))
+    boundary = weights + batch * (prepared.boundary_bytes - prepared.summary.weight_bytes)
+    least = moved * min(1.0, boundary / max(stored, 1))
+    onchip = sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0
+    return max(compute, (least - onchip) / sheet.bandwidth_bytes_per_s.value)
 
 
-def _memory(prepared: Prepared, *, dtype: str, batch: int, streams: int, rung: Rung) -> Estimate:
+def _memory(prepared: Prepared, run: _Run, *, rung: Rung) -> Estimate:
     """Weights once, live activations per stream, and workspace, bytes."""
     summary = prepared.summary
-    scale = BITS.get(dtype, 32) / 32
-    activations = summary.peak_activation_bytes * batch * streams
+    scale = BITS.get(run.dtype, 32) / 32
+    activations = summary.peak_activation_bytes * run.batch * run.streams
     value = scale * (summary.weight_bytes + activations) * (1 + WORKSPACE_SHARE)
     return estimate(
         max(value, 1.0),
-        unit="B",
+        unit="bytes",
         rung=rung,
         spread=MEMORY_SPREAD,
         reasons=("weights, live activations and a tenth for workspace; not the process itself",),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fitwright.perf.fusion import (
     FUSIONS,
+    NORMS,
     RECURRENT_KINDS,
     Runtime,
     Wiring,
@@ -37,6 +38,7 @@ class Kernel:
     Attributes:
         name: of its heaviest operator.
         operators: places in the execution order.
+        family: what calibration measures together: the class, or a narrower kind of work.
         flops, elementwise_flops: as of `OperatorCost`.
         weight_bytes: of its constants, as stored.
         activation_bytes: read from other kernels and written for them, as stored.
@@ -49,6 +51,7 @@ class Kernel:
     kinds: tuple[str, ...]
     operators: tuple[int, ...]
     operator_class: OperatorClass
+    family: str
     flops: int
     elementwise_flops: int
     weight_bytes: int
@@ -95,12 +98,13 @@ def _kernel(
         kinds=tuple(o.kind for o in own),
         operators=tuple(group),
         operator_class=_class(own, heaviest),
+        family=_family(own, heaviest),
         flops=sum(o.flops or 0 for o in own),
         elementwise_flops=sum(o.elementwise_flops or 0 for o in own),
         weight_bytes=weights,
         activation_bytes=_read(inside, operators, wires) + _written(inside, operators, readers),
         dtype=dtype,
-        product=_product(own, heaviest),
+        product=_product(own, heaviest, operators),
         is_counted=all(o.flops is not None for o in own),
     )
 
@@ -120,14 +124,44 @@ def _class(own: Sequence[OperatorCost], heaviest: OperatorCost) -> OperatorClass
     return "gemm"
 
 
-def _product(own: Sequence[OperatorCost], heaviest: OperatorCost) -> Product | None:
+_KINDS: Mapping[str, frozenset[str]] = {
+    "softmax": frozenset({"Softmax", "LogSoftmax", "BiasSoftmax"}),
+    "norm": NORMS,
+    "pool": frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"}),
+    "move": frozenset({"Transpose", "DepthToSpace", "SpaceToDepth", "Resize"}),
+    "transcendental": frozenset(
+        {"Erf", "Exp", "FastGelu", "Gelu", "Log", "QuickGelu", "Sigmoid", "Sin", "Tanh"}
+    ),
+}
+"""Families of what only moves bytes, by any of their kinds; all others are elementwise."""
+
+
+def _family(own: Sequence[OperatorCost], heaviest: OperatorCost) -> str:
+    """What calibration measures together."""
+    found = _class(own, heaviest)
+    if found == "memory":
+        kinds = {o.kind for o in own}
+        return next((name for name, some in _KINDS.items() if kinds & some), "elementwise")
+    if heaviest.kind == "ConvTranspose":
+        return "conv_transpose"
+    product = heaviest.product
+    several = product is not None and product.num_products > 1 and not product.has_weights
+    return "products" if found == "gemm" and several else found
+
+
+def _product(
+    own: Sequence[OperatorCost], heaviest: OperatorCost, operators: Sequence[OperatorCost]
+) -> Product | None:
     """That of the scores where it is an attention; a cube where only the FLOP are known."""
     if is_attention(own):
         return next((o.product for o in own if o.product), None)
     if heaviest.product is None and heaviest.flops:
         side = max(1, round((heaviest.flops / 2) ** (1 / 3)))
         return Product(m=side, n=side, k=side)
-    return heaviest.product
+    product = heaviest.product
+    if product is not None and not product.has_weights and _reads_constants(heaviest, operators):
+        return product.model_copy(update={"has_weights": True})
+    return product
 
 
 def _weights(operator: OperatorCost, integer: bool, operators: Sequence[OperatorCost]) -> int:

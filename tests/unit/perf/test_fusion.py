@@ -141,3 +141,9 @@ def test_a_batch_reads_the_weights_once() -> None:
     eight = work_of(kernel, dtype="float32", beside="float32", batch=8, model_bytes=0)
     assert (eight.m, eight.flops) == (8 * one.m, 8 * one.flops)
     assert eight.bytes_moved - one.bytes_moved == 7 * kernel.activation_bytes
+
+
+@pytest.mark.parametrize("runtime", list(FUSIONS))
+def test_two_norms_are_two_kernels(runtime) -> None:
+    operators = [operator("LayerNormalization"), operator("Softmax", 0)]
+    assert kinds(operators, runtime) == ["LayerNormalization", "Softmax"]

@@ -1,0 +1,151 @@
+"""The time of every kernel on a device: what was calibrated there first, then the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fitwright.perf.calibrated import calibrated_times, rows_of
+from fitwright.perf.fusion import Runtime
+from fitwright.perf.operators import OperatorTimes, WorkTable, operator_times, tabulate
+from fitwright.perf.work import OperatorClass, Work
+from fitwright.records.estimate import NoData, Rung
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+
+Column = NDArray[np.float64]
+STAND_IN_SPREAD = 1.25
+"""What the products alone add to a band, where they stand in for an operator."""
+_STAND_INS: dict[OperatorClass, OperatorClass] = {
+    "attention_prefill": "gemm",
+    "attention_decode": "gemm",
+    "recurrent": "gemm",
+}
+"""Formulas that answer where a class has no evidence on a device: their products alone."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Works:
+    """Kernels as work, tabulated for the formulas once for all devices.
+
+    Attributes:
+        families: as of `Kernel.family`.
+        instead: the same with stand-ins for classes that may lack evidence.
+    """
+
+    own: tuple[Work, ...]
+    families: tuple[str, ...]
+    table: WorkTable
+    instead: WorkTable
+
+
+def tabulated(works: Sequence[Work], families: Sequence[str]) -> Works:
+    """Worth keeping while devices are asked."""
+    instead = [
+        replace(w, operator_class=_STAND_INS.get(w.operator_class, w.operator_class)) for w in works
+    ]
+    return Works(
+        own=tuple(works),
+        families=tuple(families),
+        table=tabulate(works),
+        instead=tabulate(instead),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelTimes:
+    """An entry per kernel.
+
+    Attributes:
+        log_spread: half-width of the 80 % band, as a logarithm.
+        binds: index into `operators.time.BINDS`.
+        run_s: what a run costs besides its kernels, where that was measured.
+    """
+
+    time_s: Column
+    log_spread: Column
+    binds: NDArray[np.int8]
+    rungs: tuple[Rung, ...]
+    reasons: tuple[tuple[str, ...], ...]
+    run_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """A kernel, by its place, that nothing answers for."""
+
+    index: int
+    why: NoData
+
+
+def kernel_times(
+    works: Works, sheet: Sheet, table: Sequence[Evidence], *, runtime: Runtime
+) -> KernelTimes | Gap:
+    """Every kernel's time; the first kernel without an answer where there is one."""
+    here = rows_of(table, sheet, runtime)
+    if not here:
+        return _by_formulas(works, sheet, table)
+    own = calibrated_times(works.own, works.families, sheet, here)
+    missing = np.isnan(own.time_s)
+    reasons = ("calibrated on this machine",)
+    measured: Rung = "measured"
+    if not missing.any():
+        return KernelTimes(
+            time_s=own.time_s,
+            log_spread=np.log(own.spread),
+            binds=own.binds,
+            rungs=(measured,) * len(missing),
+            reasons=(reasons,) * len(missing),
+            run_s=own.run_s,
+        )
+    other = _by_formulas(works, sheet, table)
+    if isinstance(other, Gap):
+        return other
+    return KernelTimes(
+        time_s=np.where(missing, other.time_s, own.time_s),
+        log_spread=np.where(missing, other.log_spread, np.log(own.spread)),
+        binds=np.where(missing, other.binds, own.binds).astype(np.int8),
+        rungs=tuple(r if m else measured for m, r in zip(missing, other.rungs, strict=True)),
+        reasons=tuple(r if m else reasons for m, r in zip(missing, other.reasons, strict=True)),
+        run_s=own.run_s,
+    )
+
+
+def _by_formulas(works: Works, sheet: Sheet, table: Sequence[Evidence]) -> KernelTimes | Gap:
+    """By the evidence of the ladder."""
+    times = operator_times(works.table, sheet, table)
+    missing = np.isnan(times.time_s)
+    if not missing.any():
+        return _kernel_times(times)
+    other = operator_times(works.instead, sheet, table)
+    nothing = missing & np.isnan(other.time_s)
+    if nothing.any():
+        first = int(np.flatnonzero(nothing)[0])
+        return Gap(index=first, why=NoData(reason=times.reasons[first][0]))
+    said = "the products of the operator stand in for it"
+    return _kernel_times(
+        replace(
+            times,
+            time_s=np.where(missing, other.time_s, times.time_s),
+            high_s=np.where(missing, other.high_s * STAND_IN_SPREAD, times.high_s),
+            binds=np.where(missing, other.binds, times.binds).astype(np.int8),
+            rungs=tuple(a or b for a, b in zip(times.rungs, other.rungs, strict=True)),
+            reasons=tuple(
+                (*o, said) if m else r
+                for m, r, o in zip(missing, times.reasons, other.reasons, strict=True)
+            ),
+        )
+    )
+
+
+def _kernel_times(times: OperatorTimes) -> KernelTimes:
+    return KernelTimes(
+        time_s=times.time_s,
+        log_spread=np.log(times.high_s / times.time_s),
+        binds=times.binds,
+        rungs=tuple(r for r in times.rungs if r is not None),
+        reasons=times.reasons,
+    )

@@ -1,0 +1,1 @@
+"""`fitwright calibrate`: what this machine really does, operator by operator, per backend."""

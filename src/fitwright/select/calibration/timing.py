@@ -1,0 +1,107 @@
+"""Timing of many small models in one child, in turn, so that all share the noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+
+import numpy as np
+
+from fitwright.ports import Array, Runtime, Session
+from fitwright.records.plan import Settings
+
+WARM_RUNS = 2
+NUM_ROUNDS = 5
+LEAST_ROUNDS = 2
+ROUND_S = 0.006  # of one model in one round; a longer run counts once
+MOST_REPEATS = 20
+QUANTILE = 0.25  # neighbours only ever add to a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """One model to time: its file and the shapes of its inputs."""
+
+    model: Path
+    inputs: Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """What the child found.
+
+    Attributes:
+        seconds: lower quartile of the runs of each model.
+        cpu_share: CPU time used over time asked for on all threads; below 1 others were at
+            work, or the models keep no more threads busy.
+    """
+
+    seconds: tuple[float, ...]
+    cpu_share: float
+
+
+def time_models(
+    runtime: Runtime,
+    models: Sequence[Timed],
+    settings: Settings,
+    *,
+    num_threads: int,
+    budget_s: float,
+) -> Times:
+    """A typical run of each model; rounds over all of them, each some runs long.
+
+    Args:
+        runtime: the backend.
+        models: written already; each file is removed when it is loaded.
+        settings: for all of them.
+        num_threads: that the settings ask for.
+        budget_s: no round begins after this long, but for the first two.
+    """
+    sessions = [_opened(runtime, m.model, settings) for m in models]
+    feeds = [_values(m.inputs) for m in models]
+    found: list[list[float]] = [[] for _ in models]
+    begin_s, used_s = perf_counter(), process_time()
+    for number in range(WARM_RUNS + NUM_ROUNDS):
+        late = perf_counter() - begin_s > budget_s
+        if late and number >= WARM_RUNS + LEAST_ROUNDS:
+            break
+        for i, session in enumerate(sessions):
+            if number < WARM_RUNS:
+                _timed(session, feeds[i], 1)
+            else:
+                found[i] += _timed(session, feeds[i], _repeats(found[i]))
+    asked_s = (perf_counter() - begin_s) * num_threads
+    return Times(
+        seconds=tuple(float(np.quantile(times, QUANTILE)) for times in found),
+        cpu_share=min(1.0, (process_time() - used_s) / asked_s),
+    )
+
+
+def _opened(runtime: Runtime, model: Path, settings: Settings) -> Session:
+    """Compiled; the file is not needed afterwards."""
+    session = runtime.load(model, settings)
+    model.unlink()
+    return session
+
+
+def _values(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    draw = np.random.default_rng(1)
+    return {n: draw.standard_normal(s).astype(np.float32) for n, s in inputs.items()}
+
+
+def _repeats(times: Sequence[float]) -> int:
+    """Runs that fill a round; a single one until the time of a run is known."""
+    if not times:
+        return 1
+    return max(1, min(MOST_REPEATS, int(ROUND_S / min(times))))
+
+
+def _timed(session: Session, feed: dict[str, Array], count: int) -> list[float]:
+    times = []
+    for _ in range(count):
+        begin = perf_counter()
+        session.run(feed)
+        times.append(perf_counter() - begin)
+    return times
