@@ -63,10 +63,11 @@ SHAPES = {
         free={
             "floor_s": Free(1e-6, 3e-4, 1e-5, log=True),
             "block_s": Free(1e-8, 1e-4, 3e-6, log=True),
+            "starving": Free(1e-4, 5.0, 0.1, log=True),
             "softness": Free(1.0, 24.0, 3.0, log=True),
         },
         fixed={"compute_share": 0.5},
-        knots=(21.0, 24.0, 27.0, 30.0),
+        knots=(14.0, 17.0, 20.0, 23.0),
     ),
 }
 
@@ -179,6 +180,7 @@ def pooled_rows(of: Sweeps, bands: Mapping[tuple[str, str, str], float]) -> list
                         spread=bands[what, dtype, rung],
                         num_points=sum(len(s.rows) for s in found),
                         source=f"{len(found)} devices; {SOURCE}",
+                        devices=[s.sheet.id for s in found],
                     )
                 )  # fmt: skip
     return rows

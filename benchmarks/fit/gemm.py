@@ -333,6 +333,10 @@ def device_rows(
     ]  # fmt: skip
 
 
+def within(rung: str, scope: str) -> Callable[[Sheet], bool]:
+    return lambda sheet: getattr(sheet, rung) == scope
+
+
 def pooled_rows(fits: Fits, spreads: Spreads) -> list[dict[str, object]]:
     """Architectures, families, and GPUs as a kind: the median of each constant."""
     rows = []
@@ -340,7 +344,8 @@ def pooled_rows(fits: Fits, spreads: Spreads) -> list[dict[str, object]]:
     for rung in ("architecture", "family", "kind"):
         for scope in sorted({getattr(s, rung) for s in sheets}):
             for dtype in sorted({t for _, t in fits}):
-                pool = pool_of(fits, dtype, lambda s, r=rung, o=scope: getattr(s, r) == o)
+                keep = within(rung, scope)
+                pool = pool_of(fits, dtype, keep)
                 if not pool:
                     continue
                 lonely = len(pool) == 1 and rung != "architecture"
@@ -350,6 +355,7 @@ def pooled_rows(fits: Fits, spreads: Spreads) -> list[dict[str, object]]:
                         what="gemm", dtype=dtype, rung=rung, scope=scope, taken=pooled(pool),
                         spread=spread, num_points=len(pool),
                         source=f"median over {len(pool)} devices; {SOURCE}",
+                        devices=[d for d, t in fits if t == dtype and keep(find_sheet(d))],
                     )
                 )  # fmt: skip
     return rows

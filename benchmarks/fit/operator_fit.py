@@ -229,6 +229,7 @@ def evidence_row(
     spread: float,
     num_points: int,
     source: str,
+    devices: Sequence[str] = (),
 ) -> dict[str, object]:
     """A row of a file of constants, rounded to four figures."""
     constants, curve = split(taken)
@@ -237,7 +238,8 @@ def evidence_row(
     if curve:
         row["curve"] = [[x, min(rounded(y), 1.0)] for x, y in curve]
     return {
-        **row, "spread": round(spread, 3), "num_points": num_points, "source": source
+        **row, "spread": round(spread, 3), "num_points": num_points, "source": source,
+        **({"devices": sorted(devices)} if devices else {}),
     }  # fmt: skip
 
 

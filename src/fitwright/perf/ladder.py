@@ -48,8 +48,17 @@ def nearest(
 
 
 def without_device(table: Iterable[Evidence], sheet: Sheet) -> tuple[Evidence, ...]:
-    """The table as if nobody had measured this device: what a data sheet alone can carry."""
-    return tuple(e for e in table if e.rung not in ("measured", "device") or e.scope != sheet.id)
+    """The table as if nobody had measured this device: what a data sheet alone can carry.
+
+    Wider scopes that rest on this device alone go too; those that it shares with others stay.
+    """
+    return tuple(e for e in table if not _only_of(e, sheet))
+
+
+def _only_of(evidence: Evidence, sheet: Sheet) -> bool:
+    if evidence.rung in ("measured", "device"):
+        return evidence.scope == sheet.id
+    return evidence.devices == (sheet.id,)
 
 
 def weakest(rungs: Iterable[Rung]) -> Rung:

@@ -26,6 +26,7 @@ class Evidence(Record):
             value * spread, as found on data that the fit did not see.
         num_points: measurements behind the fit.
         source: whose measurements.
+        devices: ids of the devices measured, where a wider scope says them.
     """
 
     what: str
@@ -37,6 +38,7 @@ class Evidence(Record):
     spread: float
     num_points: int
     source: str
+    devices: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:

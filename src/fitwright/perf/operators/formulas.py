@@ -8,7 +8,7 @@ are at least what the published peaks allow, so that no time is under the roofli
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -200,19 +200,34 @@ def prefill_parts(columns: Columns, machine: Machine, constants: Constants, curv
     )
 
 
+TYPICAL_UNITS = 128.0
+"""Where a sheet does not say how many units a device has."""
+
+
 def decode_parts(columns: Columns, machine: Machine, constants: Constants, curve: Curve) -> Parts:
     """Attention of one query per sequence over its cache: the cache is read once.
 
-    Constants: as of `traffic_parts`, and ``block_s``: what starting a block costs, one block
-    per sequence and key-value head, `num_units` at a time. The curve is the share of the
-    bandwidth over log2 bytes.
+    One block of work per sequence and key-value head. Constants: ``floor_s``,
+    ``compute_share``, ``softness``; ``block_s``: what starting a block costs; ``starving``:
+    blocks per unit at which half of the bandwidth is reached (kernels that split the context
+    over units have little). The curve is the share of the bandwidth over log2 of the bytes per
+    unit; without one, ``bandwidth_share``.
     """
-    read = traffic_parts(columns, machine, constants, curve)
-    if not (machine.num_units and constants.get("block_s")):
-        return read
-    blocks = columns.num_batches / columns.heads_per_kv_head
-    starting = constants["block_s"] * blocks / machine.num_units
-    return replace(read, compute_s=read.compute_s + starting)
+    units = machine.num_units or TYPICAL_UNITS
+    blocks = columns.num_batches / columns.heads_per_kv_head / units
+    share = (
+        interpolated(curve, np.log2(np.maximum(columns.bytes_moved / units, 1.0)))
+        if curve
+        else np.full_like(columns.m, constants["bandwidth_share"])
+    )
+    share = share * blocks / (blocks + constants.get("starving", 0.0))
+    arithmetic = columns.flops / (machine.flop_per_s * constants["compute_share"])
+    return Parts(
+        floor_s=np.full_like(columns.m, constants["floor_s"]),
+        compute_s=arithmetic + constants.get("block_s", 0.0) * blocks,
+        memory_s=columns.bytes_moved / (bandwidths(columns, machine, constants) * share),
+        softness=constants.get("softness", 64.0),
+    )
 
 
 Formula = Callable[[Columns, Machine, Constants, Curve], Parts]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fitwright.perf.ladder import FLOOR_SPREAD, nearest
@@ -66,32 +67,64 @@ def _twin(sheet: Sheet, dtype: str) -> str | None:
     return other if sheet.peaks[other].value == sheet.peaks[dtype].value else None
 
 
-def _of_formula(
-    table: Sequence[Evidence], sheet: Sheet, group: Group, what: str
-) -> tuple[Evidence, str] | None:
+Known = Mapping[tuple[str, str], Sequence[Evidence]]
+"""Evidence by formula and dtype: what a look-up has to search."""
+
+
+class _Indexes:
+    """Tables seen lately, each by formula and dtype; a table is never changed, so never stale."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[int, tuple[tuple[Evidence, ...], Known]] = OrderedDict()
+
+    def of(self, table: Sequence[Evidence]) -> Known:
+        """The index; kept with its table, so that the table's identity stays its own."""
+        if not isinstance(table, tuple):
+            return _indexed(table)
+        kept = self._kept.get(id(table))
+        if kept is None or kept[0] is not table:
+            kept = (table, _indexed(table))
+            self._kept[id(table)] = kept
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return kept[1]
+
+
+def _indexed(table: Iterable[Evidence]) -> Known:
+    found: dict[tuple[str, str], list[Evidence]] = {}
+    for row in table:
+        found.setdefault((row.what, row.dtype), []).append(row)
+    return found
+
+
+INDEXES = _Indexes(size=8)
+
+
+def _of_formula(known: Known, sheet: Sheet, group: Group, what: str) -> tuple[Evidence, str] | None:
     """The best rung of one formula, own dtype or twin; the own dtype where both are equal."""
     if what in BY_BYTES:
-        row = nearest(table, sheet, what=what)
+        row = nearest(known.get((what, ""), ()), sheet, what=what)
         return (row, "") if row else None
     spelled = evidence_dtype(group)
     found = []
-    if row := nearest(table, sheet, what=what, dtype=spelled):
+    if row := nearest(known.get((what, spelled), ()), sheet, what=what, dtype=spelled):
         found.append((row, ""))
     twin = _twin(sheet, group.dtype)
     if twin:
         other = spelled.replace(group.dtype, twin, 1)
-        if row := nearest(table, sheet, what=what, dtype=other):
+        if row := nearest(known.get((what, other), ()), sheet, what=what, dtype=other):
             found.append((row, f"{twin} measurements answer for {group.dtype}: equal peaks"))
     return min(found, key=lambda f: RUNGS.index(f[0].rung), default=None)
 
 
-def _best(table: Sequence[Evidence], sheet: Sheet, group: Group) -> tuple[Evidence, str] | None:
+def _best(known: Known, sheet: Sheet, group: Group) -> tuple[Evidence, str] | None:
     """The evidence of the class, or of one that stands in, and what a reader should know."""
     own, *others = STAND_INS[group.operator_class]
-    if found := _of_formula(table, sheet, group, own):
+    if found := _of_formula(known, sheet, group, own):
         return found
     for what in others:
-        if found := _of_formula(table, sheet, group, what):
+        if found := _of_formula(known, sheet, group, what):
             stands = f"no measurements of {own}: those of {what} stand in"
             return found[0], "; ".join(filter(None, (stands, found[1])))
     return None
@@ -120,7 +153,7 @@ def answer(table: Sequence[Evidence], sheet: Sheet, group: Group) -> Answer | No
         return peak
     if sheet.bandwidth_bytes_per_s is None:
         return NoData(reason=f"the memory bandwidth of {sheet.id} is not published")
-    found = _best(table, sheet, group)
+    found = _best(INDEXES.of(table), sheet, group)
     if found is None:
         return NoData(
             reason=f"no measurements of {group.operator_class} in {evidence_dtype(group)} on any "
