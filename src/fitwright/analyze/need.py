@@ -63,7 +63,7 @@ def need_of(
     metric = _metric(contract, summary, split)
     objective, percentile = _objective(contract)
     return Need(
-        limits=(*_plain_limits(contract), *_quality_limits(contract, summary, metric, check_top1)),
+        limits=(*plain_limits(contract), *_quality_limits(contract, summary, metric, check_top1)),
         agreement=contract.agreement,
         traffic=contract.traffic,
         budget=_budget(contract),
@@ -80,7 +80,33 @@ def need_of(
     )
 
 
-def _plain_limits(contract: Contract) -> list[Limit]:
+def need_without_data(contract: Contract, summary: ModelSummary) -> Need:
+    """What a choice of hardware asks for: all but the limits that only data can decide.
+
+    Raises:
+        ContractError: the model cannot take the batch of the contract.
+    """
+    _check_batch(contract, summary)
+    objective, percentile = _objective(contract)
+    return Need(
+        limits=tuple(plain_limits(contract)),
+        agreement=contract.agreement,
+        traffic=contract.traffic,
+        budget=contract.budget,
+        objective=objective,
+        percentile=percentile,
+        metric="agreement",
+        data_origin="synthetic",
+        has_labels=False,
+        check_top1=False,
+        num_calibration=0,
+        num_evaluation=0,
+        price_usd_per_s=contract.price_usd_per_s,
+    )
+
+
+def plain_limits(contract: Contract) -> list[Limit]:
+    """Limits on speed, memory, energy, money and size, as the contract states them."""
     stated = ((name, sense, unit, getattr(contract.limits, name)) for name, sense, unit in _PLAIN)
     return [
         Limit(name=name, figure=name, sense=sense, bound=bound, unit=unit)
@@ -148,7 +174,7 @@ def _objective(contract: Contract) -> tuple[str, int]:
 
 def _budget(contract: Contract) -> Budget:
     """Without a limit on speed, memory or size there is nothing to stop early for."""
-    if _plain_limits(contract):
+    if plain_limits(contract):
         return contract.budget
     return contract.budget.model_copy(update={"stop": "exhausted"})
 
@@ -262,6 +288,6 @@ def _notes(
         )
     if limits.cost is not None and contract.price_usd_per_s is None:
         notes.append("cost cannot be decided without a price: add 'price: 0.10 USD/h'")
-    if not _plain_limits(contract) and contract.budget.stop == "met":
+    if not plain_limits(contract) and contract.budget.stop == "met":
         notes.append("no limit on speed, memory or size: the loop looks for the best in its time")
     return notes

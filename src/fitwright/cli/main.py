@@ -16,7 +16,8 @@ from fitwright.cli.fit import fit, tune
 from fitwright.cli.interrupt import end_when_interrupted
 from fitwright.cli.ledger import ledger
 from fitwright.cli.report import package, report
-from fitwright.cli.steps import analyze, design, select
+from fitwright.cli.select import select
+from fitwright.cli.steps import analyze, design
 from fitwright.cli.validate import validate
 from fitwright.errors import Exit, FitwrightError
 

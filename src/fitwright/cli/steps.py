@@ -38,32 +38,6 @@ def analyze(target: Target, json: Json = False) -> None:
     return None
 
 
-def select(target: Target, json: Json = False) -> None:
-    """Step 2: which hardware can do it, and at what margin."""
-    from fitwright.flow.steps import analyze_step, select_step
-    from fitwright.start import local_tools
-
-    contract, folder = open_target(target)
-    with progress(quiet=json) as console:
-        tools = local_tools(console)
-        analyzed = analyze_step(contract, folder=folder, tools=tools)
-        selection, _ = select_step(analyzed, tools=tools)
-    if json:
-        return answer(selection.model_dump(mode="json"))
-    for choice in selection.choices:
-        rows = [
-            (name, units.show(f.value, f.unit) if f.value is not None else f.source, f.label)
-            for name, f in choice.floors.items()
-        ]
-        table(f"{choice.device.id}: at best", ("figure", "floor", "label"), rows)
-        if choice.margins:
-            margins = [(name, f"{value:.3g}x") for name, value in choice.margins.items()]
-            table("Room to the limits", ("limit", "margin"), margins)
-        lines(*choice.reasons)
-    lines(*(f"refused {r.device_id}: {r.reason} ({r.gap:.3g}x)" for r in selection.refused))
-    return None
-
-
 def design(target: Target, json: Json = False) -> None:
     """Step 3: placement, memory plan and the runtime settings worth trying."""
     from fitwright.flow.steps import analyze_step, design_step, select_step

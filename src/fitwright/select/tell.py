@@ -126,11 +126,8 @@ def _figure_reasons(weighed: Weighed) -> Iterator[str]:
             yield f"{title}: none, {figure.reason}"
         else:
             value = units.show(figure.value, figure.unit)
-            yield f"{title} {value} per {_per(figure)}: {'; '.join(figure.reasons)}"
-
-
-def _per(figure: Estimate) -> str:
-    return "inference" if figure.unit == "J" else "million inferences"
+            each = " per inference" if figure.unit == "J" else ""
+            yield f"{title} {value}{each}: {'; '.join(figure.reasons)}"
 
 
 def _caveats(way: Way) -> Iterator[str]:
