@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from fitwright.catalog.support import backends_of
 from fitwright.errors import ContractError
 from fitwright.records.sheet import Sheet
 
+FILES = (".yaml", ".yml")
 DEVICES = Path(__file__).parent / "devices"
 # every scalar stays text: `units.py` reads it, and no date or `no` is converted on the way
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -33,7 +35,7 @@ def find_sheet(name: str) -> Sheet:
         ContractError: there is no such device (with the ids that come near), or the file
             does not describe one.
     """
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(FILES):
         return sheet_from_file(Path(name))
     if name in _ids():
         return _packaged(name)
@@ -82,6 +84,18 @@ def _repeated(node: yaml.Node | None) -> list[str]:
 def template() -> str:
     """A device file to fill in, with a comment for each key."""
     return Path(__file__).with_name("template.yaml").read_text(encoding="utf-8")
+
+
+def copy_of(like: str, *, name: str) -> str:
+    """The file of a known device under another id, to be changed.
+
+    Raises:
+        ContractError: there is no such device.
+    """
+    sheet = find_sheet(like)
+    path = Path(like) if like.endswith(FILES) else DEVICES / f"{sheet.id}.yaml"
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"^id:.*$", f"id: {name}", text, count=1, flags=re.MULTILINE)
 
 
 def cautions(sheet: Sheet) -> list[str]:

@@ -113,14 +113,21 @@ def compare(
 
 
 @devices.command()
-def new(file: File, json: Json = False) -> None:
-    """Write a template for a device of your own, to be filled in."""
-    from fitwright.catalog.sheets import template
+def new(
+    file: File,
+    like: Annotated[
+        str, typer.Option(metavar="ID", help="Start from this device of the catalogue.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Write a device file: a template to fill in, or a copy to change."""
+    from fitwright.catalog.sheets import copy_of, template
     from fitwright.errors import UsageError
 
+    text = copy_of(like, name=file.stem) if like else template()
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(template())
+            out.write(text)
     except OSError as error:
         raise UsageError(
             f"{file} cannot be written: {error.strerror}",
@@ -129,7 +136,7 @@ def new(file: File, json: Json = False) -> None:
         ) from error
     if json:
         return answer({"file": str(file)})
-    return lines(f"{file}: fill it in, then run `fitwright devices check {file}`")
+    return lines(f"{file}: edit it, then run `fitwright devices check {file}`")
 
 
 @devices.command()
