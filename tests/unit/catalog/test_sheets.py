@@ -127,3 +127,33 @@ def test_the_whole_catalogue_is_read_in_half_a_second() -> None:
     sheets.load_sheets()
     # processor time: 0.12 s where this was written; a slow parser would take over 1 s
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.parametrize("sheet", load_sheets().values(), ids=lambda s: s.id)
+def test_narrower_formats_are_not_slower(sheet: Sheet) -> None:
+    rates = {dtype: fact.value for dtype, fact in sheet.peaks.items()}
+    for wide, narrow in (
+        ("float64", "float32"),
+        ("float32", "float16"),
+        ("float16", "float8"),
+        ("float8", "float4"),
+        ("int8", "int4"),
+    ):
+        if wide in rates and narrow in rates:
+            assert rates[narrow] >= rates[wide]
+
+
+@pytest.mark.parametrize("sheet", load_sheets().values(), ids=lambda s: s.id)
+def test_values_lie_where_such_devices_lie(sheet: Sheet) -> None:
+    # the catalogue holds microcontrollers of milliwatts and a wafer of kilowatts
+    for fact, low, high in (
+        (sheet.clock_hz, 1e7, 6e9),
+        (sheet.tdp_w, 1e-2, 3e4),
+        (sheet.bandwidth_bytes_per_s, 1e8, 3e16),
+        (sheet.host_bytes_per_s, 1e8, 1e12),
+    ):
+        assert fact is None or low <= fact.value <= high
+    if sheet.idle_w and sheet.tdp_w:
+        assert sheet.idle_w.value < sheet.tdp_w.value
+    if sheet.memory_bytes and sheet.onchip_bytes:
+        assert sheet.onchip_bytes.value <= sheet.memory_bytes.value
