@@ -32,3 +32,19 @@ class Benchmark(Record):
     kept_from: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     source: str
+
+
+class TinyNetwork(Record):
+    """One network of MLPerf Tiny: the totals of one inference.
+
+    Attributes:
+        name: as its organisers write it.
+        macs: multiply-adds.
+        parameters: trained numbers.
+        aliases: other names in use.
+    """
+
+    name: str
+    macs: float = Field(gt=0)
+    parameters: float = Field(gt=0)
+    aliases: tuple[str, ...] = ()
