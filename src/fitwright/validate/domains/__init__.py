@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fitwright.validate.case import Predictor
-from fitwright.validate.domains import llm, llm_energy, llm_serving
+from fitwright.validate.domains import llm, llm_energy, llm_serving, networks
+from fitwright.validate.domains.collectives import predict_collective
 from fitwright.validate.domains.operators import (
     predict_decode,
     predict_gemm,
     predict_prefill,
 )
+from fitwright.validate.domains.training import predict_training
+from fitwright.validate.domains.training_memory import predict_memory
 
 PREDICTORS: Mapping[str, Predictor] = {
     "op/gemm": predict_gemm,
@@ -25,4 +28,16 @@ PREDICTORS: Mapping[str, Predictor] = {
     "e2e/llm-tpot": llm_serving.predict_tpot,
     "e2e/llm-ttft": llm_serving.predict_ttft,
     "energy/llm": llm_energy.predict_energy,
+    "e2e/vision-gpu": networks.predict_inference,
+    "e2e/vision-cpu": networks.predict_inference,
+    "e2e/vision-train": networks.predict_training,
+    "op/collective": predict_collective,
+    "training/megatron": predict_training,
+    "training/fsdp": predict_training,
+    "training/4gpu": predict_training,
+    "training/maxtext": predict_training,
+    "training/torchtitan": predict_training,
+    "training/torchao": predict_training,
+    "training/oneflow": predict_training,
+    "memory/training": predict_memory,
 }

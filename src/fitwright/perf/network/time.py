@@ -1,0 +1,216 @@
+"""How long a network takes that is known by its totals: roofline terms and its character.
+
+For one sample of a batch
+
+    t = (start + 2 MAC / peak * compute + width * activations / bandwidth * traffic
+         + width * parameters / (bandwidth * batch)) * exp(character)
+
+`compute` (1 / the share of the peak) and `traffic` (how often each activation is moved) belong
+to the style of the network and the runtime; `character` is a straight line in the logarithms
+of its size, plus what its family adds. None of them depends on peak or bandwidth, so a faster
+device is never slower, and what was fitted on one device carries over to the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fitwright.perf.ladder import estimate, nearest, without_device
+from fitwright.perf.network.character import Size, activations, family_of, size_of, weighed
+from fitwright.records.estimate import Estimate, NoData, Rung
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+from fitwright.records.workload import Workload
+
+Runtime = Literal["eager", "compiled", "openvino"]
+Mode = Literal["infer", "train"]
+WIDTH: Mapping[str, float] = {"float16": 2, "bfloat16": 2, "int8": 1, "float8": 1, "float32": 4}
+"""Bytes of one activation; mixed precision keeps them in 16 bits."""
+LAUNCH_S: Mapping[Runtime, float] = {"eager": 25e-6, "compiled": 8e-6, "openvino": 4e-6}
+"""Host time of one layer on an accelerator: three small kernels of 8 us eager, one compiled.
+From small kernels of published sweeps (3 to 14 us each); it decides only at small batches."""
+USUAL_LAYERS = 60
+"""Convolutions and products one after the other where nobody counted them."""
+ALIKE: Mapping[str, str] = {"bfloat16": "float16", "float32": "float16"}
+"""Where no network of a dtype was measured: whose shares of the peak stand in. Products of
+both 16-bit formats run on the same units; 32 bits are farther, so the band widens."""
+ALIKE_SPREAD: Mapping[str, float] = {"bfloat16": 1.1, "float32": 1.5}
+MOST_CHARACTER = 1.5
+"""The character never moves a time by more than exp of this: a network far outside of what
+was measured is not given an extreme answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """How the network is run.
+
+    Attributes:
+        dtype: of the arithmetic, as in `Sheet.peaks`.
+        layout: ``nchw``, ``nhwc`` (channels last), or empty where nobody says.
+    """
+
+    dtype: str
+    batch: int = 1
+    mode: Mode = "infer"
+    runtime: Runtime = "eager"
+    layout: str = ""
+
+    @property
+    def what(self) -> str:
+        """The name of the evidence."""
+        return f"network/{self.mode}/{self.runtime}"
+
+
+def network_time(
+    workload: Workload, setting: Setting, sheet: Sheet, *, table: Sequence[Evidence]
+) -> Estimate | NoData:
+    """Seconds of one batch, from the nearest evidence for this device."""
+    peak, bandwidth = peak_of(sheet, setting.dtype), sheet.bandwidth_bytes_per_s
+    if peak is None or bandwidth is None or setting.dtype not in WIDTH:
+        lacking = "memory bandwidth" if bandwidth is None else f"fast path for {setting.dtype}"
+        return NoData(reason=f"{sheet.name} has no published {lacking}")
+    found = evidence_for(setting, sheet, table=table)
+    if found is None:
+        return NoData(
+            reason=f"no measured network says how {setting.runtime} runs {setting.dtype} "
+            f"({setting.mode}) on a {sheet.kind} such as {sheet.name}"
+        )
+    shared, own = found
+    batch_s = seconds(
+        workload,
+        setting,
+        peak=peak,
+        bandwidth=bandwidth.value,
+        constants=layered(shared, own),
+        facts=activation_facts(table),
+    )
+    return _with_band(batch_s, workload, setting, shared=shared, own=own)
+
+
+def peak_of(sheet: Sheet, dtype: str) -> float | None:
+    """FLOP/s or OP/s of this dtype, None without a fast path.
+
+    Frameworks let convolutions of float32 run as TF32 on GPUs that have it.
+    """
+    fact = sheet.peaks.get("tf32", sheet.peaks.get(dtype)) if dtype == "float32" else None
+    fact = fact or sheet.peaks.get(dtype)
+    return None if fact is None else fact.value
+
+
+def evidence_for(
+    setting: Setting, sheet: Sheet, *, table: Sequence[Evidence]
+) -> tuple[Evidence, Evidence | None] | None:
+    """What the devices of this family or kind share, and what this device adds to it."""
+    for dtype in (setting.dtype, ALIKE.get(setting.dtype, "")):
+        others = without_device(table, sheet)
+        shared = nearest(others, sheet, what=setting.what, dtype=dtype) if dtype else None
+        if shared is not None:
+            own = nearest(table, sheet, what=setting.what, dtype=dtype)
+            return shared, None if own is shared else own
+    return None
+
+
+def layered(shared: Evidence, own: Evidence | None) -> Mapping[str, float]:
+    """The shared constants, corrected by what the device's own evidence adds to each."""
+    if own is None:
+        return shared.constants
+    keys = shared.constants.keys() | own.constants.keys()
+    return {k: shared.constants.get(k, 0.0) + own.constants.get(k, 0.0) for k in keys}
+
+
+def activation_facts(table: Iterable[Evidence]) -> Mapping[str, float]:
+    """What the families write per multiply-add; empty: nobody knows."""
+    return next((e.constants for e in table if e.what == "network/activations"), {})
+
+
+def seconds(
+    workload: Workload,
+    setting: Setting,
+    *,
+    peak: float,
+    bandwidth: float,
+    constants: Mapping[str, float],
+    facts: Mapping[str, float],
+) -> float:
+    """One batch: never under the roofline, never under the launches of its layers."""
+    plain = plain_s(
+        workload, setting, peak=peak, bandwidth=bandwidth, constants=constants, facts=facts
+    )
+    sample_s = plain * math.exp(character(workload, setting, constants))
+    layers = workload.num_layers or USUAL_LAYERS
+    launches_s = constants.get("has_launches", 1.0) * layers * LAUNCH_S[setting.runtime]
+    return max(setting.batch * sample_s, launches_s, floor_s(workload, setting, peak, bandwidth))
+
+
+def plain_s(
+    workload: Workload,
+    setting: Setting,
+    *,
+    peak: float,
+    bandwidth: float,
+    constants: Mapping[str, float],
+    facts: Mapping[str, float],
+) -> float:
+    """One sample by the terms of the style alone, without the character."""
+    width = WIDTH[setting.dtype]
+    compute_s = 2 * workload.macs / peak
+    traffic_s = width * activations(workload, facts) / bandwidth
+    weights_s = width * workload.parameters / (bandwidth * setting.batch)
+    return (
+        constants.get("start_s", 0.0)
+        + compute_s * constants[f"compute.{workload.style}"]
+        + traffic_s * constants[f"traffic.{workload.style}"]
+        + weights_s * constants.get("weights", 1.0)
+    )
+
+
+def character(workload: Workload, setting: Setting, constants: Mapping[str, float]) -> float:
+    """Logarithm of how much slower than its style this network is; bounded."""
+    size = size_of(workload)
+    line = weighed(constants, "all", size) + curved(constants, size)
+    line += weighed(constants, family_of(workload.name), size)
+    last = {"nhwc": 1.0, "nchw": 0.0}.get(setting.layout, 0.5)
+    line += last * constants.get(f"channels_last.{workload.style}", 0.0)
+    return max(-MOST_CHARACTER, min(MOST_CHARACTER, line))
+
+
+def curved(constants: Mapping[str, float], size: Size) -> float:
+    """The quadratic part of the line of all families."""
+    return (
+        constants.get("all.macs2", 0.0) * size.macs**2
+        + constants.get("all.parameters2", 0.0) * size.parameters**2
+        + constants.get("all.side2", 0.0) * size.side**2
+        + constants.get("all.macs_parameters", 0.0) * size.macs * size.parameters
+    )
+
+
+def floor_s(workload: Workload, setting: Setting, peak: float, bandwidth: float) -> float:
+    """What no software goes below: all multiply-adds at the peak, the weights read once."""
+    passes = 3 if setting.mode == "train" else 1
+    compute_s = 2 * passes * workload.macs * setting.batch / peak
+    return max(compute_s, WIDTH[setting.dtype] * workload.parameters / bandwidth)
+
+
+def _with_band(
+    batch_s: float,
+    workload: Workload,
+    setting: Setting,
+    *,
+    shared: Evidence,
+    own: Evidence | None,
+) -> Estimate:
+    nearest_row = own or shared
+    rung: Rung = nearest_row.rung
+    spread, reasons = nearest_row.spread, [f"fitted to {nearest_row.source}"]
+    family = family_of(workload.name)
+    if family not in shared.constants:
+        spread = max(spread, shared.constants.get("unknown_family_spread", 1.6))
+        reasons.append(f"no network of the family {family!r} was measured")
+    if shared.dtype != setting.dtype:
+        spread *= ALIKE_SPREAD[setting.dtype]
+        rung = "kind" if setting.dtype == "float32" else rung
+        reasons.append(f"shares of the peak as measured in {shared.dtype}")
+    return estimate(batch_s, unit="s", rung=rung, spread=spread, reasons=reasons)
