@@ -9,6 +9,7 @@ import typer
 
 from fitwright.cli.adapt import adapt
 from fitwright.cli.bench import bench
+from fitwright.cli.calibrate import calibrate
 from fitwright.cli.devices import devices
 from fitwright.cli.doctor import doctor
 from fitwright.cli.explain import explain
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     fit, analyze, select, design, adapt, bench, tune, report, package, doctor, explain,
-    ledger, validate,
+    ledger, validate, calibrate,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)
