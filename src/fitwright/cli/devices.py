@@ -14,6 +14,7 @@ from fitwright.cli.output import Json, answer, lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fitwright.records.device import Device
     from fitwright.records.sheet import Fact, Sheet
 
 LOCAL = "local"
@@ -23,7 +24,7 @@ devices = typer.Typer(
 Measure = Annotated[
     bool, typer.Option("--measure", help="Measure again instead of using the cache.")
 ]
-Id = Annotated[str, typer.Argument(metavar="ID|FILE", help="An id, a device file, or local.")]
+Id = Annotated[str, typer.Argument(metavar="ID|FILE|local", help="One device.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A device file (YAML).")]
 
 
@@ -98,14 +99,16 @@ def show(device: Id, json: Json = False, measure: Measure = False) -> None:
 
 @devices.command()
 def compare(
-    ids: Annotated[list[str], typer.Argument(metavar="ID|FILE...", help="Two or more.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID|FILE|local...", help="Two or more.")],
     json: Json = False,
 ) -> None:
     """Devices side by side, with ratios to the first."""
     from fitwright.catalog.sheets import find_sheet
     from fitwright.cli.sheets import compared, comparison
 
-    sheets = [find_sheet(name) for name in dict.fromkeys(ids)]
+    sheets = [
+        _local(quiet=json)[1] if name == LOCAL else find_sheet(name) for name in dict.fromkeys(ids)
+    ]
     if json:
         rows = {what: _row(found, unit) for what, unit, found in comparison(sheets)}
         return answer({"devices": [sheet.id for sheet in sheets], "values": rows})
@@ -162,11 +165,22 @@ def check(file: File, json: Json = False) -> None:
 
 def _show_local(*, json: bool, measure: bool) -> None:
     from fitwright.cli.doctor import described
+
+    device, _ = _local(quiet=json, measure=measure)
+    if json:
+        return answer({"devices": [device.model_dump(mode="json")]})
+    return described(device)
+
+
+def _local(*, quiet: bool, measure: bool = False) -> tuple[Device, Sheet]:
+    """This machine, and how it stands beside devices of the catalogue."""
     from fitwright.cli.output import progress
+    from fitwright.perf.local import local_sheet
+    from fitwright.select.calibration.calibrate import stored_profile
     from fitwright.select.local import local_device
     from fitwright.start import local_tools
 
-    with progress(quiet=json or not sys.stderr.isatty()) as console:
+    with progress(quiet=quiet or not sys.stderr.isatty()) as console:
         tools = local_tools(console)
         console.step("measuring this machine's peaks (kept for later runs)")
         device = local_device(
@@ -175,9 +189,7 @@ def _show_local(*, json: bool, measure: bool) -> None:
             cache=tools.cache,
             force=measure,
         )
-    if json:
-        return answer({"devices": [device.model_dump(mode="json")]})
-    return described(device)
+        return device, local_sheet(device, stored_profile(device, cache=tools.cache))
 
 
 def _one_of(word: str, known: set[str], option: str) -> str:

@@ -151,3 +151,10 @@ def test_this_machine_is_shown_when_nothing_else_is_asked(arguments, monkeypatch
     monkeypatch.setattr(cli, "_show_local", lambda **options: asked.append(options))
     assert run(*arguments).exit_code == 0
     assert asked == [{"json": False, "measure": False}]
+
+
+def test_this_machine_stands_beside_devices_of_the_catalogue(monkeypatch) -> None:
+    here = load_sheets()["rpi5"].model_copy(update={"id": "local"})
+    monkeypatch.setattr(cli, "_local", lambda **_: (None, here))
+    done = run("compare", "local", "rpi4")
+    assert re.search(r"memory +8 GB +4 GB \(0\.5x\)", done.stdout)

@@ -24,7 +24,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(tmp_path, monkeypatch)
         if language != "":
             continue
         for line in block.splitlines():
-            words = shlex.split(line)[1:]
+            words = shlex.split(line, comments=True)[1:]
             if words == ["devices"]:
                 continue  # measures this machine
             done = CliRunner().invoke(main.app, words)
