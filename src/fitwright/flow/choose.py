@@ -13,7 +13,7 @@ from fitwright.analyze.samples import source_arrays
 from fitwright.catalog.evidence import all_evidence
 from fitwright.catalog.sheets import load_sheets
 from fitwright.flow.steps import READ_LIMITS, device_line, model_line
-from fitwright.perf.local import local_sheet
+from fitwright.perf.local import local_sheet, local_table
 from fitwright.ports import Tools
 from fitwright.records.contract import Contract
 from fitwright.records.device import Device
@@ -22,6 +22,7 @@ from fitwright.records.need import Need
 from fitwright.records.place import DeviceWanted
 from fitwright.records.selection import Selection
 from fitwright.records.sheet import Sheet
+from fitwright.select.calibration.calibrate import stored_profile
 from fitwright.select.demand import demand_of
 from fitwright.select.find import LOCAL, find_sheets, wants_local
 from fitwright.select.local import local_device
@@ -62,11 +63,14 @@ def choose(contract: Contract, *, folder: Path, tools: Tools, also: Sequence[str
     summary = _summary(contract, folder=folder, tools=tools)
     need = need_without_data(contract, summary)
     local = _local(tools) if wants_local(wanted) else None
+    table = all_evidence()
     if local is not None:
-        sheets.insert(0, local_sheet(local))
+        profile = stored_profile(local, cache=tools.cache)
+        sheets.insert(0, local_sheet(local, profile))
+        table = (*(local_table(profile) if profile else ()), *table)
     tools.console.step(f"2 select  {len(sheets)} device{'s' if len(sheets) > 1 else ''}")
     demand = demand_of(contract, need.limits, is_batchable=summary.is_batchable)
-    forecast = Forecaster(summary=summary, table=all_evidence(), batch=contract.traffic.batch)
+    forecast = Forecaster(summary=summary, table=table, batch=contract.traffic.batch)
     found = survey(demand, summary, sheets, forecast=forecast)
     return Chosen(
         selection=_with_local(found, need, summary, local),

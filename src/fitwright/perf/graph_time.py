@@ -16,7 +16,7 @@ before all others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,6 +44,7 @@ WORKSPACE_SHARE = 0.1
 MEMORY_SPREAD = 1.3
 
 Column = NDArray[np.float64]
+_BINDS = np.array(BINDS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,7 +187,12 @@ def graph_time(
 
 def _learned_as(prepared: Prepared, dtype: str) -> str:
     """The dtype under which measured runs of such a model are kept."""
-    return "int8" if any(k.dtype == "int8" for k in prepared.kernels) else dtype
+    return "int8" if _is_quantised(prepared) else dtype
+
+
+@lru_cache(maxsize=16)
+def _is_quantised(prepared: Prepared) -> bool:
+    return any(k.dtype == "int8" for k in prepared.kernels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,7 +273,7 @@ def _graph(
         uncovered=prepared.uncovered,
         prepared=prepared,
         part_s=part_s,
-        binds=tuple(BINDS[int(b)] for b in times.binds),
+        binds=tuple(_BINDS[times.binds].tolist()),
         rungs=times.rungs,
         batch=run.batch,
         streams=run.streams,
@@ -280,23 +286,52 @@ def _spread(prepared: Prepared, part_s: Column, log_spread: Column) -> float:
     together = float(weights @ log_spread)
     apart = float(np.sqrt(np.sum((weights * log_spread) ** 2)))
     width = math.sqrt(CORRELATION * together**2 + (1 - CORRELATION) * apart**2)
-    counted = np.array([k.is_counted for k in prepared.kernels])
-    unknown = max(float(weights @ ~counted), (~counted).mean())
+    uncounted = _uncounted(prepared)
+    unknown = max(float(weights @ uncounted), float(uncounted.mean()))
     return math.exp(width + unknown * math.log(UNCOVERED_FACTOR))
+
+
+@lru_cache(maxsize=16)
+def _uncounted(prepared: Prepared) -> NDArray[np.bool_]:
+    """Kernels with an operator that no rule counts."""
+    return np.array([not k.is_counted for k in prepared.kernels])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Totals:
+    """Sums over all kernels, the same on every device."""
+
+    flops: Mapping[str, float]
+    moved_bytes: float
+    activation_bytes: int
+    weight_bytes: int
+
+
+@lru_cache(maxsize=64)
+def _totals(prepared: Prepared, works: Works) -> _Totals:
+    flops: dict[str, float] = {}
+    for work in works.own:
+        flops[work.dtype] = flops.get(work.dtype, 0.0) + work.flops
+    return _Totals(
+        flops=flops,
+        moved_bytes=sum(w.bytes_moved for w in works.own),
+        activation_bytes=sum(k.activation_bytes for k in prepared.kernels),
+        weight_bytes=sum(k.weight_bytes for k in prepared.kernels),
+    )
 
 
 def _floor_s(prepared: Prepared, sheet: Sheet, works: Works, *, batch: int) -> float:
     """All arithmetic at the peaks; weights, inputs and outputs once from memory, less what
     stays on chip from one run to the next."""
     peaks = sheet.peaks
-    compute = sum(w.flops / peaks[w.dtype].value for w in works.own if w.dtype in peaks)
+    totals = _totals(prepared, works)
+    compute = sum(f / peaks[d].value for d, f in totals.flops.items() if d in peaks)
     if sheet.bandwidth_bytes_per_s is None:
         return compute
-    stored = sum(k.activation_bytes * batch + k.weight_bytes for k in prepared.kernels)
-    moved = sum(w.bytes_moved for w in works.own)
-    weights = min(prepared.summary.weight_bytes, sum(k.weight_bytes for k in prepared.kernels))
+    stored = totals.activation_bytes * batch + totals.weight_bytes
+    weights = min(prepared.summary.weight_bytes, totals.weight_bytes)
     boundary = weights + batch * (prepared.boundary_bytes - prepared.summary.weight_bytes)
-    least = moved * min(1.0, boundary / max(stored, 1))
+    least = totals.moved_bytes * min(1.0, boundary / max(stored, 1))
     onchip = sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0
     return max(compute, (least - onchip) / sheet.bandwidth_bytes_per_s.value)
 

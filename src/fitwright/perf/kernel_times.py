@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,26 +34,26 @@ class Works:
 
     Attributes:
         families: as of `Kernel.family`.
-        instead: the same with stand-ins for classes that may lack evidence.
     """
 
     own: tuple[Work, ...]
     families: tuple[str, ...]
     table: WorkTable
-    instead: WorkTable
+
+    @cached_property
+    def instead(self) -> WorkTable:
+        """The same with stand-ins for classes that may lack evidence; rarely asked for."""
+        return tabulate(
+            [
+                replace(w, operator_class=_STAND_INS.get(w.operator_class, w.operator_class))
+                for w in self.own
+            ]
+        )
 
 
 def tabulated(works: Sequence[Work], families: Sequence[str]) -> Works:
     """Worth keeping while devices are asked."""
-    instead = [
-        replace(w, operator_class=_STAND_INS.get(w.operator_class, w.operator_class)) for w in works
-    ]
-    return Works(
-        own=tuple(works),
-        families=tuple(families),
-        table=tabulate(works),
-        instead=tabulate(instead),
-    )
+    return Works(own=tuple(works), families=tuple(families), table=tabulate(works))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

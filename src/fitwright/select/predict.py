@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import numpy as np
+
 from fitwright.perf.energy import energy_j
+from fitwright.perf.fusion import Runtime
 from fitwright.perf.graph_time import GraphTime, Prepared, graph_time, prepare
+from fitwright.perf.ladder import scopes
 from fitwright.perf.operators.shapes import BITS
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.evidence import Evidence
@@ -38,18 +42,16 @@ class Forecaster:
     summary: ModelSummary
     table: Sequence[Evidence]
     batch: int = 1
-    _prepared: dict[str, Prepared] = field(default_factory=dict)
-    _energies: tuple[Evidence, ...] = ()
-
-    def __post_init__(self) -> None:
-        self._energies = tuple(e for e in self.table if e.what == "energy")
+    _prepared: dict[Runtime, Prepared] = field(default_factory=dict)
+    _totals: dict[Runtime, tuple[float, float, float]] = field(default_factory=dict)
+    _rows: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
 
     def __call__(self, sheet: Sheet, asked: Asked) -> Way:
-        prepared = self._as_run_by(asked.runtime)
+        prepared = self._as_run_by(RUNTIMES[asked.runtime])
         found = graph_time(
             prepared,
             sheet,
-            self.table,
+            self._about(sheet),
             dtype=asked.dtype,
             batch=asked.batch,
             streams=asked.streams,
@@ -71,26 +73,38 @@ class Forecaster:
             num_unruled=len(found.uncovered),
         )
 
-    def _as_run_by(self, runtime: str) -> Prepared:
+    def _as_run_by(self, runtime: Runtime) -> Prepared:
         if runtime not in self._prepared:
-            self._prepared[runtime] = prepare(self.summary, runtime=RUNTIMES[runtime])
+            self._prepared[runtime] = prepare(self.summary, runtime=runtime)
+            kernels = self._prepared[runtime].kernels
+            self._totals[runtime] = (
+                sum(k.flops for k in kernels),
+                sum(k.activation_bytes for k in kernels),
+                sum(k.weight_bytes for k in kernels),
+            )
         return self._prepared[runtime]
+
+    def _about(self, sheet: Sheet) -> tuple[Evidence, ...]:
+        """The rows whose scope names this device; the others never answer."""
+        if sheet.id not in self._rows:
+            named = {(rung, scope.lower()) for rung, scope in scopes(sheet).items()}
+            self._rows[sheet.id] = tuple(
+                e for e in self.table if (e.rung, e.scope.lower()) in named
+            )
+        return self._rows[sheet.id]
 
     def _energy(self, found: GraphTime, sheet: Sheet, asked: Asked) -> Estimate | NoData:
         """Of one inference: all streams' work in one run's time, shared among its queries."""
         scale = BITS.get(asked.dtype, 32) / 32
-        kernels = found.prepared.kernels
+        flops, activations, weights = self._totals[RUNTIMES[asked.runtime]]
         queries = asked.batch * asked.streams
-        flops = queries * sum(k.flops for k in kernels)
-        activations = queries * sum(k.activation_bytes for k in kernels)
-        weights = asked.streams * sum(k.weight_bytes for k in kernels)
         run = energy_j(
             time_s=found.latency.value,
-            flops=flops,
-            bytes_moved=scale * (activations + weights),
+            flops=queries * flops,
+            bytes_moved=scale * (queries * activations + asked.streams * weights),
             sheet=sheet,
             dtype=asked.dtype,
-            table=self._energies,
+            table=self._about(sheet),
         )
         return run if isinstance(run, NoData) else _shared(run, queries * self.batch)
 
@@ -122,11 +136,13 @@ def _shared(estimate: Estimate, among: int) -> Estimate:
 def _binds(found: GraphTime) -> dict[Binds, float]:
     """Share of the time that each resource binds, largest first."""
     total = float(found.part_s.sum()) or 1.0
-    shares: dict[Binds, float] = {}
-    for seconds, binds in zip(found.part_s, found.binds, strict=True):
-        key = cast(Binds, binds)
-        shares[key] = shares.get(key, 0.0) + float(seconds) / total
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+    names = np.array(found.binds)
+    found_shares = {b: float(found.part_s[names == b].sum()) / total for b in BINDS}
+    known = [(b, share) for b, share in found_shares.items() if share > 0]
+    return dict(sorted(known, key=lambda item: -item[1]))
+
+
+BINDS: tuple[Binds, ...] = ("compute", "bandwidth", "overhead")
 
 
 def _bottlenecks(found: GraphTime) -> tuple[Bottleneck, ...]:
