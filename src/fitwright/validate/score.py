@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from statistics import median
 
 from fitwright.catalog.evidence import all_evidence
@@ -56,8 +57,9 @@ def predicted(case: Case) -> Estimate | NoData:
     """The case's quantity in the case's unit."""
     predictor = PREDICTORS.get(case.domain)
     if predictor is None:
-        known = ", ".join(PREDICTORS)
-        return NoData(reason=f"no model for the domain {case.domain!r}; known: {known}")
+        close = get_close_matches(case.domain, PREDICTORS, n=1)
+        guess = f" (did you mean {close[0]!r}?)" if close else ""
+        return NoData(reason=f"no model for the domain {case.domain!r}{guess}")
     try:
         sheet = find_sheet(case.device_id)
     except FitwrightError as error:
