@@ -21,19 +21,32 @@ import yaml
 from llm_priors import priors, row, shares
 from llm_rows import (
     SERVED_BY,
+    SWEPT,
     Decode,
     Served,
+    attention_shares,
     decode_rows,
     decode_s,
+    eager_layer_s,
+    gemm_shares,
+    mlperf_rows,
     power_rows,
     served_per_s,
     served_rows,
 )
 
+from fitwright.catalog.evidence import evidence
+from fitwright.catalog.sheets import find_sheet
+from fitwright.records.estimate import Estimate
+from fitwright.records.evidence import Evidence
+from fitwright.validate.case import Knowledge
+from fitwright.validate.domains.llm_serving import predict_mlperf_offline
+
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/llm.yaml"
 GPT_FAST = "meta-pytorch/gpt-fast and pytorch/ao, decode at batch 1 (llm_decode_batch1.csv)"
 TRT = "NVIDIA/TensorRT-LLM performance overview v0.17 (llm_serving_trtllm_vllm.csv)"
 VLLM = "pytorch/ao, vLLM 0.13 offline on H100 (llm_serving_trtllm_vllm.csv)"
+MLPERF = "MLPerf inference v4.1 and v5.1, offline (mlperf_best_per_device.csv)"
 LEGACY = "ml-energy/leaderboard-v2 legacy, batch 1 (mlenergy_legacy_batch1.csv)"
 CAPS = {"weight": 0.90, "compute": 0.95, "kv_share": 0.92, "prefill_share": 0.62, "kv_order": 1.0}
 Guess = dict[str, float]
@@ -212,6 +225,45 @@ def vllm_evidence(data: Path) -> list[dict[str, Any]]:
             for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
 
 
+def eager_evidence(data: Path) -> list[dict[str, Any]]:
+    """Host time of a block in eager PyTorch (Transformers): what an A100 waits for."""
+    seconds = eager_layer_s(data)
+    constants = {"step_s": 0.5e-3, "sequence_s": 0.0, "layer_s": 80e-6,
+                 "host_layer_s": median(seconds)}  # fmt: skip
+    return [row("llm/software", "eager", "kind", kind, constants, num_points=len(seconds),
+                source=LEGACY) for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
+
+
+# ---- operators alone, for engines whose runs were not published
+
+SWEEPS = "GEMM and attention sweeps (ai-dynamo/aiconfigurator)"
+
+
+def _near(shares_found: Sequence[float], otherwise: float, cap: float) -> float:
+    return min(median(shares_found), cap) if shares_found else otherwise
+
+
+def sweep_evidence(data: Path) -> list[dict[str, Any]]:
+    """Shares of products and attention as their kernels reach them alone."""
+    found = []
+    for (system, group), (streams, computes) in gemm_shares(data).items():
+        device, architecture = SWEPT[system]
+        constants = shares(_near(streams, 0.7, 0.92), _near(computes, 0.7, 0.95))
+        print(device, group, constants)
+        for rung, scope in (("device", device), ("architecture", architecture)):
+            found.append(row("llm/products", group, rung, scope, constants, spread=1.15,
+                             num_points=len(streams) + len(computes), source=SWEEPS))  # fmt: skip
+    for (system, dtype), (streams, computes) in attention_shares(data).items():
+        device, architecture = SWEPT[system]
+        constants = {"kv_share": _near(streams, 0.7, 0.92),
+                     "prefill_share": _near(computes, 0.45, 0.95), "kv_order": 0.3}  # fmt: skip
+        print(device, dtype, constants)
+        for rung, scope in (("device", device), ("architecture", architecture)):
+            found.append(row("llm/attention", dtype, rung, scope, constants, spread=1.15,
+                             num_points=len(streams) + len(computes), source=SWEEPS))  # fmt: skip
+    return found
+
+
 # ---- power
 
 IDLE_SHARE = 0.23
@@ -232,10 +284,59 @@ def power_evidence(data: Path) -> list[dict[str, Any]]:
         for rung, scope in (("device", device), ("architecture", architecture)):
             found.append(row("llm/power", "", rung, scope, constants, spread=max(spread, 1.2),
                              num_points=len(loads), source=LEGACY))  # fmt: skip
-    return found
+    family = median(r["constants"]["byte_share"] for r in found)
+    constants = {"idle_share": IDLE_SHARE, "byte_share": family, "flop_share": 1.25}
+    return [*found, row("llm/power", "", "family", "nvidia-gpu", constants, spread=1.35,
+                        num_points=len(found), source=LEGACY)]  # fmt: skip
 
 
-def bands(decode: Mapping[str, float], served: Mapping[str, float]) -> list[dict[str, Any]]:
+# ---- submissions
+
+
+def _middle(factors: Sequence[float]) -> float:
+    """Median, drawn towards 1 as if one more had been exactly as simulated."""
+    if not factors:
+        return 1.0
+    return float(median(factors) ** (len(factors) / (len(factors) + 1)))
+
+
+def mlperf_evidence(
+    data: Path, rows: Sequence[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Submissions over simulations, by benchmark and by device."""
+    table = (*(Evidence.model_validate(r) for r in rows), *evidence("collectives"))
+    off: list[tuple[str, str, float]] = []
+    for task, asked in mlperf_rows(data):
+        known = Knowledge(sheet=find_sheet(asked.device_id), evidence=table)
+        said = predict_mlperf_offline(asked, known)
+        assert isinstance(said, Estimate) and asked.measured
+        off.append((task, asked.device_id, asked.measured / said.value))
+
+    def of_task(task: str, without: str) -> float:
+        return _middle([f for t, d, f in off if t == task and d != without])
+
+    def of_device(device: str, without: str) -> float:
+        return _middle([f / of_task(t, device) for t, d, f in off if d == device and t != without])
+
+    bare = report("MLPerf, datasheet only", [(of_task(t, d), f) for t, d, f in off])
+    own = report("MLPerf, other benchmarks of the device known",
+                 [(of_task(t, d) * of_device(d, t), f) for t, d, f in off])  # fmt: skip
+    found = []
+    for task in dict.fromkeys(t for t, _, _ in off):
+        count = sum(t == task for t, _, _ in off)
+        found += [row("llm/mlperf", task, "kind", kind, {"factor": of_task(task, "")},
+                      spread=bare, num_points=count, source=MLPERF)
+                  for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
+    for device in dict.fromkeys(d for _, d, _ in off):
+        rest = [f / of_task(t, "") for t, d, f in off if d == device]
+        found.append(row("llm/mlperf-device", "", "device", device, {"factor": _middle(rest)},
+                         spread=own, num_points=len(rest), source=MLPERF))  # fmt: skip
+    return found, {"device": own, "bare": bare}
+
+
+def bands(
+    decode: Mapping[str, float], served: Mapping[str, float], mlperf: Mapping[str, float]
+) -> list[dict[str, Any]]:
     """By question and rung: as found on rows left out; where there were none, doubled margins."""
 
     def band(about: str, device: float, bare: float, source: str) -> dict[str, Any]:
@@ -248,6 +349,7 @@ def bands(decode: Mapping[str, float], served: Mapping[str, float]) -> list[dict
         band("decode", decode["device"], decode["bare"] * 1.1, left_out),
         band("prefill", 1.3, 1.5, "prior: no published rows of prefill alone"),
         band("throughput", served["device"] * 1.05, served["bare"] * 1.1, left_out),
+        band("mlperf", mlperf["device"], mlperf["bare"], left_out),
         band("tpot", served["device"] * 1.2, served["bare"] * 1.2, left_out + ", widened"),
         band("ttft", served["device"] * 1.4, served["bare"] * 1.5, left_out + ", widened"),
         band("energy", 1.5, 1.6, "prior: batched requests were not published here"),
@@ -260,8 +362,17 @@ def main() -> None:
     published = parser.parse_args().data / "published"
     decode, decode_spread = decode_evidence(published)
     served, served_spread = served_evidence(published)
-    rows = [*decode, *served, *vllm_evidence(published), *power_evidence(published), *priors(),
-            *bands(decode_spread, served_spread)]  # fmt: skip
+    rows = [
+        *decode,
+        *served,
+        *vllm_evidence(published),
+        *eager_evidence(published),
+        *sweep_evidence(published),
+        *power_evidence(published),
+        *priors(),
+    ]
+    submitted, mlperf_spread = mlperf_evidence(published, rows)
+    rows += [*submitted, *bands(decode_spread, served_spread, mlperf_spread)]
     kept = {(r["what"], r["dtype"], r["rung"], r["scope"]): r for r in reversed(rows)}
     text = yaml.safe_dump(list(reversed(kept.values())), sort_keys=False, width=100)
     OUT.write_text("# Written by benchmarks/fit/llm.py; see there.\n" + text)

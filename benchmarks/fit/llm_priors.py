@@ -82,7 +82,6 @@ V0 = (
 SOFTWARE = {
     "vllm-v0": (5e-3, 150e-6, 30e-6, V0),
     "sglang": (2.0e-3, 15e-6, 22e-6, "prior: between TensorRT-LLM and vLLM, CUDA graphs"),
-    "eager": (1.5e-3, 0.0, 0.75e-3, "prior: about 100 launches a block at 6 to 8 us each"),
 }
 
 

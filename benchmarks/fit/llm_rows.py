@@ -19,6 +19,7 @@ from fitwright.perf.llm.offline import offline, steady_tokens_per_s, with_cache
 from fitwright.perf.llm.step import Machine, StepModel
 from fitwright.records.estimate import NoData
 from fitwright.records.transformer import Transformer
+from fitwright.validate.case import Case
 
 # device -> format group of its full-queue rows, architecture
 SERVED_BY = {"a100-80-sxm": ("float16", "Ampere GA100"), "h100-sxm": ("float8", "Hopper")}
@@ -181,6 +182,76 @@ def served_per_s(r: Served, guess: Mapping[str, float]) -> float:
     return run.output_tokens_per_s
 
 
+SWEPT = {
+    "a100_sxm": ("a100-80-sxm", "Ampere GA100"),
+    "h100_sxm": ("h100-sxm", "Hopper"),
+    "b60": ("arc-pro-b60", "Xe2"),
+}
+GROUPS = {"bfloat16": "float16", "fp8": "float8", "int8_wo": "int8w", "int4_wo": "int4w"}
+WEIGHT_BYTES = {"float16": 2.0, "float8": 1.0, "int8w": 1.0, "int4w": 0.5}
+Key = tuple[str, str]
+
+
+def gemm_shares(data: Path) -> dict[Key, tuple[list[float], list[float]]]:
+    """By system and group: shares of the bandwidth in products of few rows with large weights,
+    and of the peak in large products."""
+    found: dict[Key, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    with (data / "gemm_measured_aic.csv").open() as file:
+        for r in csv.DictReader(file):
+            group = GROUPS.get(r["gemm_dtype"])
+            if group is None or r["system"] not in SWEPT:
+                continue
+            sheet = find_sheet(SWEPT[r["system"]][0])
+            m, n, k = int(r["m"]), int(r["n"]), int(r["k"])
+            seconds = float(r["latency_ms"]) * 1e-3
+            streams, computes = found[r["system"], group]
+            peak = sheet.peaks.get("float8" if group == "float8" else "bfloat16")
+            assert sheet.bandwidth_bytes_per_s is not None
+            if m <= 16 and n * k >= 6e7:
+                moved = n * k * WEIGHT_BYTES[group] + 2 * m * (n + k)
+                streams.append(moved / seconds / sheet.bandwidth_bytes_per_s.value)
+            elif m >= 4096 and n * k >= 1.6e7 and peak is not None:
+                computes.append(2 * m * n * k / seconds / peak.value)
+    return found
+
+
+def attention_shares(data: Path) -> dict[Key, tuple[list[float], list[float]]]:
+    """By system and dtype of the cache: shares of the bandwidth while decoding, and of the peak
+    in long prompts."""
+    found: dict[Key, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    with (data / "attention_measured_aic.csv").open() as file:
+        for r in csv.DictReader(file):
+            if r["system"] not in SWEPT:
+                continue
+            sheet = find_sheet(SWEPT[r["system"]][0])
+            batch, length, step = int(r["batch_size"]), int(r["isl"]), int(float(r["step"]))
+            heads, size = int(r["num_heads"]), int(r["head_dim"])
+            kv_heads = int(r["num_key_value_heads"]) or heads
+            seconds = float(r["latency_ms"]) * 1e-3
+            narrow = "fp8" in r["kv_cache_dtype"]
+            streams, computes = found[r["system"], "float8" if narrow else "float16"]
+            moved = 2 * batch * (step + 1) * kv_heads * size * (1 if narrow else 2)
+            assert sheet.bandwidth_bytes_per_s is not None
+            if r["phase"] == "generation" and moved > 3e8 and kv_heads >= 4:
+                streams.append(moved / seconds / sheet.bandwidth_bytes_per_s.value)
+            elif r["phase"] == "context" and batch * length >= 8192 and length >= 1024:
+                flops = 2 * batch * heads * size * length * length  # half of the square is masked
+                computes.append(flops / seconds / sheet.peaks["bfloat16"].value)
+    return found
+
+
+def eager_layer_s(data: Path) -> list[float]:
+    """Seconds a token and block of models that an A100 reads in less time than they took."""
+    found = []
+    with (data / "mlenergy_legacy_batch1.csv").open() as file:
+        for r in csv.DictReader(file):
+            shape = find_transformer(r["model"])
+            if shape is None or r["gpu"] != "A100" or shape.style != "decoder":
+                continue
+            found.append(float(r["latency"]) / float(r["response_length"]) / shape.num_layers)
+    return found
+
+
 def power_rows(data: Path) -> list[tuple[str, str, list[tuple[float, float]]]]:
     """By device: share of the bandwidth that the weights took, and share of the TDP drawn."""
     loads: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -195,3 +266,39 @@ def power_rows(data: Path) -> list[tuple[str, str, list[tuple[float, float]]]]:
             watts = float(r["energy"]) / float(r["latency"]) / tdp
             loads[r["gpu"]].append((min(traffic, 1.0), watts))
     return [(*METERED[gpu][:2], rows) for gpu, rows in loads.items()]
+
+
+SUBMITTED = {
+    "intel(r) xeon(r) platinum 8592+": "xeon-8592",
+    "intel(r) xeon(r) 6787p": "xeon-6787p",
+    "nvidia h100-nvl-94gb": "h100-nvl",
+    "nvidia h100-pcie-80gb": "h100-pcie",
+    "nvidia h100-sxm-80gb": "h100-sxm",
+    "nvidia jetson agx orin 64g": "jetson-agx-orin-64",
+    "[maxsun] ms-intel arc pro b60 dual 48g turbo": "arc-pro-b60",
+}
+TASKS = ("gptj", "llama2-70b", "mixtral-8x7b", "llama3.1-405b", "llama3.1-8b", "deepseek-r1")
+
+
+def mlperf_rows(data: Path) -> list[tuple[str, Case]]:
+    """Offline rows of language models with their benchmark; each device and version once."""
+    rows: dict[tuple[str, str, str], tuple[str, Case]] = {}
+    with (data / "mlperf_best_per_device.csv").open() as file:
+        for r in csv.DictReader(file):
+            name = r["benchmark"].replace("_", ".")
+            task = next((t for t in TASKS if name.startswith(t)), None)
+            device = SUBMITTED.get(r["device"].lower())
+            if task is None or device is None or r["scenario"] != "Offline":
+                continue
+            asked = Case(
+                case=r["source"],
+                domain="e2e/llm-offline",
+                device_id=device,
+                inputs={k: r[k] for k in ("version", "benchmark", "weight_dtype", "n_devices")},
+                metric="best_value",
+                measured=float(r["best_value"]),
+                unit=r["unit"],
+                source=r["source"],
+            )
+            rows[r["version"], device, task] = (task, asked)
+    return list(rows.values())

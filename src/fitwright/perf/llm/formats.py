@@ -113,6 +113,8 @@ def read_format(text: str | None) -> Format | None:
     key = (text or "bf16").strip().lower().replace("float", "fp")
     if re.search(r"nvfp4|mxfp4|fp4", key):
         return Format(name=key, bits=4.5, head_bits=16, arithmetic="float4", group="float4")
+    if re.search(r"w4a8", key):
+        return Format(name=key, bits=4.25, head_bits=16, arithmetic="int8", group="int8")
     if re.search(r"int4|uint4|w4|awq|gptq|4[ -]?bit|hqq", key):
         bits = 4 + _scale_bits(key)
         return Format(name=key, bits=bits, head_bits=16, arithmetic="float16", group="int4w")

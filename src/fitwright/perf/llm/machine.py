@@ -9,7 +9,7 @@ from fitwright.perf.collective import pace, transfer_s
 from fitwright.perf.ladder import nearest, weakest
 from fitwright.perf.llm.formats import Format
 from fitwright.perf.llm.step import Machine
-from fitwright.records.estimate import NoData, Rung
+from fitwright.records.estimate import RUNGS, NoData, Rung
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
 
@@ -59,8 +59,11 @@ def peak_flop_per_s(sheet: Sheet, form: Format, *, engine: str = "") -> float | 
 def _for_engine(
     table: tuple[Evidence, ...], sheet: Sheet, *, what: str, engine: str, dtype: str
 ) -> Evidence | None:
+    """The nearer of what was found with this engine and what was found without any."""
     own = nearest(table, sheet, what=f"{what}/{engine}", dtype=dtype)
-    return own or nearest(table, sheet, what=what, dtype=dtype)
+    other = nearest(table, sheet, what=what, dtype=dtype)
+    found = [e for e in (own, other) if e is not None]
+    return min(found, key=lambda e: RUNGS.index(e.rung), default=None)
 
 
 def _reduction(
@@ -115,6 +118,7 @@ def reach(
             step_s=s["step_s"],
             sequence_s=s["sequence_s"],
             layer_s=s["layer_s"],
+            host_layer_s=s.get("host_layer_s", 0.0),
             memory_bytes=sheet.memory_bytes.value,
             reduce_s=summed,
         ),

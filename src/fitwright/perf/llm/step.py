@@ -37,6 +37,8 @@ class Machine:
             of their number below: fewer heads are fewer and shorter streams.
         step_s: of host and scheduler for each pass; `sequence_s` more for each sequence,
             `layer_s` for each block: launches and small operators.
+        host_layer_s: of the host for each block where it launches operators one by one while
+            the device works (eager frameworks): the slower of both counts.
         memory_bytes: of one device.
         reduce_s: bytes summed over the tensor-parallel group to seconds; none alone.
     """
@@ -49,6 +51,7 @@ class Machine:
     step_s: float = 0.0
     sequence_s: float = 0.0
     layer_s: float = 0.0
+    host_layer_s: float = 0.0
     memory_bytes: float = float("inf")
     reduce_s: Callable[[float], float] | None = None
 
@@ -159,9 +162,12 @@ class StepModel:
         kv += asked.prefill_pairs and asked.prefill_tokens * self.kv_bytes_per_token
         slower = _norm(padded / m.flop_per_s, weights / m.weight_bytes_per_s)
         busy = slower + attention / m.attention_flop_per_s + kv / self._kv_bytes_per_s
-        fixed = m.step_s + m.sequence_s * asked.decode + m.layer_s * shape.num_layers
-        time = busy + fixed + self._reduced_s(tokens)
-        return Cost(time_s=time, flops=flops + attention, bytes_moved=weights + kv)
+        device = busy + m.layer_s * shape.num_layers + self._reduced_s(tokens)
+        host = m.host_layer_s * shape.num_layers
+        fixed = m.step_s + m.sequence_s * asked.decode
+        return Cost(
+            time_s=fixed + max(device, host), flops=flops + attention, bytes_moved=weights + kv
+        )
 
     def _attended(self, pairs: float, tokens: float) -> float:
         return counts.attended_share(self.shape, pairs / tokens) if tokens else 1.0

@@ -18,6 +18,7 @@ from fitwright.validate.domains.llm_setup import (
     answered,
     format_of,
     parallel_of,
+    precision_of,
     set_up,
     shape_of,
 )
@@ -128,8 +129,7 @@ def predict_serving_offline(case: Case, knowledge: Knowledge) -> Estimate | NoDa
     if isinstance(shape, NoData):
         return shape
     engine = engine_of(case, knowledge.sheet)
-    precision = read.text(case.inputs, "dtype", "precision")
-    form = format_of(precision, float8_cache=engine.float8_cache)
+    form = format_of(precision_of(case), float8_cache=engine.float8_cache)
     if isinstance(form, NoData):
         return form
     tp, pp = parallel_of(case)

@@ -6,8 +6,8 @@ from fitwright.perf.energy import evidence_for, power_w
 from fitwright.perf.ladder import nearest
 from fitwright.perf.llm.engines import ENGINES
 from fitwright.perf.llm.offline import with_cache
-from fitwright.perf.llm.serving import Outcome, Request, simulate
-from fitwright.records.estimate import Estimate, NoData
+from fitwright.perf.llm.serving import Outcome, Policy, Request, simulate
+from fitwright.records.estimate import RUNGS, Estimate, NoData
 from fitwright.records.sheet import Sheet
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
@@ -17,6 +17,7 @@ from fitwright.validate.domains.llm_setup import (
     as_software_sees,
     format_of,
     parallel_of,
+    precision_of,
     set_up,
     shape_of,
 )
@@ -48,8 +49,11 @@ def _prompt(case: Case) -> int:
 def watts(run: Outcome, setup: Setup, sheet: Sheet, knowledge: Knowledge) -> float | None:
     """Mean board power of one device over a run; None: TDP or peak unpublished."""
     dtype = _arithmetic(setup, sheet)
-    own = nearest(knowledge.evidence, sheet, what=POWER)
-    row = own or evidence_for(knowledge.evidence, sheet, dtype=dtype)
+    rows = (
+        nearest(knowledge.evidence, sheet, what=POWER),
+        evidence_for(knowledge.evidence, sheet, dtype=dtype),
+    )
+    row = min(filter(None, rows), key=lambda r: RUNGS.index(r.rung), default=None)
     if row is None:
         return None
     return power_w(
@@ -69,22 +73,39 @@ def _arithmetic(setup: Setup, sheet: Sheet) -> str:
     return next((d for d in ("bfloat16", "float16") if d in sheet.peaks), "float32")
 
 
-def predict_energy(case: Case, knowledge: Knowledge) -> Estimate | NoData:
-    """Joules of all devices of the group for one request."""
+def _loaded(case: Case, knowledge: Knowledge) -> tuple[Setup, Policy, str] | NoData:
+    """The model in its precision, and how it is served; in 8 bits where nothing is said and 16
+    do not fit (Llama 3.1 405B on eight H100 was run so)."""
     shape = shape_of(case)
-    form = format_of(read.text(case.inputs, "precision", "dtype"))
     if isinstance(shape, NoData):
         return shape
-    if isinstance(form, NoData):
-        return form
     batched = read.number(case.inputs, "max_batch", "avg_batch", "batch")
     tp, pp = parallel_of(case)
-    setup = set_up(shape, form, knowledge, engine="vllm-v0" if batched else "eager", tp=tp, pp=pp)
-    if isinstance(setup, NoData):
-        return setup
-    policy = with_cache(setup.model, ENGINES["vllm-v0"].policy)
-    if isinstance(policy, NoData):
-        return policy
+    said = precision_of(case)
+    why = NoData(reason="no precision was tried")
+    for precision in (said,) if said else ("bf16", "fp8"):
+        form = format_of(precision)
+        if isinstance(form, NoData):
+            return form
+        engine = "vllm-v0" if batched else "eager"
+        setup = set_up(shape, form, knowledge, engine=engine, tp=tp, pp=pp)
+        policy = (
+            setup
+            if isinstance(setup, NoData)
+            else with_cache(setup.model, ENGINES["vllm-v0"].policy)
+        )
+        if not isinstance(policy, NoData) and not isinstance(setup, NoData):
+            return setup, policy, precision
+        why = policy if isinstance(policy, NoData) and why.reason.startswith("no prec") else why
+    return why
+
+
+def predict_energy(case: Case, knowledge: Knowledge) -> Estimate | NoData:
+    """Joules of all devices of the group for one request."""
+    loaded = _loaded(case, knowledge)
+    if isinstance(loaded, NoData):
+        return loaded
+    setup, policy, precision = loaded
     clients = max(1, round(read.number(case.inputs, "avg_batch", "max_batch", "batch") or 1))
     answer = read.number(case.inputs, "avg_output_tokens", "response_length", "output_len")
     one = Request(
@@ -94,6 +115,6 @@ def predict_energy(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     power = watts(run, setup, as_software_sees(knowledge.sheet), knowledge)
     if power is None:
         return NoData(reason=f"{knowledge.sheet.id} has no published TDP, or nobody metered it")
-    joules = power * tp * pp / run.requests_per_s
-    prompt = f"prompts of {one.input_tokens} tokens, {power:.0f} W a device"
+    joules = power * setup.model.tp * setup.model.pp / run.requests_per_s
+    prompt = f"{precision}, prompts of {one.input_tokens} tokens, {power:.0f} W a device"
     return answered(joules, setup, knowledge, unit="J", about="energy", reasons=(prompt,))

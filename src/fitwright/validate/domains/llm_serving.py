@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from math import prod
 from statistics import fmean
 
+from fitwright.perf.ladder import nearest
 from fitwright.perf.llm.engines import ENGINES, Engine, engine_named
+from fitwright.perf.llm.formats import Format
 from fitwright.perf.llm.offline import offline, with_cache
 from fitwright.perf.llm.serving import Outcome, Request, simulate
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
+from fitwright.records.transformer import Transformer
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains.llm_setup import (
@@ -18,6 +22,7 @@ from fitwright.validate.domains.llm_setup import (
     answered,
     format_of,
     parallel_of,
+    precision_of,
     set_up,
     shape_of,
 )
@@ -32,8 +37,7 @@ def _closed_loop(case: Case, knowledge: Knowledge) -> tuple[Outcome, Setup] | No
         return shape
     engine = engine_named(read.text(case.inputs, "backend", "engine", "framework"))
     engine = engine or ENGINES["vllm"]
-    precision = read.text(case.inputs, "precision", "dtype", "weight_dtype")
-    form = format_of(precision, float8_cache=engine.float8_cache)
+    form = format_of(precision_of(case), float8_cache=engine.float8_cache)
     if isinstance(form, NoData):
         return form
     tp, pp = parallel_of(case)
@@ -98,9 +102,16 @@ _TASKS = {
 CNN/DailyMail, and mathematics with code; lengths as the reference implementations report."""
 
 
-def _task(name: str) -> _Task | None:
+MLPERF, MLPERF_DEVICE = "llm/mlperf", "llm/mlperf-device"
+"""Evidence of how far submissions stay from the simulator: factor of a benchmark (its lengths
+scatter, its answers end early), and of a device on top."""
+CHIPS_PER_DEVICE = {"arc-pro-b60": 2}
+"""Chips on what the submissions of a chip count as one device (the dual card of the B60)."""
+
+
+def _task(name: str) -> tuple[str, _Task] | None:
     key = re.sub(r"_", ".", name.lower())
-    return next((t for prefix, t in _TASKS.items() if key.startswith(prefix)), None)
+    return next(((n, t) for n, t in _TASKS.items() if key.startswith(n)), None)
 
 
 def really_run(sheet: Sheet, label: str) -> str:
@@ -108,54 +119,76 @@ def really_run(sheet: Sheet, label: str) -> str:
 
     NVIDIA's entries for language models run the narrowest float that the device has a fast path
     for (8 bits on Hopper and Ada, 4 on Blackwell); `fp16` there is what the file was made from.
-    Elsewhere the label counts.
+    Modules of Jetson take weights of 4 bits, Intel's GPUs multiply these in 8. Elsewhere the
+    label counts.
     """
     label = label.lower()
     if sheet.vendor.lower() == "nvidia" and label in ("", "fp16", "bf16", "fp8", "fp32"):
         if "float4" in sheet.peaks and label != "fp8":
             return "fp4"
-        return "fp8" if "float8" in sheet.peaks else "int4 g128" if _small(sheet) else "fp16"
+        return "fp8" if "float8" in sheet.peaks else "int4 g128" if "jetson" in sheet.id else "fp16"
+    if "int4" in label and sheet.vendor.lower() == "intel" and sheet.kind == "gpu":
+        return "w4a8"
     return label
-
-
-def _small(sheet: Sheet) -> bool:
-    """Under 80 GB on a module: entries are made with weights of 4 bits (Jetson)."""
-    return "jetson" in sheet.id
 
 
 def predict_mlperf_offline(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Tokens, or samples, a second and device, with a full queue."""
     shape = shape_of(case)
     name = read.text(case.inputs, "benchmark", "model")
-    task = _task(name)
+    found = _task(name)
     if isinstance(shape, NoData):
         return shape
-    if task is None:
+    if found is None:
         return NoData(reason=f"the prompts of the benchmark {name!r} are not known")
+    benchmark, task = found
     label = read.text(case.inputs, "weight_dtype", "precision", "dtype")
     form = format_of(really_run(knowledge.sheet, label), float8_cache=True)
     if isinstance(form, NoData):
         return form
+    chips = CHIPS_PER_DEVICE.get(knowledge.sheet.id, 1)
+    devices = chips * int(read.number(case.inputs, "n_devices") or 8)
+    best = _best_split(shape, form, case, knowledge, task=task, devices=devices)
+    if isinstance(best, NoData):
+        return best
+    per_chip, setup = best
+    samples = per_chip * chips * _submitted(knowledge, benchmark)
+    per_sample = re.search(r"sample|quer", f"{case.unit} {case.metric}".lower())
+    value = samples if per_sample and "tok" not in case.unit else samples * task.output_tokens
+    split = f"{setup.model.tp} devices a copy"
+    return answered(value, setup, knowledge, unit="1/s", about="mlperf", reasons=(split,))
+
+
+def _submitted(knowledge: Knowledge, benchmark: str) -> float:
+    """Submissions over simulations: of the benchmark, times of the device."""
+    rows = (
+        nearest(knowledge.evidence, knowledge.sheet, what=MLPERF, dtype=benchmark),
+        nearest(knowledge.evidence, knowledge.sheet, what=MLPERF_DEVICE),
+    )
+    return prod(row.constants["factor"] for row in rows if row is not None)
+
+
+def _best_split(
+    shape: Transformer,
+    form: Format,
+    case: Case,
+    knowledge: Knowledge,
+    *,
+    task: _Task,
+    devices: int,
+) -> tuple[float, Setup] | NoData:
+    """Samples a second and chip with the number of chips a copy that gives most."""
     engine = _engine(case, knowledge.sheet)
-    devices = int(read.number(case.inputs, "n_devices") or 8)
     best: tuple[float, Setup] | None = None
     why = NoData(reason="no way to split the model over these devices was tried")
-    for tp in (1, 2, 4, 8):
-        if tp > max(1, devices):
-            break
+    for tp in (n for n in (1, 2, 4, 8) if n <= max(1, devices)):
         setup = set_up(shape, form, knowledge, engine=engine.software, tp=tp)
         rate = setup if isinstance(setup, NoData) else _rate(setup, engine, task)
         if isinstance(rate, NoData):
             why = rate
         elif not isinstance(setup, NoData) and (best is None or rate / tp > best[0]):
             best = rate / tp, setup
-    if best is None:
-        return why
-    samples = best[0]
-    per_sample = re.search(r"sample|quer", f"{case.unit} {case.metric}".lower())
-    value = samples if per_sample and "tok" not in case.unit else samples * task.output_tokens
-    split = f"{best[1].model.tp} devices a copy"
-    return answered(value, best[1], knowledge, unit="1/s", about="throughput", reasons=(split,))
+    return best or why
 
 
 def _engine(case: Case, sheet: Sheet) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -74,6 +75,16 @@ def format_of(text: str, *, float8_cache: bool = False) -> Format | NoData:
     if float8_cache and form.group in ("float8", "float4"):
         return replace(form, kv_bytes=1.0)
     return form
+
+
+def precision_of(case: Case) -> str:
+    """As the case says, else as the model's name does (``-FP8``, ``-AWQ``); empty: 16 bits."""
+    said = read.text(case.inputs, "precision", "dtype", "weight_dtype", "quant")
+    if said:
+        return said
+    name = read.text(case.inputs, "model", "model_path").lower()
+    words = re.findall(r"fp8|int8|int4|awq|gptq|nvfp4|w4a16|w8a8", name)
+    return words[-1] if words else ""
 
 
 def set_up(
