@@ -147,6 +147,6 @@ def _kernel_times(times: OperatorTimes) -> KernelTimes:
         time_s=times.time_s,
         log_spread=np.log(times.high_s / times.time_s),
         binds=times.binds,
-        rungs=tuple(r for r in times.rungs if r is not None),
+        rungs=tuple(filter(None, times.rungs)),
         reasons=times.reasons,
     )

@@ -45,6 +45,7 @@ class Forecaster:
     _prepared: dict[Runtime, Prepared] = field(default_factory=dict)
     _totals: dict[Runtime, tuple[float, float, float]] = field(default_factory=dict)
     _rows: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
+    _named: list[tuple[Evidence, tuple[str, str]]] = field(init=False)
 
     def __call__(self, sheet: Sheet, asked: Asked) -> Way:
         prepared = self._as_run_by(RUNTIMES[asked.runtime])
@@ -73,6 +74,9 @@ class Forecaster:
             num_unruled=len(found.uncovered),
         )
 
+    def __post_init__(self) -> None:
+        self._named = [(e, (e.rung, e.scope.lower())) for e in self.table]
+
     def _as_run_by(self, runtime: Runtime) -> Prepared:
         if runtime not in self._prepared:
             self._prepared[runtime] = prepare(self.summary, runtime=runtime)
@@ -88,9 +92,7 @@ class Forecaster:
         """The rows whose scope names this device; the others never answer."""
         if sheet.id not in self._rows:
             named = {(rung, scope.lower()) for rung, scope in scopes(sheet).items()}
-            self._rows[sheet.id] = tuple(
-                e for e in self.table if (e.rung, e.scope.lower()) in named
-            )
+            self._rows[sheet.id] = tuple(e for e, name in self._named if name in named)
         return self._rows[sheet.id]
 
     def _energy(self, found: GraphTime, sheet: Sheet, asked: Asked) -> Estimate | NoData:

@@ -81,12 +81,11 @@ class _Sink:
     def __init__(self, size: int) -> None:
         self.time_s, self.low_s, self.high_s, self.roofline_s = np.full((4, size), np.nan)
         self.binds = np.full(size, -1, dtype=np.int8)
-        self.rungs: list[Rung | None] = [None] * size
-        self.reasons: list[tuple[str, ...]] = [()] * size
+        self.answered = np.zeros(size, dtype=np.intp)
+        self.answers: list[tuple[Rung | None, tuple[str, ...]]] = [(None, ())]
 
     def refuse(self, group: Group, why: NoData) -> None:
-        for row in group.rows:
-            self.reasons[row] = (why.reason,)
+        self._note(group, None, (why.reason,))
 
     def fill(self, group: Group, found: Answer) -> None:
         rows, parts = group.rows, _parts(group, found)
@@ -96,19 +95,24 @@ class _Sink:
         self.time_s[rows], self.roofline_s[rows] = times, roofline
         self.low_s[rows], self.high_s[rows] = times / found.spread, times * found.spread
         self.binds[rows] = _binding(parts)
-        for row in rows:
-            self.rungs[row] = found.evidence.rung
-            self.reasons[row] = found.reasons
+        self._note(group, found.evidence.rung, found.reasons)
+
+    def _note(self, group: Group, rung: Rung | None, reasons: tuple[str, ...]) -> None:
+        """One answer holds for a whole group; each row only says which."""
+        self.answered[group.rows] = len(self.answers)
+        self.answers.append((rung, reasons))
 
     def taken(self) -> OperatorTimes:
+        which = self.answered.tolist()
+        rungs, reasons = zip(*self.answers, strict=True)
         return OperatorTimes(
             time_s=self.time_s,
             low_s=self.low_s,
             high_s=self.high_s,
             roofline_s=self.roofline_s,
             binds=self.binds,
-            rungs=tuple(self.rungs),
-            reasons=tuple(self.reasons),
+            rungs=tuple(map(rungs.__getitem__, which)),
+            reasons=tuple(map(reasons.__getitem__, which)),
         )
 
 
