@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +69,7 @@ class Found:
     layer_s: tuple[float, ...]
     single_s: tuple[float, ...]
     cpu_share: float
+    refused: tuple[str, ...]
 
 
 def fingerprint(device: Device) -> str:
@@ -144,8 +144,9 @@ def calibrate(
             )
         if isinstance(result, Found):
             found.append(result)
+            notes += tuple(f"{combination.name}: {why}" for why in result.refused)
         else:
-            notes = (*notes, f"{combination.name}: {result}")
+            notes += (f"{combination.name}: {result}",)
     bandwidth = _memory_bandwidth(device, rates)
     peaks = _peaks(device, found)
     return Profile(
@@ -237,6 +238,7 @@ def _found(combination: Combination, chosen: tuple[Probe, ...], times: Times) ->
         ),
         single_s=single,
         cpu_share=times.cpu_share,
+        refused=times.refused,
     )
 
 
@@ -312,13 +314,13 @@ def _run_row(found: Found, device: Device) -> Evidence:
     """What a run costs besides its kernels: short chains less their layer."""
     pairs = zip(found.single_s, found.layer_s, strict=True)
     rests = [s - layer for s, layer in pairs if 0 < layer < s < SMALL_S]
-    floor = median(rests) if rests else min(found.single_s)
+    floor = median(rests) if rests else 1e-5
     runtime = found.combination.runtime.name
     return Evidence(
         what=f"run@{runtime}",
         rung="measured",
         scope=device.id,
-        constants={"floor_s": max(floor, 1e-6) if math.isfinite(floor) else 1e-5},
+        constants={"floor_s": max(floor, 1e-6)},
         spread=1.5,
         num_points=len(rests),
         source=f"fitwright calibrate, {runtime}: single layers under {SMALL_S * 1e6:.0f} us",

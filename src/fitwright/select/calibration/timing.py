@@ -9,6 +9,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 
+from fitwright.errors import TrialFailed, one_line
 from fitwright.ports import Array, Runtime, Session
 from fitwright.records.plan import Settings
 
@@ -33,13 +34,15 @@ class Times:
     """What the child found.
 
     Attributes:
-        seconds: lower quartile of the runs of each model.
+        seconds: lower quartile of the runs of each model; nan where the backend refused it.
+        refused: why, each reason once.
         cpu_share: CPU time used over time asked for on all threads; below 1 others were at
             work, or the models keep no more threads busy.
     """
 
     seconds: tuple[float, ...]
     cpu_share: float
+    refused: tuple[str, ...] = ()
 
 
 def time_models(
@@ -59,7 +62,8 @@ def time_models(
         num_threads: that the settings ask for.
         budget_s: no round begins after this long, but for the first two.
     """
-    sessions = [_opened(runtime, m.model, settings) for m in models]
+    refused: list[str] = []
+    sessions = [_opened(runtime, m.model, settings, refused) for m in models]
     feeds = [_values(m.inputs) for m in models]
     found: list[list[float]] = [[] for _ in models]
     begin_s, used_s = perf_counter(), process_time()
@@ -68,22 +72,31 @@ def time_models(
         if late and number >= WARM_RUNS + LEAST_ROUNDS:
             break
         for i, session in enumerate(sessions):
+            if session is None:
+                continue
             if number < WARM_RUNS:
                 _timed(session, feeds[i], 1)
             else:
                 found[i] += _timed(session, feeds[i], _repeats(found[i]))
     asked_s = (perf_counter() - begin_s) * num_threads
     return Times(
-        seconds=tuple(float(np.quantile(times, QUANTILE)) for times in found),
+        seconds=tuple(float(np.quantile(t, QUANTILE)) if t else float("nan") for t in found),
+        refused=tuple(dict.fromkeys(refused)),
         cpu_share=min(1.0, (process_time() - used_s) / asked_s),
     )
 
 
-def _opened(runtime: Runtime, model: Path, settings: Settings) -> Session:
-    """Compiled; the file is not needed afterwards."""
-    session = runtime.load(model, settings)
-    model.unlink()
-    return session
+def _opened(
+    runtime: Runtime, model: Path, settings: Settings, refused: list[str]
+) -> Session | None:
+    """Compiled, or why not; the file is not needed afterwards."""
+    try:
+        return runtime.load(model, settings)
+    except TrialFailed as failure:
+        refused.append(one_line(failure.rule))
+        return None
+    finally:
+        model.unlink()
 
 
 def _values(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

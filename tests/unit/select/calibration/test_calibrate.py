@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fitwright.perf.local import local_sheet
 from fitwright.ports import Availability
 from fitwright.records.device import Cache, Device
 from fitwright.records.figure import Figure
+from fitwright.records.plan import Settings
 from fitwright.records.profile import BySize, Profile
 from fitwright.select.calibration.calibrate import (
     calibrate,
@@ -24,7 +26,7 @@ from fitwright.select.calibration.calibrate import (
 from fitwright.select.calibration.compare import beside_published, published_sheet
 from fitwright.select.calibration.probes import Probe, probes
 from fitwright.select.calibration.sizes import by_size, cache_bytes
-from fitwright.select.calibration.timing import Times, time_models
+from fitwright.select.calibration.timing import Timed, Times, time_models
 from fitwright.select.calibration.watts import Watts
 
 TRUE = {
@@ -193,3 +195,28 @@ def test_bandwidth_is_measured_for_every_size() -> None:
 def test_the_sheet_of_this_machine_has_the_measured_peaks(profile) -> None:
     sheet = local_sheet(device(), profile)
     assert sheet.peaks["float32"].value == profile.peaks["float32"]
+
+
+class OneRefusal:
+    """A runtime whose sessions answer at once, and which cannot load one of the models."""
+
+    name = "openvino"
+
+    def load(self, model: Path, settings: Any) -> Any:
+        if model.name == "bad.onnx":
+            raise TrialFailed("no such kernel", cause="raised")
+        return self
+
+    def run(self, inputs: Any) -> dict[str, Any]:
+        return {}
+
+
+def test_a_model_that_a_backend_refuses_costs_only_its_own_figure(tmp_path: Path) -> None:
+    models = [Timed(model=tmp_path / n, inputs={"x": (1,)}) for n in ("good.onnx", "bad.onnx")]
+    for one in models:
+        one.model.touch()
+    runtime: Any = OneRefusal()
+    found = time_models(runtime, models, Settings(), num_threads=1, budget_s=0.0)
+    assert found.seconds[0] > 0
+    assert math.isnan(found.seconds[1])
+    assert len(found.refused) == 1
