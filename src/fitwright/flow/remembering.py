@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fitwright.flow.search import Search
 from fitwright.flow.steps import Walk
+from fitwright.flow.teaching import taught
 from fitwright.ports import Tools
 from fitwright.tune.past import history, keep, ordered, recall, remember
 
@@ -43,6 +44,14 @@ def remembered(search: Search) -> None:
         adapted=search.adapted,
         versions=versions(search.tools),
     )
+    if search.walk.contract.traffic.scenario == "single_stream":
+        taught(
+            search.trials,
+            summary=search.walk.analyzed.analysis.summary,
+            device=search.walk.device,
+            adapted=search.adapted,
+            tools=search.tools,
+        )
     if past is not None and (why := keep(past, cache=search.tools.cache)):
         search.tools.console.say(why)
 
