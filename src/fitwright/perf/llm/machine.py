@@ -44,16 +44,20 @@ def peak_flop_per_s(sheet: Sheet, form: Format, *, engine: str = "") -> float | 
     """Of the format's arithmetic; processors without 16-bit arithmetic widen to 32 bits.
 
     llama.cpp sums in 16 bits: NVIDIA's tensor cores do that at half the pace of int8, which on
-    GeForce cards is twice their published pace with sums in 32 bits.
+    GeForce cards is twice their published pace with sums in 32 bits. On processors it runs vector
+    units, at best twice the pace of 32 bits, not matrix units.
     """
     names = _ACCEPTED[form.arithmetic]
     if form.arithmetic == "float16" and sheet.kind == "cpu":
         names = (*names, "float32")
-    found = [sheet.peaks[n].value for n in names if n in sheet.peaks]
-    short_sums = engine == "llama.cpp" and sheet.family == "nvidia-gpu" and "int8" in sheet.peaks
-    if found and short_sums and form.arithmetic == "float16":
-        found.append(sheet.peaks["int8"].value / 2)
-    return max(found, default=None)
+    peak = max((sheet.peaks[n].value for n in names if n in sheet.peaks), default=None)
+    if peak is None or engine != "llama.cpp" or form.arithmetic != "float16":
+        return peak
+    if sheet.family == "nvidia-gpu" and "int8" in sheet.peaks:
+        return max(peak, sheet.peaks["int8"].value / 2)
+    if sheet.kind == "cpu" and "float32" in sheet.peaks:
+        return min(peak, 2 * sheet.peaks["float32"].value)
+    return peak
 
 
 def _for_engine(

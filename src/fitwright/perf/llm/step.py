@@ -22,8 +22,6 @@ from fitwright.records.transformer import Transformer
 
 OVERLAP = 4.0
 FULL_KV_HEADS = 8.0
-MIN_ROWS = 16.0
-"""Rows that matrix units are padded to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,13 +152,12 @@ class StepModel:
         weights += self._head * self.form.head_bits / 8 if rows else 0.0
         weights /= self.tp
         flops = 2 * (self._active * tokens + self._head * rows) / self.tp
-        padded = flops * max(1.0, MIN_ROWS / tokens) if tokens else 0.0
         pairs = asked.prefill_pairs * self._attended(asked.prefill_pairs, asked.prefill_tokens)
         attention = counts.attention_flops(shape, pairs / pp) / self.tp
         mean = asked.context / asked.decode if asked.decode else 0.0
         kv = asked.context * counts.attended_share(shape, mean) * self.kv_bytes_per_token
         kv += asked.prefill_pairs and asked.prefill_tokens * self.kv_bytes_per_token
-        slower = _norm(padded / m.flop_per_s, weights / m.weight_bytes_per_s)
+        slower = _norm(flops / m.flop_per_s, weights / m.weight_bytes_per_s)
         busy = slower + attention / m.attention_flop_per_s + kv / self._kv_bytes_per_s
         device = busy + m.layer_s * shape.num_layers + self._reduced_s(tokens)
         host = m.host_layer_s * shape.num_layers
