@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fitwright.validate.case import Predictor
-from fitwright.validate.domains import llm, llm_energy, llm_serving, networks
+from fitwright.validate.domains import eager_transformers, llm, llm_energy, llm_serving, networks
 from fitwright.validate.domains.collectives import predict_collective
 from fitwright.validate.domains.operators import (
     predict_decode,
@@ -31,6 +31,8 @@ PREDICTORS: Mapping[str, Predictor] = {
     "e2e/vision-gpu": networks.predict_inference,
     "e2e/vision-cpu": networks.predict_inference,
     "e2e/vision-train": networks.predict_training,
+    "e2e/transformer-fp32": eager_transformers.predict_forward,
+    "training/single-gpu-fp32": eager_transformers.predict_training,
     "op/collective": predict_collective,
     "training/megatron": predict_training,
     "training/fsdp": predict_training,
