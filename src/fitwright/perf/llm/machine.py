@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from fitwright.perf.collective import pace, transfer_s
@@ -41,14 +41,14 @@ class Reached:
 
 
 def peak_flop_per_s(sheet: Sheet, form: Format, *, engine: str = "") -> float | None:
-    """Of the format's arithmetic; processors without 16-bit arithmetic widen to 32 bits.
+    """Of the format's arithmetic; processors, and llama.cpp anywhere, may widen 16 bits to 32.
 
     llama.cpp sums in 16 bits: NVIDIA's tensor cores do that at half the pace of int8, which on
     GeForce cards is twice their published pace with sums in 32 bits. On processors it runs vector
     units, at best twice the pace of 32 bits, not matrix units.
     """
     names = _ACCEPTED[form.arithmetic]
-    if form.arithmetic == "float16" and sheet.kind == "cpu":
+    if form.arithmetic == "float16" and (sheet.kind == "cpu" or engine == "llama.cpp"):
         names = (*names, "float32")
     peak = max((sheet.peaks[n].value for n in names if n in sheet.peaks), default=None)
     if peak is None or engine != "llama.cpp" or form.arithmetic != "float16":
@@ -109,27 +109,46 @@ def reach(
     summed = _reduction(sheet, rows, tp)
     if isinstance(summed, NoData):
         return summed
-    plain = max((sheet.peaks[n].value for n in _PLAIN if n in sheet.peaks), default=peak)
-    bandwidth = sheet.bandwidth_bytes_per_s.value
-    p, a, s = products.constants, attention.constants, software.constants
+    machine = _machine(
+        sheet,
+        peak=peak,
+        memory=sheet.memory_bytes.value,
+        bandwidth=sheet.bandwidth_bytes_per_s.value,
+        constants={**software.constants, **attention.constants, **products.constants},
+        reduce_s=summed,
+    )
     return Reached(
-        machine=Machine(
-            flop_per_s=peak * p["compute_share"],
-            attention_flop_per_s=plain * a["prefill_share"],
-            weight_bytes_per_s=bandwidth * p["weight_share"],
-            kv_bytes_per_s=bandwidth * a["kv_share"],
-            kv_order=a.get("kv_order", 0.0),
-            step_s=s["step_s"],
-            sequence_s=s["sequence_s"],
-            layer_s=s["layer_s"],
-            host_layer_s=s.get("host_layer_s", 0.0),
-            memory_bytes=sheet.memory_bytes.value,
-            reduce_s=summed,
-        ),
+        machine=machine,
         rung=weakest((products.rung, attention.rung)),
         spread=products.spread,
         reasons=(
             f"shares of the peaks from {products.scope}: {products.source}",
             f"software: {engine}: {software.source}",
         ),
+    )
+
+
+def _machine(
+    sheet: Sheet,
+    *,
+    peak: float,
+    memory: float,
+    bandwidth: float,
+    constants: Mapping[str, float],
+    reduce_s: Callable[[float], float] | None,
+) -> Machine:
+    """Shares times peaks, and the software's times."""
+    plain = max((sheet.peaks[n].value for n in _PLAIN if n in sheet.peaks), default=peak)
+    return Machine(
+        flop_per_s=peak * constants["compute_share"],
+        attention_flop_per_s=plain * constants["prefill_share"],
+        weight_bytes_per_s=bandwidth * constants["weight_share"],
+        kv_bytes_per_s=bandwidth * constants["kv_share"],
+        kv_order=constants.get("kv_order", 0.0),
+        step_s=constants["step_s"],
+        sequence_s=constants["sequence_s"],
+        layer_s=constants["layer_s"],
+        host_layer_s=constants.get("host_layer_s", 0.0),
+        memory_bytes=memory,
+        reduce_s=reduce_s,
     )

@@ -162,3 +162,8 @@ def test_a_summary_answers_a_contract_with_percentiles_and_memory() -> None:
     assert too_big is not None
     refused = summary(too_big, form, sheet=find_sheet("l40s"), table=TABLE)
     assert isinstance(refused, NoData)
+
+
+def test_a_card_without_16_bits_runs_llama_cpp_in_32() -> None:
+    assert value(replace(LOCAL, device_id="tesla-p4", inputs={"model": "Llama-2-7B",
+                                                              "quant": "q4_0"})) > 0  # fmt: skip
