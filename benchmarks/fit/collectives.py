@@ -34,7 +34,10 @@ OPERATIONS = {"alltoall": "all_to_all"}
 Constants = dict[str, float]
 # One device and one direction; share and tree over the nodes.
 NETWORKS = {
-    ("architecture", "Volta"): (12.5e9 / 8, "one 100 Gb/s adapter for eight (DLPerf's nodes)"),
+    ("architecture", "Volta"): (
+        1.1e9,
+        "one 100 Gb/s adapter for eight, 70 % of it (DLPerf's nodes)",
+    ),
     ("architecture", "Ampere GA100"): (25e9, "one 200 Gb/s adapter each (Selene, llm-foundry)"),
     ("architecture", "Hopper"): (50e9, "one 400 Gb/s adapter each (torchtitan's nodes)"),
     ("kind", "gpu"): (25e9, "assumed one 200 Gb/s adapter each"),

@@ -1,0 +1,168 @@
+"""The published training runs as cases, the way `fitwright validate` reads them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from fitwright.validate.case import Case
+
+FOUNDRY_IDS = {"a100_80gb": "a100-80-sxm", "a100_40gb": "a100-40-sxm", "h100_80gb": "h100-sxm"}
+NEUSIGHT_IDS = {
+    "AMD_Instinct_MI210": "mi210",
+    "NVIDIA_A100_80GB_PCIe": "a100-80-pcie",
+    "Tesla_V100-PCIE-32GB": "v100-pcie-32",
+    "NVIDIA_A100-SXM4-40GB": "a100-40-sxm",
+}
+TITAN = "h100-sxm-96-hbm2e"
+FIGURES = (
+    "tokens_s_per_gpu",
+    "peak_memory_GiB",
+    "oneflow_iteration_ms",
+    "oneflow_memory_MiB",
+    "oneflow_tflops_per_gpu",
+    "megatron_tflops_per_gpu",
+    "oneflow_samples_s",
+    "megatron_samples_s",
+)
+
+
+def rows(data: Path, name: str) -> Iterator[dict[str, str]]:
+    with (data / "published" / f"{name}.csv").open() as file:
+        yield from csv.DictReader(file)
+
+
+def case(
+    device: str, inputs: dict[str, object], metric: str, measured: str, unit: str, *, source: str
+) -> Case:
+    return Case(
+        case=source,
+        domain="training/fsdp" if unit.startswith("tok") else "training/megatron",
+        device_id=device,
+        inputs={k: v for k, v in inputs.items() if v not in ("", None)},
+        metric=metric,
+        measured=float(measured),
+        unit=unit,
+        source=source,
+    )
+
+
+def foundry(data: Path) -> Iterator[Case]:
+    """llm-foundry; FP8 rows last."""
+    keep = [
+        "model",
+        "n_gpus",
+        "precision",
+        "micro_batch",
+        "global_batch",
+        "seq_len",
+        "act_ckpt",
+        "sharding",
+    ]
+    for r in rows(data, "training_llmfoundry_mpt"):
+        measured = r["tokens_per_s_per_gpu"]
+        yield case(
+            FOUNDRY_IDS[r["gpu"]],
+            {k: r[k] for k in keep},
+            "tokens_per_s_per_gpu",
+            measured,
+            "tok/s/GPU",
+            source=r["source"],
+        )
+
+
+def titan(data: Path) -> Iterator[Case]:
+    """torchtitan."""
+    for r in rows(data, "training_torchtitan"):
+        inputs = {k: v for k, v in r.items() if k not in ("device", "source", *FIGURES)}
+        measured = r["tokens_s_per_gpu"]
+        if not r["device"].startswith("H100-96GB"):
+            continue
+        yield case(TITAN, inputs, "tokens_s_per_gpu", measured, "tok/s/GPU", source=r["source"])
+
+
+def megatron(data: Path) -> Iterator[Case]:
+    """Narayanan et al. 2021, table 1."""
+    keep = [
+        "params_B",
+        "layers",
+        "hidden",
+        "heads",
+        "tensor_par",
+        "pipeline_par",
+        "gpus",
+        "global_batch",
+    ]
+    for r in rows(data, "megatron_table1"):
+        yield case(
+            "a100-80-sxm",
+            {k: r[k] for k in keep},
+            "achieved_tflops_per_gpu",
+            r["achieved_tflops_per_gpu"],
+            "TFLOP/s/GPU",
+            source=r["source"],
+        )
+
+
+def korthikanti(data: Path) -> Iterator[Case]:
+    """Korthikanti et al. 2022, table 5."""
+    keep = [
+        "model",
+        "layers",
+        "hidden",
+        "heads",
+        "tensor_par",
+        "pipeline_par",
+        "gpus",
+        "global_batch",
+        "micro_batch",
+        "interleave",
+        "mode",
+    ]
+    for r in rows(data, "korthikanti_table5_iteration_time"):
+        yield case(
+            "a100-80-sxm",
+            {k: r[k] for k in keep},
+            "measured_iteration_s",
+            r["measured_iteration_s"],
+            "s",
+            source=r["source"],
+        )
+
+
+def dlperf(data: Path, software: str) -> Iterator[Case]:
+    """OneFlow's report: ``oneflow`` or ``megatron`` on the same V100s."""
+    for r in rows(data, "oneflow_dlperf_gpt"):
+        inputs = {k: v for k, v in r.items() if k not in ("device", "dtype", "source", *FIGURES)}
+        yield case(
+            "v100-sxm2",
+            inputs,
+            f"{software}_samples_s",
+            r[f"{software}_samples_s"],
+            "samples/s",
+            source=r["source"],
+        )
+
+
+def neusight(data: Path) -> Iterator[Case]:
+    """float32, forward and backward, on one device (or four, one sample each)."""
+    for r in rows(data, "neusight_e2e_measured"):
+        if r["mode"] != "train_fwd_bwd" or r["model"] == "switchxl4":
+            continue
+        four = r["option"] == "dp4"
+        inputs: dict[str, object] = {
+            "model": r["model"],
+            "global_batch": r["batch"],
+            "seq_len": r["seq_len"],
+            "gpus": 4 if four else 1,
+            "parallelism_4way": "DP",
+        }
+        yield case(
+            NEUSIGHT_IDS[r["device"]],
+            inputs,
+            "measured_iteration_ms",
+            r["e2e_ms"],
+            "ms",
+            source=r["source"],
+        )

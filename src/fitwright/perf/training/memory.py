@@ -1,0 +1,152 @@
+"""Memory of one device during training: Korthikanti et al. 2022 (arXiv 2205.05198).
+
+The activation terms generalise its ``s*b*h*(10 + 24/t + 5*a*s/(h*t))`` to grouped queries, gated
+feed-forward parts and other widths of a value; for a GPT block in float16 they are the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fitwright.perf.training.layout import Layout, Numbers, Shape
+
+FP16_ADAM_BYTES = 18.0
+"""Per parameter: float16 weight 2, float32 gradient 4, float32 copy 4, two moments 8
+(Korthikanti et al., figure 1: 18 bytes per block parameter reproduce all five bars)."""
+
+
+def block_activation_bytes(shape: Shape, layout: Layout) -> Numbers:
+    """Kept by one block of one micro batch for its backward pass, under the layout's mode."""
+    split = layout.tp if layout.sequence_parallel else 1
+    entered = layout.tokens(shape) * layout.value_bytes * shape.hidden / split
+    if layout.recompute == "full":
+        return entered
+    if layout.recompute == "selective" and layout.attention == "fused":
+        return (written_bytes(shape, layout) + entered) / 2  # torchtitan: every second block
+    scores = 0 if layout.recompute == "selective" else None
+    return written_bytes(shape, layout, scores=scores)
+
+
+def written_bytes(shape: Shape, layout: Layout, *, scores: float | None = None) -> Numbers:
+    """All that the forward pass of one block writes and the backward pass needs.
+
+    Args:
+        scores: bytes of attention scores per token, where not those of the layout's attention.
+    """
+    tokens, width, value = layout.tokens(shape), shape.hidden, layout.value_bytes
+    masks = np.where(shape.dropout, 2.0, 0.0)
+    between = width * (4 * value + masks)
+    if layout.sequence_parallel:
+        between = between / layout.tp
+    projections = shape.head_size * (2 * shape.heads + 2 * shape.kv_heads)
+    inner = shape.ffn * shape.ffn_matrices * shape.active
+    inside = value * (projections + inner) / layout.tp
+    if scores is None:
+        scores = score_bytes(shape, layout)
+    return tokens * (between + inside + scores)
+
+
+def score_bytes(shape: Shape, layout: Layout) -> Numbers:
+    """Per token: softmax, its dropout and the mask; a fused kernel keeps one sum per head."""
+    if layout.attention == "fused":
+        return 4.0 * shape.heads / layout.tp
+    value = layout.value_bytes
+    kept = np.where(shape.dropout, 2 * value + 1, value)
+    return shape.heads / layout.tp * shape.seq_len * kept
+
+
+def activation_bytes(shape: Shape, layout: Layout) -> Numbers:
+    """Of the blocks of the first pipeline stage, which holds the most micro batches.
+
+    ``pp`` micro batches are in flight there; interleaving multiplies by 1 + (pp-1)/(pp*v).
+    """
+    in_flight = np.minimum(layout.micro_batches, layout.pp) / layout.pp
+    more = np.where(
+        np.asarray(layout.interleave) > 1,
+        1 + (layout.pp - 1) / (layout.pp * layout.interleave),
+        1.0,
+    )
+    return shape.layers * block_activation_bytes(shape, layout) * in_flight * more
+
+
+def state_bytes(
+    shape: Shape,
+    layout: Layout,
+    *,
+    weight_bytes: float = 2.0,
+    gradient_bytes: float = 4.0,
+    optimiser_bytes: float = 12.0,
+    embedding_copies: float = 0.0,
+) -> Numbers:
+    """Weights, gradients and optimiser states of one device.
+
+    Args:
+        embedding_copies: vocabulary matrices held besides the blocks (0: figure 1 of
+            Korthikanti et al. counts blocks only; 2: untied; on the first stage alone).
+    """
+    blocks = shape.layers * shape.block_parameters() / layout.pp
+    if np.any(np.asarray(layout.ep) > 1):
+        dense = shape.layers * shape.block_parameters(active_only=True) / layout.pp
+        blocks = dense + (blocks - dense) / layout.ep
+    held = (blocks + embedding_copies * shape.vocab * shape.hidden) / layout.tp
+    over = layout.sharded
+    return held * (
+        weight_bytes / (over if layout.zero >= 3 else 1)
+        + gradient_bytes / (over if layout.zero >= 2 else 1)
+        + optimiser_bytes / (over if layout.zero >= 1 else 1)
+    )
+
+
+def logit_bytes(shape: Shape, layout: Layout, *, each: float = 10.0) -> Numbers:
+    """Of the last stage: logits in the value's width, and twice in float32 (loss, gradient)."""
+    return layout.tokens(shape) * shape.vocab / layout.tp * each
+
+
+def gathered_bytes(shape: Shape, layout: Layout) -> Numbers:
+    """Weights that a sharded layout holds whole: of two blocks at a time, or, in a pipeline, of
+    the whole stage, with its gradients in float32 until they are reduced once."""
+    if not layout.fsdp:
+        return 0.0
+    block = shape.block_parameters() / layout.tp
+    stage = shape.layers / layout.pp * block * (layout.value_bytes + 4)
+    return np.where(np.asarray(layout.pp) > 1, stage, 2 * block * layout.value_bytes)
+
+
+def peak_bytes(
+    shape: Shape,
+    layout: Layout,
+    *,
+    embedding_copies: float = 2.0,
+    weight_bytes: float = 2.0,
+    gradient_bytes: float = 4.0,
+    optimiser_bytes: float = 12.0,
+    workspace_bytes: float = 2e9,
+    logit_each: float = 10.0,
+    slack: float = 1.05,
+) -> Numbers:
+    """The most that one device holds at once.
+
+    Args:
+        workspace_bytes: framework, communicators and libraries.
+        logit_each: bytes per logit, with its copies for loss and gradient.
+        slack: what the allocator holds beyond what is used, as a factor.
+    """
+    again = layout.recompute == "full"
+    block = written_bytes(shape, layout) if again else 0.0
+    logits = logit_bytes(shape, layout, each=logit_each)
+    last = np.where(np.asarray(layout.pp) > 1, 0.0, logits)
+    used = (
+        state_bytes(
+            shape,
+            layout,
+            weight_bytes=weight_bytes,
+            gradient_bytes=gradient_bytes,
+            optimiser_bytes=optimiser_bytes,
+            embedding_copies=embedding_copies,
+        )
+        + activation_bytes(shape, layout)
+        + block
+        + last
+        + gathered_bytes(shape, layout)
+    )
+    return slack * used + workspace_bytes

@@ -1,0 +1,255 @@
+"""Rows about training, memory and collectives: read as their sources write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fitwright.catalog.evidence import all_evidence
+from fitwright.catalog.sheets import find_sheet
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.validate.case import Case, Knowledge
+from fitwright.validate.domains import PREDICTORS
+from fitwright.validate.domains.training_inputs import Ran, modes, read
+
+
+def case(domain: str, device: str, metric: str, unit: str, **inputs: object) -> Case:
+    return Case(
+        case="X",
+        domain=domain,
+        device_id=device,
+        inputs=inputs,
+        metric=metric,
+        measured=None,
+        unit=unit,
+    )
+
+
+def answer(asked: Case) -> Estimate:
+    knowledge = Knowledge(sheet=find_sheet(asked.device_id), evidence=all_evidence())
+    found = PREDICTORS[asked.domain](asked, knowledge)
+    assert isinstance(found, Estimate), found
+    return found
+
+
+def ran(asked: Case) -> Ran:
+    found = read(asked)
+    assert isinstance(found, Ran), found
+    return found
+
+
+MEGATRON = case(
+    "training/megatron",
+    "a100-80-sxm",
+    "achieved_tflops_per_gpu",
+    "TFLOP/s/GPU",
+    layers=80,
+    hidden=12288,
+    heads=96,
+    tensor_par=8,
+    pipeline_par=8,
+    gpus=1536,
+    global_batch=2304,
+)
+FOUNDRY = case(
+    "training/fsdp",
+    "a100-40-sxm",
+    "tokens_per_s_per_gpu",
+    "tok/s/GPU",
+    model="13b",
+    n_gpus=64,
+    precision="bf16",
+    micro_batch=16,
+    global_batch=1024,
+    seq_len=2048,
+    act_ckpt=True,
+)
+
+
+def test_a_megatron_row_leaves_data_parallelism_and_micro_batches_to_be_worked_out() -> None:
+    found = ran(MEGATRON)
+    assert (found.layout.dp, found.free, found.layout.recompute) == (24, True, "full")
+    assert 100e12 < answer(MEGATRON).value < 200e12  # a third to two thirds of the peak
+
+
+def test_an_foundry_row_names_a_size_and_accumulates_over_the_global_batch() -> None:
+    found = ran(FOUNDRY)
+    assert found.shape.hidden == 5120
+    assert (found.layout.dp, found.layout.micro_batches, found.layout.zero) == (64, 1, 3)
+    assert 1000 < answer(FOUNDRY).value < 3000
+
+
+def test_a_titan_row_splits_its_local_batch_over_the_pipeline() -> None:
+    found = ran(
+        case(
+            "training/fsdp",
+            "h100-sxm-96-hbm2e",
+            "tokens_s_per_gpu",
+            "tok/s/GPU",
+            model="Llama-3.1-405B",
+            gpus=512,
+            fsdp=8,
+            tensor_par=8,
+            pipeline_par=8,
+            local_batch=32,
+            seq_len=8192,
+            float8="1",
+            activation_checkpoint="full",
+        )
+    )
+    assert (found.layout.dp, found.layout.micro_batch, found.layout.micro_batches) == (8, 1, 32)
+    assert found.layout.float8 == "tensorwise" and found.layout.sequence_parallel
+
+
+@pytest.mark.parametrize(("way", "ways"), [("DP", (4, 1, 1)), ("TP", (1, 4, 1)), ("PP", (1, 1, 4))])
+def test_four_devices_split_one_way(way: str, ways: tuple[int, int, int]) -> None:
+    asked = case(
+        "training/4gpu",
+        "a100-80-sxm",
+        "measured_iteration_ms",
+        "ms",
+        model="GPT2-Large",
+        global_batch=4,
+        parallelism_4way=way,
+    )
+    layout = ran(asked).layout
+    assert (layout.dp, layout.tp, layout.pp) == ways
+    assert 0.1 < answer(asked).value < 5  # seconds
+
+
+def test_a_pipeline_without_micro_batches_is_about_as_slow_as_one_device() -> None:
+    def seconds(way: str) -> float:
+        asked = case(
+            "training/4gpu",
+            "a100-80-sxm",
+            "measured_iteration_ms",
+            "ms",
+            model="GPT2-Large",
+            global_batch=4,
+            parallelism_4way=way,
+        )
+        return answer(asked).value
+
+    assert seconds("PP") > 3 * seconds("DP")
+
+
+@pytest.mark.parametrize(
+    ("mode", "read_as"),
+    [
+        ("none", ("none", False)),
+        ("seqsel", ("selective", True)),
+        ("sel", ("selective", False)),
+        ("seq", ("none", True)),
+        ("selective recompute + sequence parallel", ("selective", True)),
+        ("full recompute, no sequence parallel", ("full", False)),
+    ],
+)
+def test_the_modes_of_korthikanti(mode: str, read_as: tuple[str, bool]) -> None:
+    assert modes(mode) == read_as
+
+
+def test_activations_of_a_named_model_need_no_more_than_the_paper_states() -> None:
+    asked = case(
+        "memory/training",
+        "a100-80-sxm",
+        "activations_GiB_per_gpu",
+        "GiB",
+        model="gpt3-175B",
+        tensor_par=8,
+        pipeline_par=8,
+        mode="seqsel",
+    )
+    # the bar of figure 1
+    assert answer(asked).value / 2**30 == pytest.approx(12.3515625, rel=1e-6)
+
+
+def test_an_eight_bit_optimiser_takes_less_memory() -> None:
+    def peak(config: str) -> float:
+        asked = case(
+            "memory/training",
+            "a100-80-sxm",
+            "peak_memory_GB",
+            "GB",
+            model="Llama-2-7B fine-tune (Alpaca)",
+            dtype="bf16 full",
+            config=config,
+        )
+        return answer(asked).value
+
+    assert peak("ao 8-bit AdamW") < 0.9 * peak("AdamW fused")
+
+
+def test_an_unknown_model_without_a_size_has_no_data() -> None:
+    asked = case("training/fsdp", "h100-sxm", "tokens_s_per_gpu", "tok/s/GPU", model="nobody")
+    found = PREDICTORS[asked.domain](
+        asked, Knowledge(sheet=find_sheet("h100-sxm"), evidence=all_evidence())
+    )
+    assert isinstance(found, NoData) and "nobody" in found.reason
+
+
+def test_a_device_without_bfloat16_has_no_data() -> None:
+    asked = FOUNDRY
+    found = PREDICTORS[asked.domain](
+        asked, Knowledge(sheet=find_sheet("v100-sxm2"), evidence=all_evidence())
+    )
+    assert isinstance(found, NoData) and "no fast path" in found.reason
+
+
+def test_a_model_that_only_states_its_size_is_answered_under_a_wider_band() -> None:
+    def width(model: str) -> float:
+        found = answer(
+            case(
+                "training/fsdp",
+                "h100-sxm",
+                "tokens_per_s_per_gpu",
+                "tok/s/GPU",
+                model=model,
+                gpus=8,
+                local_batch=1,
+                seq_len=4096,
+            )
+        )
+        return found.high / found.low
+
+    assert width("somebodys-model-7B") > 1.2 * width("Llama-2-7B")
+
+
+def test_a_tpu_is_answered_by_analogy_and_says_so() -> None:
+    found = answer(
+        case(
+            "training/maxtext",
+            "tpu-v5e",
+            "tflops_per_chip",
+            "TFLOP/s",
+            model="Llama-2-7B",
+            gpus=256,
+            local_batch=4,
+            seq_len=2048,
+        )
+    )
+    assert found.rung == "kind" and any("analogy" in r for r in found.reasons)
+    assert 20e12 < found.value < 197e12
+
+
+@pytest.mark.parametrize("spelt", ["all_reduce", "allreduce", "AllReduce", "all-reduce"])
+def test_collectives_are_known_by_any_spelling(spelt: str) -> None:
+    asked = case(
+        "op/collective", "h100-sxm", "latency_us", "us", op_name=spelt, num_gpus=8, bytes=2**20
+    )
+    assert 5e-6 < answer(asked).value < 1e-4
+
+
+def test_a_bus_bandwidth_counts_what_crosses_the_wire() -> None:
+    def per_second(metric: str) -> float:
+        return answer(
+            case("op/collective", "h100-sxm", metric, "GB/s", op="all_reduce", ranks=8, bytes=2**30)
+        ).value
+
+    assert per_second("busbw_gb_s") == pytest.approx(2 * 7 / 8 * per_second("algbw_gb_s"))
+
+
+def test_an_unknown_collective_has_no_data() -> None:
+    asked = case("op/collective", "h100-sxm", "latency_us", "us", op="gossip", ranks=8, bytes=1)
+    found = PREDICTORS[asked.domain](
+        asked, Knowledge(sheet=find_sheet("h100-sxm"), evidence=all_evidence())
+    )
+    assert isinstance(found, NoData) and "gossip" in found.reason
