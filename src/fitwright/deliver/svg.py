@@ -82,6 +82,11 @@ class Drawing:
         """Words at a baseline point; anchor start, middle or end."""
         self._add("text", {"x": x, "y": y, "text-anchor": anchor}, kind).text = plain(words)
 
+    def slanted(self, x: float, y: float, words: str, *, kind: str = "") -> None:
+        """Words that rise from a point, for columns narrower than their names."""
+        place = {"x": x, "y": y, "transform": f"rotate(-50 {_px(x)} {_px(y)})"}
+        self._add("text", place, kind).text = plain(words)
+
     def finished(self) -> Svg:
         """The drawing as text."""
         return Svg(ET.tostring(self._root, encoding="unicode"))
