@@ -41,7 +41,7 @@ def reasons(
         *_memory(sheet, way),
         *_figure_reasons(weighed),
         *_caveats(way),
-        f"evidence: {way.latency_s.rung}; {'; '.join(way.latency_s.reasons)}",
+        "; ".join((f"evidence: {way.latency_s.rung}", *way.latency_s.reasons)),
         *_published(sheet, way),
     )
 
