@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from fitwright.validate.case import Predictor
 from fitwright.validate.domains import eager_transformers, llm, llm_energy, llm_serving, networks
 from fitwright.validate.domains.collectives import predict_collective
+from fitwright.validate.domains.edge import predict_edge
+from fitwright.validate.domains.fpga import predict_fpga
+from fitwright.validate.domains.mcu import predict_mcu
+from fitwright.validate.domains.mlperf import predict_mlperf
+from fitwright.validate.domains.npu import predict_npu
 from fitwright.validate.domains.operators import (
     predict_decode,
     predict_gemm,
@@ -42,4 +47,12 @@ PREDICTORS: Mapping[str, Predictor] = {
     "training/torchao": predict_training,
     "training/oneflow": predict_training,
     "memory/training": predict_memory,
+    "e2e/mlperf": predict_mlperf,
+    "energy/mlperf": predict_mlperf,
+    "e2e/vision-edge-cpu": predict_edge,
+    "energy/edge": predict_edge,
+    "e2e/npu": predict_npu,
+    "e2e/mcu-fpga": predict_mcu,
+    "fpga/latency": predict_fpga,
+    "fpga/area": predict_fpga,
 }

@@ -1,0 +1,218 @@
+"""Fits edge NPUs to published frame rates and latencies (see perf/npu.py).
+
+    python benchmarks/fit/npu.py --data ../shared/data
+
+Writes `src/fitwright/catalog/constants/npu.yaml`; prints errors with whole networks left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from ridge import quantile, say
+
+from fitwright.catalog.networks import find_network
+from fitwright.catalog.sheets import load_sheets
+from fitwright.perf.npu import Run, engine_s, reload_s
+
+OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/npu.yaml"
+NPUS = {
+    "Hailo-8": "hailo-8",
+    "Coral Dev Board (Edge TPU)": "coral-edgetpu",
+    "Galaxy S24 (Snapdragon 8 Gen 3) Hexagon NPU": "hexagon-8gen3",
+    "Snapdragon X Elite Hexagon NPU": "hexagon-xelite",
+    "RB3 Gen2 (QCS6490) Hexagon NPU": "qcs6490",
+}
+USB = "Coral USB Accelerator + desktop CPU (USB 3)"
+Constants = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """One network with its time per sample."""
+
+    device: str
+    model: str
+    run: Run
+    seconds: float
+
+
+def timed(data: Path, names: dict[str, str]) -> list[Timed]:
+    found = []
+    for raw in csv.DictReader((data / "published/edge_npu.csv").open()):
+        network = find_network(raw["model"])
+        if raw["device"] not in names or network is None:
+            continue
+        if raw["input"]:
+            network = network.at_side(float(raw["input"]))
+        ops = float(raw["gops"]) * 1e9 if raw["gops"] else 2 * network.macs
+        weights = float(raw["params_M"]) * 1e6 if raw["params_M"] else network.parameters
+        run = Run(
+            style=network.style,
+            ops=ops,
+            weight_bytes=weights,
+            activations=network.activations or 0.0,
+            num_layers=network.num_layers or 0,
+            batch=int(raw["batch"]),
+        )
+        value = float(raw["value"])
+        seconds = 1 / value if raw["unit"] == "FPS" else value * 1e-3
+        found.append(
+            Timed(device=names[raw["device"]], model=raw["model"], run=run, seconds=seconds)
+        )
+    return found
+
+
+def predicted(row: Timed, constants: Constants) -> float:
+    sheet = load_sheets()[row.device]
+    peak = sheet.peaks["int8"].value
+    busy = engine_s(row.run, peak=peak, constants=constants)
+    return busy + reload_s(row.run, sheet=sheet, constants=constants) / row.run.batch
+
+
+def gaps(found: Sequence[Timed], constants: Constants) -> list[float]:
+    return [math.log(predicted(r, constants) / r.seconds) for r in found]
+
+
+def descend(
+    found: Sequence[Timed], start: Constants, free: dict[str, Sequence[float]]
+) -> Constants:
+    """Coordinate descent on the mean absolute log error over the values each may take."""
+    best = dict(start)
+    for _ in range(3):
+        for name, values in free.items():
+            costs = [float(np.mean(np.abs(gaps(found, best | {name: v})))) for v in values]
+            best[name] = values[int(np.argmin(costs))]
+    return best
+
+
+def coral(found: Sequence[Timed]) -> Constants:
+    """Dev Board and USB stick: the same chip, links of about the same pace."""
+    start = {"u": 0.35, "layer_s": 3e-5, "start_s": 3e-4, "link_bytes_per_s": 4.4e8}
+    free: dict[str, Sequence[float]] = {
+        "u": (0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6),
+        "u:depthwise": (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4),
+        "u:dense": (0.1, 0.15, 0.2, 0.3, 0.4),
+        "u:detector": (0.05, 0.1, 0.15, 0.2, 0.3),
+        "layer_s": (0.0, 5e-6, 1e-5, 1.5e-5, 2e-5, 2.5e-5, 3e-5, 4e-5, 5e-5),
+        "start_s": (1e-4, 3e-4, 6e-4, 1e-3, 1.5e-3),
+        "link_bytes_per_s": (3.6e8, 4e8, 4.4e8, 4.8e8, 5.2e8),
+    }
+    return descend(found, start, free)
+
+
+def hailo(found: Sequence[Timed]) -> Constants:
+    start = {
+        "u": 0.38,
+        "activations_per_s": 1.7e10,
+        "frame_s": 1 / 3500,
+        "context_s": 3.5e-3,
+        "link_bytes_per_s": 4.4e9,
+        "most_layers": 90,
+        "most_layers:vit": 49,
+        "most_layers:window": 0,
+        "most_layers:dense": 57,
+        "squeeze:vit": 1.2,
+        "squeeze:window": 1.2,
+        "squeeze:detector": 1.2,
+    }
+    steps = (1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0)
+    free: dict[str, Sequence[float]] = {
+        "u": (0.34, 0.37, 0.4, 0.43),
+        "activations_per_s": (1.4e10, 1.7e10, 2e10),
+        "context_s": (2.5e-3, 3.5e-3, 4.5e-3),
+        "squeeze:plain": steps,
+        "squeeze:depthwise": steps,
+        "squeeze:dense": steps,
+        "growth:depthwise": (0.0, 1.0, 2.0, 3.0),
+    }
+    return descend(found, start, free)
+
+
+def left_out(found: list[Timed], fit: Callable[[Sequence[Timed]], Constants]) -> list[float]:
+    errors = []
+    for model in sorted({r.model for r in found}):
+        constants = fit([r for r in found if r.model != model])
+        errors += gaps([r for r in found if r.model == model], constants)
+    return errors
+
+
+def evidence(
+    rung: str, scope: str, constants: Constants, spread: float, points: int, source: str
+) -> dict[str, Any]:
+    rounded = {k: float(f"{v:.4g}") for k, v in constants.items()}
+    return {
+        "what": "npu",
+        "rung": rung,
+        "scope": scope,
+        "constants": rounded,
+        "spread": spread,
+        "num_points": points,
+        "source": source,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    data = parser.parse_args().data
+    by_device = defaultdict(list)
+    for row in timed(data, NPUS | {USB: "coral-edgetpu"}):
+        by_device[row.device].append(row)
+    out = []
+    for device, fit, source in (
+        ("coral-edgetpu", coral, "coral.ai, Edge TPU performance benchmarks"),
+        ("hailo-8", hailo, "hailo_model_zoo, HAILO8_classification"),
+    ):
+        found = by_device[device]
+        errors = left_out(found, fit)
+        say(f"{device}, network left out", errors)
+        family = load_sheets()[device].family
+        constants = fit(found)
+        out.append(evidence("device", device, constants, quantile(errors), len(found), source))
+        out.append(evidence("family", family, constants, 2.0, len(found), source))
+    out += hexagons(by_device)
+    OUT.write_text(yaml.dump(out, sort_keys=False, Dumper=yaml.CSafeDumper))
+
+
+def hexagons(by_device: dict[str, list[Timed]]) -> list[dict[str, Any]]:
+    """One network was published: a share of the int8 peak each, and their median."""
+    out, shares = [], []
+    source = "Qualcomm AI Hub, ResNet-50 on Hexagon NPUs"
+    for device in ("hexagon-8gen3", "hexagon-xelite", "qcs6490"):
+        found = by_device[device]
+        peak = load_sheets()[device].peaks["int8"].value
+        share = float(np.median([(r.run.ops / r.seconds) / peak for r in found]))
+        shares.append(share)
+        slow = {
+            "u": share,
+            "u:depthwise": share / 3,
+            "u:dense": share / 2,
+            "u:detector": share / 1.5,
+        }
+        out.append(evidence("device", device, slow | {"start_s": 1e-4}, 1.6, len(found), source))
+    share = float(np.median(shares))
+    typical = {
+        "u": share,
+        "u:depthwise": share / 3,
+        "u:dense": share / 2,
+        "u:detector": share / 1.5,
+    }
+    out.append(evidence("family", "qualcomm-npu", typical | {"start_s": 1e-4}, 2.0, 3, source))
+    prior = "median of the Edge TPU, Hailo-8 and Hexagon; depthwise networks a third"
+    kind = {"u": 0.3, "u:depthwise": 0.1, "u:dense": 0.15, "start_s": 2e-4}
+    points = {"npu": 3, "asic": 0}
+    return out + [evidence("kind", k, kind, 2.5, n, prior) for k, n in points.items()]
+
+
+if __name__ == "__main__":
+    main()

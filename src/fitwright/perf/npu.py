@@ -1,0 +1,117 @@
+"""Whole networks on edge NPUs: a dataflow or systolic engine behind a host link.
+
+``t = start + layers*per_layer + squeeze*max(OP/(peak*u), activations/rate) + reload/batch``.
+Small engines hold all weights on chip. What does not fit streams over the host link with every
+run (Coral: what exceeds its 8 MB), or the network is cut into contexts that are reloaded once
+per batch (Hailo). `squeeze`: an engine whose layers all run at once gives each layer fewer
+units the more layers there are. Constants per device, family and kind; the utilisation depends
+on the style of the network, since depthwise convolutions leave most of an array idle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from fitwright.perf.ladder import estimate, nearest
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
+from fitwright.records.workload import Style
+
+WHAT = "npu"
+LAYERS_AT_EASE = 55.0
+"""Layers at which the squeeze of a style is stated."""
+ACTIVATIONS_PER_OP: Mapping[Style, float] = {
+    "plain": 1.0e-3,
+    "depthwise": 9e-3,
+    "vit": 9e-4,
+    "window": 1.5e-3,
+    "dense": 1.2e-3,
+    "detector": 1.5e-3,
+    "recurrent": 1e-3,
+    "ranking": 1e-3,
+}
+"""Numbers written per operation where a network's activations are not published: medians of
+timm's tables."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One network on an NPU.
+
+    Attributes:
+        ops: of one sample, 1 MAC = 2.
+        weight_bytes: at one byte each.
+        activations: numbers written by one sample; 0: unknown.
+        num_layers: 0: unknown.
+        batch: samples sent together.
+    """
+
+    style: Style
+    ops: float
+    weight_bytes: float
+    activations: float = 0.0
+    num_layers: int = 0
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if self.ops <= 0 or self.weight_bytes < 0 or self.batch < 1:
+            raise ValueError(f"an NPU needs operations above 0 and a batch of 1 or more: {self}")
+
+
+def seconds(run: Run, *, sheet: Sheet, table: Iterable[Evidence]) -> Estimate | NoData:
+    """Time of one sample at the run's batch; its inverse is frames a second."""
+    peak = sheet.peaks.get("int8") or sheet.peaks.get("float8") or sheet.peaks.get("float16")
+    if peak is None:
+        return NoData(reason=f"{sheet.id} has no peak for int8, float8 or float16")
+    row = nearest(table, sheet, what=WHAT)
+    if row is None:
+        return NoData(reason=f"no network was measured on a {sheet.kind} of this sort")
+    value = max(
+        engine_s(run, peak=peak.value, constants=row.constants)
+        + reload_s(run, sheet=sheet, constants=row.constants) / run.batch,
+        run.ops / peak.value,
+    )
+    spread = row.constants.get(f"spread:{run.style}", row.spread)
+    reason = f"utilisation of {run.style} networks on {row.scope} ({row.source})"
+    return estimate(value, unit="s", rung=row.rung, spread=spread, reasons=(reason,))
+
+
+def engine_s(run: Run, *, peak: float, constants: Mapping[str, float]) -> float:
+    """With all weights in place."""
+    layers = run.num_layers or LAYERS_AT_EASE
+    written = run.activations or run.ops * ACTIVATIONS_PER_OP[run.style]
+    busy = run.ops / (peak * utilisation(run.style, constants))
+    if rate := constants.get("activations_per_s"):
+        busy = max(busy, written / rate)
+    growth = constants.get(f"growth:{run.style}", 0.0)
+    squeeze = constants.get(f"squeeze:{run.style}", 1.0) * math.pow(layers / LAYERS_AT_EASE, growth)
+    start = constants.get("start_s", 0.0) + constants.get("layer_s", 0.0) * layers
+    tail = constants.get(f"tail_s:{run.style}", 0.0)
+    return max(start + tail + busy * max(1.0, squeeze), constants.get("frame_s", 0.0))
+
+
+def utilisation(style: Style, constants: Mapping[str, float]) -> float:
+    """Share of the peak that a style reaches with nothing else in its way."""
+    return min(1.0, constants.get(f"u:{style}", constants["u"]))
+
+
+def reload_s(run: Run, *, sheet: Sheet, constants: Mapping[str, float]) -> float:
+    """Moving weights that are not on the chip, for one run."""
+    link = constants.get("link_bytes_per_s")
+    onchip = sheet.onchip_bytes.value if sheet.onchip_bytes else None
+    if link is None or onchip is None:
+        return 0.0
+    if "context_s" not in constants:
+        return max(0.0, run.weight_bytes - onchip) / link
+    if not in_contexts(run, onchip_bytes=onchip, constants=constants):
+        return 0.0
+    return constants["context_s"] + run.weight_bytes / link
+
+
+def in_contexts(run: Run, *, onchip_bytes: float, constants: Mapping[str, float]) -> bool:
+    """Whether the network is cut: too many weights, too many layers, or attention."""
+    layers = constants.get(f"most_layers:{run.style}", constants.get("most_layers", 1e9))
+    return run.weight_bytes > onchip_bytes or run.num_layers > layers
