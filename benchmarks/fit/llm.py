@@ -37,6 +37,7 @@ from llm_rows import (
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import find_sheet
+from fitwright.perf.llm.machine import watts_per_peak
 from fitwright.records.estimate import Estimate
 from fitwright.records.evidence import Evidence
 from fitwright.validate.case import Knowledge
@@ -48,7 +49,20 @@ TRT = "NVIDIA/TensorRT-LLM performance overview v0.17 (llm_serving_trtllm_vllm.c
 VLLM = "pytorch/ao, vLLM 0.13 offline on H100 (llm_serving_trtllm_vllm.csv)"
 MLPERF = "MLPerf inference v4.1 and v5.1, offline (mlperf_best_per_device.csv)"
 LEGACY = "ml-energy/leaderboard-v2 legacy, batch 1 (mlenergy_legacy_batch1.csv)"
-CAPS = {"weight": 0.90, "compute": 0.95, "kv_share": 0.92, "prefill_share": 0.62, "kv_order": 1.0}
+CAPS = {
+    "step_s": 1e-3,
+    "layer_s": 36e-6,
+    "weight": 0.90,
+    "compute": 0.95,
+    "kv_share": 0.92,
+    "prefill_share": 0.62,
+    "kv_order": 1.0,
+}
+"""What is physical: a dozen launches of 3 us a block, a millisecond of host, shares that the
+operators reach alone. Full queues alone would trade one for another."""
+LEAST = {"weight_share": 0.70}
+"""Products of few rows alone reach this (A100 0.71, H100 0.82): a full queue cannot tell reading
+weights from reading the cache."""
 Guess = dict[str, float]
 
 
@@ -60,7 +74,7 @@ def descend(start: Guess, loss: Callable[[Guess], float], *, sweeps: int) -> Gue
         for key in start:
             for factor in (factors[key], 1 / factors[key]):
                 cap = next((c for name, c in CAPS.items() if key.startswith(name)), math.inf)
-                trial = at | {key: min(at[key] * factor, cap)}
+                trial = at | {key: max(min(at[key] * factor, cap), LEAST.get(key, 0.0))}
                 if (found := loss(trial)) < best - 1e-6:
                     best, at = found, trial
                     break
@@ -72,6 +86,12 @@ def descend(start: Guess, loss: Callable[[Guess], float], *, sweeps: int) -> Gue
 def mean_error(pairs: Sequence[tuple[float, float]]) -> float:
     """Mean of |log|, each no more than 0.5 so that outliers do not steer."""
     return sum(min(abs(math.log(p / m)), 0.5) for p, m in pairs) / len(pairs)
+
+
+def powered(device: str) -> dict[str, float]:
+    """Watts for each peak FLOP/s of the device that was measured."""
+    watts = watts_per_peak(find_sheet(device))
+    return {"watts_per_peak": watts} if watts else {}
 
 
 def report(name: str, pairs: Sequence[tuple[float, float]]) -> float:
@@ -147,7 +167,7 @@ SERVED_STARTS = (
      "kv_order": 0.38},
 )  # fmt: skip
 HOST_STARTS = (
-    {"step_s": 1.9e-3, "sequence_s": 6.5e-6, "layer_s": 26e-6},
+    {"step_s": 1.0e-3, "sequence_s": 6.5e-6, "layer_s": 26e-6},
     {"step_s": 0.7e-3, "sequence_s": 8.5e-6, "layer_s": 34e-6},
 )
 """Two valleys of the loss; the fit keeps the deeper one."""
@@ -198,7 +218,8 @@ def served_evidence(data: Path) -> tuple[list[dict[str, Any]], dict[str, float]]
                             ("family", "nvidia-gpu")):  # fmt: skip
             width = spread if rung == "device" else bare
             found.append(row("llm/products/trtllm", group, rung, scope,
-                             shares(guess["weight_share"], guess["compute_share"]),
+                             shares(guess["weight_share"], guess["compute_share"])
+                             | powered(device),
                              spread=width, num_points=points, source=TRT))  # fmt: skip
             kv = "float8" if group == "float8" else "float16"
             constants = {k: guess[k] for k in ("kv_share", "prefill_share", "kv_order")}
@@ -281,6 +302,8 @@ def _swept(
 ) -> list[dict[str, Any]]:
     device, architecture = SWEPT[system]
     print(device, what, dtype, constants)
+    if what == "llm/products":
+        constants = constants | powered(device)
     return [
         row(what, dtype, rung, scope, constants, spread=1.15, num_points=points, source=SWEEPS)
         for rung, scope in (("device", device), ("architecture", architecture))

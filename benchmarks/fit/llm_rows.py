@@ -165,7 +165,7 @@ def served_per_s(r: Served, guess: Mapping[str, float]) -> float:
         reduce_s=reduction(r.device, r.tp),
     )
     model = StepModel(r.shape, form, machine, tp=r.tp)
-    policy = with_cache(model, engine.policy, share=engine.memory_share)
+    policy = with_cache(model, engine)
     if isinstance(policy, NoData):
         return r.per_s / 1000
     if r.num_prompts is None:

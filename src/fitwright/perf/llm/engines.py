@@ -15,12 +15,14 @@ class Engine:
     Attributes:
         software: name of its row of evidence ``llm/software``.
         memory_share: of a device's memory that it takes.
+        cache_share: of what weights and workspace leave of that, given to the cache.
         float8_cache: keeps keys and values in 8 bits where the weights have 8 bits.
     """
 
     software: str
     policy: Policy
     memory_share: float = 0.9
+    cache_share: float = 1.0
     float8_cache: bool = False
 
 
@@ -28,7 +30,8 @@ ENGINES: Mapping[str, Engine] = {
     "trtllm": Engine(
         software="trtllm",
         policy=Policy(order="mixed", max_batch=2048, max_tokens=8192, reserves=True),
-        memory_share=0.96,
+        memory_share=1.0,
+        cache_share=0.95,
         float8_cache=True,
     ),
     "vllm": Engine(

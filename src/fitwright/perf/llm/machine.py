@@ -60,6 +60,29 @@ def peak_flop_per_s(sheet: Sheet, form: Format, *, engine: str = "") -> float | 
     return peak
 
 
+POWER_ORDER = 0.7
+"""How strongly less power for each peak FLOP slows large products: an A100 PCIe (three quarters
+of the SXM's watts at the same peak) keeps about 82 % of its pace."""
+
+
+def watts_per_peak(sheet: Sheet) -> float | None:
+    """TDP for each 16-bit FLOP/s of the peak."""
+    peaks = [sheet.peaks[n].value for n in ("bfloat16", "float16") if n in sheet.peaks]
+    return sheet.tdp_w.value / max(peaks) if peaks and sheet.tdp_w else None
+
+
+def _throttled(sheet: Sheet, products: Evidence) -> float:
+    """Share of the source's pace that the power limit lets this device of its architecture keep.
+
+    Cards of one architecture differ in power more than in peak: an H100 PCIe has half the watts
+    and three quarters of the peak of the SXM module.
+    """
+    source, own = products.constants.get("watts_per_peak"), watts_per_peak(sheet)
+    if products.rung != "architecture" or not source or own is None:
+        return 1.0
+    return float(min(1.0, own / source) ** POWER_ORDER)
+
+
 def _for_engine(
     table: tuple[Evidence, ...], sheet: Sheet, *, what: str, engine: str, dtype: str
 ) -> Evidence | None:
@@ -115,6 +138,7 @@ def reach(
         memory=sheet.memory_bytes.value,
         bandwidth=sheet.bandwidth_bytes_per_s.value,
         constants={**software.constants, **attention.constants, **products.constants},
+        throttled=_throttled(sheet, products),
         reduce_s=summed,
     )
     return Reached(
@@ -135,13 +159,14 @@ def _machine(
     memory: float,
     bandwidth: float,
     constants: Mapping[str, float],
+    throttled: float,
     reduce_s: Callable[[float], float] | None,
 ) -> Machine:
     """Shares times peaks, and the software's times."""
     plain = max((sheet.peaks[n].value for n in _PLAIN if n in sheet.peaks), default=peak)
     return Machine(
-        flop_per_s=peak * constants["compute_share"],
-        attention_flop_per_s=plain * constants["prefill_share"],
+        flop_per_s=peak * constants["compute_share"] * throttled,
+        attention_flop_per_s=plain * constants["prefill_share"] * throttled,
         weight_bytes_per_s=bandwidth * constants["weight_share"],
         kv_bytes_per_s=bandwidth * constants["kv_share"],
         kv_order=constants.get("kv_order", 0.0),

@@ -14,7 +14,10 @@ PRINTED_BYTES = 2**30 / 1e9
 """Memory chips are counted in powers of two: a card sold with 80 GB holds 80 GiB
 (`nvidia-smi` on an H100: 81,559 MiB)."""
 CONTEXT_BYTES = 0.8e9
-"""Driver, libraries and communicators on each device (CUDA about 0.5 GB, a NCCL group 0.35 GB)."""
+"""Driver, libraries and their workspaces on each device (CUDA about 0.5 GB)."""
+GROUP_BYTES = 0.8e9
+"""More on each device of a group: NCCL's channels (about 0.35 GB) and the buffers that engines
+sum through."""
 MOST_LIVE_TOKENS = 2048.0
 """Tokens whose inner activations live at once: larger passes are worked off in such parts, or
 engines lower the size of a pass where memory is short."""
@@ -47,16 +50,22 @@ def activation_bytes(model: StepModel, *, tokens: float) -> float:
 
 
 def serving_memory(
-    model: StepModel, *, tokens: float = 8192, share: float = MEMORY_SHARE
+    model: StepModel,
+    *,
+    tokens: float = 8192,
+    share: float = MEMORY_SHARE,
+    cache_share: float = 1.0,
 ) -> Memory | NoData:
     """How a device's memory is divided, or by how much the weights miss.
 
     Args:
         tokens: the most that one pass works on.
         share: of the memory that the engine may use.
+        cache_share: of what is left, for the cache.
     """
     activations = activation_bytes(model, tokens=tokens)
-    fixed = model.weight_bytes + activations + CONTEXT_BYTES
+    workspace = CONTEXT_BYTES + (GROUP_BYTES if model.tp > 1 else 0.0)
+    fixed = model.weight_bytes + activations + workspace
     room = model.machine.memory_bytes * PRINTED_BYTES * share
     left = room - fixed
     if left <= 0:
@@ -68,9 +77,9 @@ def serving_memory(
     return Memory(
         weights_bytes=model.weight_bytes,
         activations_bytes=activations,
-        workspace_bytes=CONTEXT_BYTES,
-        cache_bytes=left,
-        cache_tokens=left / model.kv_bytes_per_token,
+        workspace_bytes=workspace,
+        cache_bytes=left * cache_share,
+        cache_tokens=left * cache_share / model.kv_bytes_per_token,
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fitwright.perf.llm.memory import MEMORY_SHARE, serving_memory
+from fitwright.perf.llm.engines import Engine
+from fitwright.perf.llm.memory import serving_memory
 from fitwright.perf.llm.serving import Outcome, Policy, Request, simulate
 from fitwright.perf.llm.step import Pass, StepModel
 from fitwright.records.estimate import NoData
@@ -13,12 +14,17 @@ WAVES = 2
 """So many times the batch that fits is served: more changes the rate by under 2 %."""
 
 
-def with_cache(model: StepModel, policy: Policy, *, share: float = MEMORY_SHARE) -> Policy | NoData:
-    """The policy with as much cache as the weights leave."""
-    memory = serving_memory(model, tokens=policy.max_tokens, share=share)
+def with_cache(model: StepModel, engine: Engine) -> Policy | NoData:
+    """The engine's policy with as much cache as the weights leave."""
+    memory = serving_memory(
+        model,
+        tokens=engine.policy.max_tokens,
+        share=engine.memory_share,
+        cache_share=engine.cache_share,
+    )
     if isinstance(memory, NoData):
         return memory
-    return replace(policy, cache_tokens=memory.cache_tokens)
+    return replace(engine.policy, cache_tokens=memory.cache_tokens)
 
 
 def offline(

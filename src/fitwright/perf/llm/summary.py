@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from fitwright.perf.ladder import estimate
@@ -11,7 +11,6 @@ from fitwright.perf.llm.engines import ENGINES, Engine
 from fitwright.perf.llm.formats import Format
 from fitwright.perf.llm.machine import Reached, reach
 from fitwright.perf.llm.memory import Memory, serving_memory
-from fitwright.perf.llm.offline import with_cache
 from fitwright.perf.llm.serving import Outcome, Request, simulate
 from fitwright.perf.llm.step import StepModel
 from fitwright.records.estimate import Estimate, NoData
@@ -79,10 +78,15 @@ def summary(
     if isinstance(reached, NoData):
         return reached
     model = StepModel(shape, form, reached.machine, tp=tp)
-    memory = serving_memory(model, tokens=engine.policy.max_tokens, share=engine.memory_share)
-    policy = with_cache(model, engine.policy, share=engine.memory_share)
-    if isinstance(memory, NoData) or isinstance(policy, NoData):
-        return memory if isinstance(memory, NoData) else NoData(reason="no cache is left")
+    memory = serving_memory(
+        model,
+        tokens=engine.policy.max_tokens,
+        share=engine.memory_share,
+        cache_share=engine.cache_share,
+    )
+    if isinstance(memory, NoData):
+        return memory
+    policy = replace(engine.policy, cache_tokens=memory.cache_tokens)
     one = Request(arrival_s=0.0, input_tokens=input_tokens, output_tokens=output_tokens)
     run = simulate(model, [one] * (ROUNDS * concurrency), policy, concurrency=concurrency)
     return _summed(run, reached, memory, shape)

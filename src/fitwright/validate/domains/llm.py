@@ -150,7 +150,7 @@ def predict_serving_offline(case: Case, knowledge: Knowledge) -> Estimate | NoDa
 def _full_queue(
     setup: Setup, engine: Engine, case: Case, *, asked: float, given: float
 ) -> Outcome | NoData:
-    policy = with_cache(setup.model, engine.policy, share=engine.memory_share)
+    policy = with_cache(setup.model, engine)
     if isinstance(policy, NoData):
         return policy
     prompts = read.number(case.inputs, "num_prompts", "load")

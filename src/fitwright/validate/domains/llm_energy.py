@@ -89,11 +89,7 @@ def _loaded(case: Case, knowledge: Knowledge) -> tuple[Setup, Policy, str] | NoD
             return form
         engine = "vllm-v0" if batched else "eager"
         setup = set_up(shape, form, knowledge, engine=engine, tp=tp, pp=pp)
-        policy = (
-            setup
-            if isinstance(setup, NoData)
-            else with_cache(setup.model, ENGINES["vllm-v0"].policy)
-        )
+        policy = setup if isinstance(setup, NoData) else with_cache(setup.model, ENGINES["vllm-v0"])
         if not isinstance(policy, NoData) and not isinstance(setup, NoData):
             return setup, policy, precision
         why = policy if isinstance(policy, NoData) and why.reason.startswith("no prec") else why

@@ -44,7 +44,7 @@ def _closed_loop(case: Case, knowledge: Knowledge) -> tuple[Outcome, Setup] | No
     setup = set_up(shape, form, knowledge, engine=engine.software, tp=tp, pp=pp)
     if isinstance(setup, NoData):
         return setup
-    policy = with_cache(setup.model, engine.policy, share=engine.memory_share)
+    policy = with_cache(setup.model, engine)
     if isinstance(policy, NoData):
         return policy
     clients = int(read.number(case.inputs, "concurrency", "max_batch", "batch") or 1)
@@ -202,7 +202,7 @@ def _engine(case: Case, sheet: Sheet) -> Engine:
 
 def _rate(setup: Setup, engine: Engine, task: _Task) -> float | NoData:
     """Samples a second of the group; each beam is a sequence of its own."""
-    policy = with_cache(setup.model, engine.policy, share=engine.memory_share)
+    policy = with_cache(setup.model, engine)
     if isinstance(policy, NoData):
         return policy
     run = offline(

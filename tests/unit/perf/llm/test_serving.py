@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fitwright.perf.llm.engines import Engine
 from fitwright.perf.llm.formats import read_format
 from fitwright.perf.llm.memory import serving_memory, weights_fit
 from fitwright.perf.llm.offline import offline, steady_tokens_per_s, with_cache
@@ -129,7 +130,9 @@ def test_prompts_first_makes_the_running_wait() -> None:
 
 @pytest.mark.parametrize(("asked", "given"), [(128, 128), (128, 2048), (2048, 128), (5000, 500)])
 def test_the_closed_form_of_a_full_queue_agrees_with_the_events(asked: int, given: int) -> None:
-    policy = with_cache(MODEL, Policy(order="mixed", max_batch=512, reserves=True))
+    policy = with_cache(
+        MODEL, Engine(software="any", policy=Policy(order="mixed", max_batch=512, reserves=True))
+    )
     assert not isinstance(policy, NoData)
     run = offline(MODEL, policy, input_tokens=asked, output_tokens=given)
     closed = steady_tokens_per_s(MODEL, policy, input_tokens=asked, output_tokens=given)
