@@ -32,18 +32,29 @@ DEVICES = {
 }
 OPERATIONS = {"alltoall": "all_to_all"}
 Constants = dict[str, float]
-# One device and one direction; share and tree over the nodes.
+# Bytes/s of one device in one direction, devices of a node, and where that is from.
 NETWORKS = {
     ("architecture", "Volta"): (
         1.1e9,
+        8,
         "one 100 Gb/s adapter for eight, 70 % of it (DLPerf's nodes)",
     ),
-    ("architecture", "Ampere GA100"): (25e9, "one 200 Gb/s adapter each (Selene, llm-foundry)"),
-    ("architecture", "Hopper"): (50e9, "one 400 Gb/s adapter each (torchtitan's nodes)"),
-    ("kind", "gpu"): (25e9, "assumed one 200 Gb/s adapter each"),
-    ("kind", "tpu"): (25e9, "assumed; slices are joined by ICI"),
-    ("kind", "npu"): (12.5e9, "assumed"),
-    ("kind", "asic"): (25e9, "assumed"),
+    ("architecture", "Ampere GA100"): (
+        25e9,
+        8,
+        "one 200 Gb/s adapter each (Selene, llm-foundry)",
+    ),
+    ("architecture", "Hopper"): (50e9, 8, "one 400 Gb/s adapter each (torchtitan's nodes)"),
+    ("architecture", "Blackwell"): (50e9, 8, "one 400 Gb/s adapter each, as usual"),
+    ("architecture", "Blackwell Ultra"): (100e9, 8, "one 800 Gb/s adapter each, as usual"),
+    ("device", "gb200"): (50e9, 72, "one 400 Gb/s adapter each, 72 on one NVLink switch"),
+    ("device", "gb300"): (100e9, 72, "one 800 Gb/s adapter each, 72 on one NVLink switch"),
+    ("architecture", "CDNA3"): (50e9, 8, "one 400 Gb/s adapter each, as usual"),
+    ("architecture", "CDNA4"): (50e9, 8, "one 400 Gb/s adapter each, as usual"),
+    ("kind", "gpu"): (25e9, 8, "assumed one 200 Gb/s adapter each"),
+    ("kind", "tpu"): (25e9, 256, "assumed; a slice of up to 256 chips is joined by ICI"),
+    ("kind", "npu"): (12.5e9, 16, "assumed"),
+    ("kind", "asic"): (25e9, 8, "assumed"),
 }
 
 
@@ -171,12 +182,18 @@ def networks() -> list[dict[str, Any]]:
             "",
             rung,
             scope,
-            constants={"bytes_per_s": b, "share": 0.9, "start_s": 2.2e-5, "hop_s": 5e-6},
+            constants={
+                "bytes_per_s": b,
+                "node": n,
+                "share": 0.9,
+                "start_s": 2.2e-5,
+                "hop_s": 5e-6,
+            },
             spread=1.3,
             num_points=5,
             source=f"{note}; {source}",
         )
-        for (rung, scope), (b, note) in NETWORKS.items()
+        for (rung, scope), (b, n, note) in NETWORKS.items()
     ]
 
 

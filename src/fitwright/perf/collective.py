@@ -19,7 +19,7 @@ NVIDIA/nccl issue 1048) and H100 (476 GB/s, NVIDIA/nccl-tests issue 290) against
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -66,6 +66,7 @@ class Network:
 
     Attributes:
         bytes_per_s: of one device, one direction.
+        node: devices that the fast link joins.
         share: reached of it.
         start_s: added as soon as two nodes take part; `hop_s` with each doubling of the nodes.
     """
@@ -74,6 +75,7 @@ class Network:
     share: float
     start_s: float
     hop_s: float
+    node: int = DEVICES_PER_NODE
 
 
 def link_family(sheet: Sheet, *, ranks: int = 2) -> LinkFamily | None:
@@ -81,7 +83,7 @@ def link_family(sheet: Sheet, *, ranks: int = 2) -> LinkFamily | None:
     link = sheet.link.lower()
     if "nvlink" in link and ("bridge" not in link or ranks <= 2):
         return "nvlink"
-    if "xgmi" in link or "infinity" in link or "xe link" in link:
+    if "xgmi" in link or "infinity" in link or "xe-link" in link:
         return "xgmi"
     if "ici" in link or "neuronlink" in link:
         return "ici"
@@ -140,7 +142,11 @@ def network(sheet: Sheet, table: Iterable[Evidence]) -> Network | None:
         return None
     c = found.constants
     return Network(
-        bytes_per_s=c["bytes_per_s"], share=c["share"], start_s=c["start_s"], hop_s=c["hop_s"]
+        bytes_per_s=c["bytes_per_s"],
+        share=c["share"],
+        start_s=c["start_s"],
+        hop_s=c["hop_s"],
+        node=int(c["node"]),
     )
 
 
@@ -196,17 +202,12 @@ def collective_s(
     found = pace(operation, sheet=sheet, table=rows, ranks=ranks)
     if isinstance(found, NoData):
         return found
-    inside = min(ranks, ranks_per_node or node_size(sheet))
     joined = network(sheet, rows)
+    inside = min(ranks, ranks_per_node or (joined.node if joined else DEVICES_PER_NODE))
     if inside < ranks and joined is None:
         return NoData(reason=f"{ranks} ranks span nodes and nothing is known of their network")
     if joined is not None and network_bytes_per_s:
-        joined = Network(
-            bytes_per_s=network_bytes_per_s,
-            share=joined.share,
-            start_s=joined.start_s,
-            hop_s=joined.hop_s,
-        )
+        joined = replace(joined, bytes_per_s=network_bytes_per_s)
     value = transfer_s(
         operation, num_bytes, ranks=ranks, pace=found, ranks_per_node=inside, network=joined
     )
@@ -258,11 +259,6 @@ def broadcast_s(
 def send_s(num_bytes: float, *, sheet: Sheet, table: Iterable[Evidence]) -> Estimate | NoData:
     """Seconds from one device to another in the same node."""
     return collective_s("send", num_bytes, ranks=2, sheet=sheet, table=table)
-
-
-def node_size(sheet: Sheet) -> int:
-    """Devices that the fast link joins: eight, or the 72 of an NVL72 rack."""
-    return 72 if "72" in sheet.link else DEVICES_PER_NODE
 
 
 def _inside(ranks: NDArray[np.float64], pace: Pace) -> tuple[Numbers, Numbers]:

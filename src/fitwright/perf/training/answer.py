@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from fitwright.perf.collective import Network, Operation, Pace, network, node_size, pace
+from fitwright.perf.collective import DEVICES_PER_NODE, Network, Operation, Pace, network, pace
 from fitwright.perf.ladder import nearest
 from fitwright.perf.training.layout import Layout, Shape
 from fitwright.perf.training.step import Efficiency, Machine, StepTime, step_time
@@ -72,6 +72,7 @@ def footing(
     found = _evidence(rows, sheet, software=software, dtype=dtype)
     if found is None:
         return NoData(reason=f"no measured {dtype} training on any {sheet.kind} like {sheet.id}")
+    joined = joined or network(sheet, rows)
     paces = {o: pace(o, sheet=sheet, table=rows, ranks=8) for o in _OPERATIONS}
     return Footing(
         efficiency=efficiency(
@@ -82,8 +83,8 @@ def footing(
             wide_flop_per_s=peak.value,
             bytes_per_s=sheet.bandwidth_bytes_per_s.value,
             paces={o: p for o, p in paces.items() if isinstance(p, Pace)},
-            network=joined or network(sheet, rows),
-            node=node or node_size(sheet),
+            network=joined,
+            node=node or (joined.node if joined else DEVICES_PER_NODE),
         ),
         rung=found.rung,
         spread=found.spread,

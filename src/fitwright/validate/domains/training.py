@@ -42,7 +42,7 @@ def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     time = step_on(ran.shape, layout, found)
     if isinstance(time, NoData):
         return time
-    value = stated(float(time.total_s), ran.shape, layout, case)
+    value = stated(float(time.total_s), ran.shape, layout, case, peak=found.machine.flop_per_s)
     if isinstance(value, NoData):
         return value
     derived = any("derived" in note for note in ran.notes)
@@ -55,20 +55,27 @@ def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     )
 
 
-def stated(step_s: float, shape: Shape, layout: Layout, case: Case) -> float | NoData:
-    """The step in the row's metric, in base units."""
+def stated(
+    step_s: float, shape: Shape, layout: Layout, case: Case, *, peak: float
+) -> float | NoData:
+    """The step in the row's metric, in base units.
+
+    Args:
+        peak: of the products' dtype, FLOP/s: what shares of a peak (MFU, HFU) are stated of.
+    """
     metric, unit = case.metric.lower(), case.unit.lower()
     sequences, devices = float(layout.global_batch()), float(layout.devices)
     each = "per_gpu" in metric or "per gpu" in unit or "/gpu" in unit or "per_chip" in metric
     over = devices * step_s if each else step_s
-    if "mfu" in metric:
-        return NoData(reason="shares of a peak depend on which peak the source took")
+    if "mfu" in metric or "hfu" in metric:
+        again = 4 / 3 if "hfu" in metric and layout.recompute == "full" else 1.0
+        return again * float(model_flop(shape)) * sequences / (devices * step_s * peak)
     if "flop" in metric:
         count = megatron_flop(shape) if shape.dropout is True else model_flop(shape)
         return float(count) * sequences / (devices * step_s)
     if "tok" in metric or unit.startswith("tok"):
         return sequences * float(shape.seq_len) / over
-    if re.search(r"sample|seq_per|sequences|images|img", metric):
+    if re.search(r"sample|seq_per|sequences|images|img", f"{metric} {unit}"):
         return sequences / over
     if re.search(r"iter|step|e2e|latency|time|_ms|_s$", metric):
         return step_s

@@ -52,7 +52,8 @@ def read(case: Case) -> Ran | NoData:
         return _four(shape, given, notes)
     if "act_ckpt" in given or "n_gpus" in given:
         return _foundry(shape, given, notes)
-    if {"fsdp", "local_batch", "float8", "activation_checkpoint", "config"} & given.keys():
+    titan = {"fsdp", "local_batch", "float8", "activation_checkpoint", "config", "slice"}
+    if titan & given.keys() or "maxtext" in case.domain:
         return _titan(shape, given, notes)
     return _megatron(shape, given, case, notes)
 
@@ -187,9 +188,10 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
     said = " ".join(str(v).lower() for k, v in given.items() if k != "model")
     tp, pp = whole(given, "tensor_par", "tp"), whole(given, "pipeline_par", "pp")
     cp = whole(given, "context_par", "cp")
-    devices = whole(given, "gpus", "num_gpus", "n_gpus", default=0) or _devices(said) * tp * pp * cp
+    names = ("gpus", "num_gpus", "n_gpus", "chips", "num_chips", "devices")
+    devices = whole(given, *names, default=0) or _devices(said) * tp * pp * cp
     dp = max(devices // (tp * pp * cp), 1)
-    local = whole(given, "local_batch", "batch", "micro_batch")
+    local = whole(given, "local_batch", "per_device_batch", "batch", "micro_batch")
     layout = Layout(
         tp=tp,
         pp=pp,
@@ -210,6 +212,8 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
 
 
 def _devices(said: str) -> int:
+    if pod := re.search(r"\bv(\d+[ep]?)-(\d+)", said):  # a TPU slice; v5p counts TensorCores
+        return max(int(pod[2]) // (2 if pod[1] in ("2", "3", "4", "5p") else 1), 1)
     match = re.search(r"fsdp2? (\d+)-way|(\d+)x ", said)
     return int(next(g for g in match.groups() if g)) if match else 1
 
