@@ -31,10 +31,12 @@ class Reached:
     """A machine with the evidence it was made from.
 
     Attributes:
+        software: the engine.
         spread: factor of the 80 % band that the shares carry.
     """
 
     machine: Machine
+    software: str
     rung: Rung
     spread: float
     reasons: tuple[str, ...]
@@ -143,6 +145,7 @@ def reach(
     )
     return Reached(
         machine=machine,
+        software=engine,
         rung=weakest((products.rung, attention.rung)),
         spread=products.spread,
         reasons=(

@@ -92,7 +92,7 @@ def predict_local_decode(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     length = read.number(case.inputs, "length", "n_gen", "tokens") or LOCAL_ANSWER
     seconds = setup.model.decode_s(batch=1, context=max(1.0, length / 2))
     value, unit = _rate_or_time(seconds, case, tokens=1)
-    return answered(value, setup, knowledge, unit=unit, about="decode")
+    return answered(value, setup, knowledge, unit=unit, about="decode/local")
 
 
 def predict_local_prefill(case: Case, knowledge: Knowledge) -> Estimate | NoData:

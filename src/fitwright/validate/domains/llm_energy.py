@@ -113,4 +113,5 @@ def predict_energy(case: Case, knowledge: Knowledge) -> Estimate | NoData:
         return NoData(reason=f"{knowledge.sheet.id} has no published TDP, or nobody metered it")
     joules = power * setup.model.tp * setup.model.pp / run.requests_per_s
     prompt = f"{precision}, prompts of {one.input_tokens} tokens, {power:.0f} W a device"
-    return answered(joules, setup, knowledge, unit="J", about="energy", reasons=(prompt,))
+    about = "energy/1" if setup.reached.software == "eager" else "energy"
+    return answered(joules, setup, knowledge, unit="J", about=about, reasons=(prompt,))

@@ -117,14 +117,16 @@ def answered(
     """With the band that the held-out rows of this kind of question had.
 
     Args:
-        about: ``decode``, ``prefill``, ``throughput``, ``tpot``, ``ttft`` or ``energy``.
+        about: ``decode``, ``decode/local``, ``prefill``, ``throughput``, ``mlperf``, ``tpot``,
+            ``ttft``, ``energy`` (of batches) or ``energy/1`` (of one user); the shares' own
+            spread counts where no band was found.
     """
     if not value > 0:
         return NoData(reason=f"no time is left for {setup.shape.name} at these settings")
     spread = setup.reached.spread
     band = nearest(knowledge.evidence, knowledge.sheet, what=BAND, dtype=about)
     if band is not None:
-        spread = max(spread, band.constants.get(setup.reached.rung, spread))
+        spread = band.constants.get(setup.reached.rung, spread)
     shape = setup.shape
     return estimate(
         value,
