@@ -119,6 +119,21 @@ def style_of(name: str) -> Style:
     return next((style for style, pattern in _STYLES if pattern.search(words)), "plain")
 
 
+def backbone_style(workload: Workload) -> Style:
+    """What most of a detector's work is done by; every other network keeps its style."""
+    if workload.style != "detector":
+        return workload.style
+    name = workload.name.lower()
+    if re.search(r"mobile|efficientdet|lite|nanodet|retinaface", name):
+        return "depthwise"
+    return "plain" if re.search(r"ssd|rcnn|retinanet|openpose|centernet", name) else "detector"
+
+
+def is_smooth(name: str) -> bool:
+    """Whether most layers end in SiLU or its like, which int8 kernels do not take in."""
+    return bool(re.search(r"efficientnet|efficientdet|yolov[4-9]|yolov?1\d|yolox", name.lower()))
+
+
 def weighed(constants: Mapping[str, float], prefix: str, size: Size) -> float:
     """``prefix`` + its slopes times the size: a straight line in the logarithms."""
     return (

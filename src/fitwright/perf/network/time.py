@@ -2,11 +2,13 @@
 
 For one sample of a batch
 
-    t = (start + 2 MAC / peak * compute + width * activations / bandwidth * traffic
+    t = (start + layers * layer + 2 MAC / peak * compute
+         + width * activations / bandwidth * traffic + activations * smooth / peak32
          + width * parameters / (bandwidth * batch)) * exp(character)
 
 `compute` (1 / the share of the peak) and `traffic` (how often each activation is moved) belong
-to the style of the network and the runtime; `character` is a straight line in the logarithms
+to the style of the network and the runtime; `smooth` is what activations such as SiLU cost in
+vector units, where the runtime does not hide them; `character` is a straight line in the logarithms
 of its size, plus what its family adds. None of them depends on peak or bandwidth, so a faster
 device is never slower, and what was fitted on one device carries over to the next.
 """
@@ -19,14 +21,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fitwright.perf.ladder import estimate, nearest, without_device
-from fitwright.perf.network.character import Size, activations, family_of, size_of, weighed
+from fitwright.perf.network.character import (
+    Size,
+    activations,
+    family_of,
+    is_smooth,
+    size_of,
+    weighed,
+)
 from fitwright.records.estimate import Estimate, NoData, Rung
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
 from fitwright.records.workload import Workload
 
 Runtime = Literal["eager", "compiled", "openvino"]
-Mode = Literal["infer", "train"]
+Mode = Literal["infer", "train", "latency"]
+"""``infer``: as many samples as the device takes at once; ``latency``: one after the other."""
 WIDTH: Mapping[str, float] = {"float16": 2, "bfloat16": 2, "int8": 1, "float8": 1, "float32": 4}
 """Bytes of one activation; mixed precision keeps them in 16 bits."""
 LAUNCH_S: Mapping[Runtime, float] = {"eager": 25e-6, "compiled": 8e-6, "openvino": 4e-6}
@@ -34,10 +44,14 @@ LAUNCH_S: Mapping[Runtime, float] = {"eager": 25e-6, "compiled": 8e-6, "openvino
 From small kernels of published sweeps (3 to 14 us each); it decides only at small batches."""
 USUAL_LAYERS = 60
 """Convolutions and products one after the other where nobody counted them."""
-ALIKE: Mapping[str, str] = {"bfloat16": "float16", "float32": "float16"}
+ALIKE: Mapping[str, tuple[str, ...]] = {
+    "bfloat16": ("float16", "int8"),
+    "float16": ("bfloat16", "int8"),
+    "float32": ("float16", "int8"),
+}
 """Where no network of a dtype was measured: whose shares of the peak stand in. Products of
 both 16-bit formats run on the same units; 32 bits are farther, so the band widens."""
-ALIKE_SPREAD: Mapping[str, float] = {"bfloat16": 1.1, "float32": 1.5}
+ALIKE_SPREAD: Mapping[str, float] = {"bfloat16": 1.1, "float16": 1.1, "float32": 1.5}
 MOST_CHARACTER = 1.5
 """The character never moves a time by more than exp of this: a network far outside of what
 was measured is not given an extreme answer."""
@@ -50,6 +64,9 @@ class Setting:
     Attributes:
         dtype: of the arithmetic, as in `Sheet.peaks`.
         layout: ``nchw``, ``nhwc`` (channels last), or empty where nobody says.
+        sockets: processors of this kind that share the work.
+        units: ``matrix`` where a CPU multiplies in matrix units, whose share of a far higher
+            peak is another; empty otherwise.
     """
 
     dtype: str
@@ -57,11 +74,13 @@ class Setting:
     mode: Mode = "infer"
     runtime: Runtime = "eager"
     layout: str = ""
+    sockets: int = 1
+    units: Literal["", "matrix"] = ""
 
     @property
     def what(self) -> str:
         """The name of the evidence."""
-        return f"network/{self.mode}/{self.runtime}"
+        return "/".join(filter(None, ("network", self.mode, self.runtime, self.units)))
 
 
 def network_time(
@@ -82,10 +101,11 @@ def network_time(
     batch_s = seconds(
         workload,
         setting,
-        peak=peak,
-        bandwidth=bandwidth.value,
+        peak=peak * setting.sockets,
+        bandwidth=bandwidth.value * setting.sockets,
         constants=layered(shared, own),
         facts=activation_facts(table),
+        vector_peak=_vector_peak(sheet, setting),
     )
     return _with_band(batch_s, workload, setting, shared=shared, own=own)
 
@@ -100,13 +120,24 @@ def peak_of(sheet: Sheet, dtype: str) -> float | None:
     return None if fact is None else fact.value
 
 
+def multiplies_in(sheet: Sheet, dtype: str) -> Literal["", "matrix"]:
+    """``matrix`` for the narrow dtypes of CPUs that have bfloat16 (AMX and its like)."""
+    has_matrix = sheet.kind == "cpu" and "bfloat16" in sheet.peaks
+    return "matrix" if has_matrix and dtype != "float32" else ""
+
+
+def _vector_peak(sheet: Sheet, setting: Setting) -> float | None:
+    fact = sheet.peaks.get("float32")
+    return None if fact is None else fact.value * setting.sockets
+
+
 def evidence_for(
     setting: Setting, sheet: Sheet, *, table: Sequence[Evidence]
 ) -> tuple[Evidence, Evidence | None] | None:
     """What the devices of this family or kind share, and what this device adds to it."""
-    for dtype in (setting.dtype, ALIKE.get(setting.dtype, "")):
-        others = without_device(table, sheet)
-        shared = nearest(others, sheet, what=setting.what, dtype=dtype) if dtype else None
+    others = without_device(table, sheet)
+    for dtype in (setting.dtype, *ALIKE.get(setting.dtype, ())):
+        shared = nearest(others, sheet, what=setting.what, dtype=dtype)
         if shared is not None:
             own = nearest(table, sheet, what=setting.what, dtype=dtype)
             return shared, None if own is shared else own
@@ -134,10 +165,17 @@ def seconds(
     bandwidth: float,
     constants: Mapping[str, float],
     facts: Mapping[str, float],
+    vector_peak: float | None = None,
 ) -> float:
     """One batch: never under the roofline, never under the launches of its layers."""
     plain = plain_s(
-        workload, setting, peak=peak, bandwidth=bandwidth, constants=constants, facts=facts
+        workload,
+        setting,
+        peak=peak,
+        bandwidth=bandwidth,
+        constants=constants,
+        facts=facts,
+        vector_peak=vector_peak,
     )
     sample_s = plain * math.exp(character(workload, setting, constants))
     layers = workload.num_layers or USUAL_LAYERS
@@ -153,16 +191,22 @@ def plain_s(
     bandwidth: float,
     constants: Mapping[str, float],
     facts: Mapping[str, float],
+    vector_peak: float | None = None,
 ) -> float:
     """One sample by the terms of the style alone, without the character."""
-    width = WIDTH[setting.dtype]
+    width, style = WIDTH[setting.dtype], workload.style
+    written = activations(workload, facts)
     compute_s = 2 * workload.macs / peak
-    traffic_s = width * activations(workload, facts) / bandwidth
+    traffic_s = width * written / bandwidth
     weights_s = width * workload.parameters / (bandwidth * setting.batch)
+    smooth_flops = constants.get("smooth", 0.0) if is_smooth(workload.name) else 0.0
+    layers = workload.num_layers or USUAL_LAYERS
     return (
         constants.get("start_s", 0.0)
-        + compute_s * constants[f"compute.{workload.style}"]
-        + traffic_s * constants[f"traffic.{workload.style}"]
+        + layers * constants.get(f"layer_s.{style}", 0.0)
+        + compute_s * constants[f"compute.{style}"]
+        + traffic_s * constants[f"traffic.{style}"]
+        + written * smooth_flops / (vector_peak or peak)
         + weights_s * constants.get("weights", 1.0)
     )
 
@@ -206,8 +250,9 @@ def _with_band(
     rung: Rung = nearest_row.rung
     spread, reasons = nearest_row.spread, [f"fitted to {nearest_row.source}"]
     family = family_of(workload.name)
-    if family not in shared.constants:
-        spread = max(spread, shared.constants.get("unknown_family_spread", 1.6))
+    strange = shared.constants.get("unknown_family_spread")
+    if strange is not None and family not in shared.constants:
+        spread = max(spread, strange)
         reasons.append(f"no network of the family {family!r} was measured")
     if shared.dtype != setting.dtype:
         spread *= ALIKE_SPREAD[setting.dtype]

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fitwright.validate.case import Predictor
-from fitwright.validate.domains import eager_transformers, llm, llm_energy, llm_serving, networks
+from fitwright.validate.domains import (
+    eager_transformers,
+    llm,
+    llm_energy,
+    llm_serving,
+    networks,
+    openvino,
+)
 from fitwright.validate.domains.collectives import predict_collective
 from fitwright.validate.domains.edge import predict_edge
 from fitwright.validate.domains.fpga import predict_fpga
@@ -36,6 +43,7 @@ PREDICTORS: Mapping[str, Predictor] = {
     "e2e/vision-gpu": networks.predict_inference,
     "e2e/vision-cpu": networks.predict_inference,
     "e2e/vision-train": networks.predict_training,
+    "e2e/openvino": openvino.predict,
     "e2e/transformer-fp32": eager_transformers.predict_forward,
     "training/single-gpu-fp32": eager_transformers.predict_training,
     "op/collective": predict_collective,

@@ -46,16 +46,18 @@ def workload_of(case: Case) -> Workload | NoData:
             reason=f"the case does not state the multiply-adds and parameters of {name!r}, "
             "and the catalogue does not know it"
         )
+    if macs is None and known is not None:
+        return known
     written = read.number(case.inputs, "mactivations", "activations_M", "macts")
     return Workload(
         name=name,
         style=known.style if known else style_of(name),
-        macs=macs or (known.macs if known else 0.0),
+        macs=macs or 0.0,
         parameters=parameters * 1e6 if parameters else (known.parameters if known else 0.0),
         activations=written * 1e6 if written else None,
         num_layers=known.num_layers if known else None,
         side=side or (known.side if known else 224.0),
-        source="the case" if macs else (known.source if known else ""),
+        source="the case",
     )
 
 
