@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from fitwright.records.selection import Selection
 
 WIDTH = 80
-ROW = "{:>2} {:<18} {:<12} {:>8} {:>8} {:>8} {:>3} {:<8} {:<6}"
+ROW = "{:>2} {:<17} {:<12} {:>8} {:>8} {:>8} {:>3} {:<8} {:<6}"
 HEADER = ("", "device", "contract", "p99", "USD/1M", "energy", "num", "dtype", "known")
 REFUSED_SHOWN = 12
-RUNGS = {"architecture": "archit."}
+RUNGS = {"architecture": "arch.", "measured": "here"}
 
 Targets = Annotated[
     list[str], typer.Argument(metavar="MODEL|CONTRACT...", help="Models or contracts (YAML).")
@@ -98,7 +98,7 @@ def _print(chosen: Chosen, *, device: Sequence[str], top: int) -> None:
         for name in device:
             _tell(selection, name)
         return
-    lines("", f"{chosen.summary.path}: {_counts(selection)}", "")
+    lines("", *textwrap.wrap(f"{Path(chosen.summary.path).name}: {_counts(selection)}", WIDTH), "")
     if selection.prospects:
         lines(ROW.format(*HEADER).rstrip())
         for number, prospect in enumerate(selection.prospects[:top], start=1):
@@ -134,10 +134,10 @@ def _row(number: int, prospect: Prospect) -> str:
     from fitwright.records.estimate import Estimate
 
     latency = prospect.way.latency_s
-    known = RUNGS.get(latency.rung, latency.rung) if isinstance(latency, Estimate) else "no data"
+    known = RUNGS.get(latency.rung, latency.rung) if isinstance(latency, Estimate) else "none"
     return ROW.format(
         number,
-        _cut(prospect.device_id, 18),
+        _cut(prospect.device_id, 17),
         _chance(prospect),
         _shown(prospect, "latency_p99"),
         _shown(prospect, "cost").removesuffix(" USD/1M"),
