@@ -139,7 +139,7 @@ def evidences(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:
                     )
                 )
         rows += wider(op, found, source)
-    return rows + lone() + networks()
+    return rows + lone() + bridges(found) + networks()
 
 
 def wider(op: str, found: dict[tuple[str, str], Constants], source: str) -> list[dict[str, Any]]:
@@ -168,6 +168,21 @@ def lone() -> list[dict[str, Any]]:
         evidence(op, "pcie", "device", "l40s", constants=c, spread=1.6, num_points=1, source=source)
         for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
     ]
+
+
+def bridges(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:
+    """Two devices on a bridge: 0.39 of its speed on H100 PCIe, 0.43 on RTX 2080 Ti."""
+    source = "two on a bridge: NVIDIA/nccl issue 1161 (H100 PCIe), nccl-tests issue 44 (2080 Ti)"
+    rows = []
+    for op in sorted({op for _, op in found}):
+        starts_ = middle([c for (_, o), c in found.items() if o == op])
+        c = starts_ | {f"share_{n}": 0.41 for n in (2, 4, 8)}
+        rows.append(
+            evidence(
+                op, "bridge", "kind", "gpu", constants=c, spread=1.4, num_points=2, source=source
+            )
+        )
+    return rows
 
 
 def networks() -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
     python benchmarks/fit/training_table.py --data ../shared/data
 
-The rule: of each source every n-th row, from the first on, so that three to fourteen remain.
+The rule: of each source every n-th row, from the first on, so that three to fourteen remain;
+besides, all_reduce sweeps from public issues that no constant is fitted to.
 """
 
 from __future__ import annotations
@@ -93,6 +94,25 @@ def collectives(data: Path) -> Iterable[Case]:
         )
 
 
+# All_reduce sweeps that no constant is fitted to: device, ranks, bytes, microseconds, source.
+UNSEEN = (
+    ("gb200", 72, 2**29, 1806.7, "coreweave/nccl-tests pull request 43"),
+    ("gb200", 72, 2**30, 3108.8, "coreweave/nccl-tests pull request 43"),
+    ("gb200", 72, 2**31, 5589.1, "coreweave/nccl-tests pull request 43"),
+    ("gb200", 72, 2**33, 20299.0, "coreweave/nccl-tests pull request 43"),
+    ("mi300x", 8, 2**23, 91.1, "crickett-hpe/hpc-ai-envs pull request 30"),
+    ("rtx-5090", 8, 2**30, 67108.9, "NVIDIA/nccl issue 1639 (bus bandwidth 28 GB/s)"),
+    ("rtx-5090", 4, 2**30, 46017.5, "NVIDIA/nccl issue 1639 (bus bandwidth 35 GB/s)"),
+)
+
+
+def unseen() -> Iterable[Case]:
+    for device, ranks, size, microseconds, source in UNSEEN:
+        inputs = {"op_name": "all_reduce", "num_gpus": ranks, "bytes": size}
+        made = published.case(device, inputs, "latency_us", str(microseconds), "us", source=source)
+        yield replace(made, domain="op/collective")
+
+
 def four(data: Path) -> Iterable[Case]:
     return (
         replace(c, domain="training/4gpu")
@@ -112,6 +132,7 @@ def table(data: Path) -> Iterable[Case]:
         (figure_1(data), 3),
         (peaks(data), 4),
         (collectives(data), 8),
+        (unseen(), 1),
     )
     return chain.from_iterable(list(cases)[::n] for cases, n in every)
 

@@ -31,7 +31,7 @@ from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
 
 Operation = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send"]
-LinkFamily = Literal["nvlink", "xgmi", "ici", "ethernet", "pcie"]
+LinkFamily = Literal["nvlink", "bridge", "xgmi", "ici", "ethernet", "pcie"]
 Numbers = Any  # float, or a numpy array of them: every formula here is elementwise
 
 BULK_START = 1.6
@@ -81,8 +81,10 @@ class Network:
 def link_family(sheet: Sheet, *, ranks: int = 2) -> LinkFamily | None:
     """What devices of this kind talk over; a bridge joins two, more go over PCIe."""
     link = sheet.link.lower()
-    if "nvlink" in link and ("bridge" not in link or ranks <= 2):
+    if "nvlink" in link and "bridge" not in link:
         return "nvlink"
+    if "bridge" in link and ranks <= 2:
+        return "bridge"
     if "xgmi" in link or "infinity" in link or "xe-link" in link:
         return "xgmi"
     if "ici" in link or "neuronlink" in link:

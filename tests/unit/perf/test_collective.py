@@ -102,7 +102,7 @@ def test_reduction_in_the_switch_beats_the_ring_on_hopper_only() -> None:
 
 def test_a_bridge_joins_two_devices_and_more_go_over_pcie() -> None:
     bridged = find_sheet("h100-pcie")
-    assert link_family(bridged, ranks=2) == "nvlink"
+    assert link_family(bridged, ranks=2) == "bridge"
     assert link_family(bridged, ranks=4) == "pcie"
 
 
