@@ -36,6 +36,7 @@ from typing import Any, cast
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from pages import write_block
 
 from fitwright.backends.onnxruntime.runtime import OnnxRuntime
 from fitwright.bench.block import Pace
@@ -51,8 +52,6 @@ from fitwright.records.trial import Candidate
 
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
-DOCS = HERE.parent / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- ab:begin -->", "<!-- ab:end -->"
 ROWS, WIDTH = 16, 384
 FEWER, MORE = 20, 21
 RACES_PER_RUN = 10
@@ -346,13 +345,6 @@ def document(done: Sequence[Outcome], *, terms: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_docs(text: str) -> None:
-    """Replace what stands between the two marks of the page."""
-    before, rest = DOCS.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-
-
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -386,7 +378,7 @@ def main() -> None:
     text = document(done, terms=terms)
     print(text)
     if options.write_docs:
-        write_docs(text)
+        write_block("ab", text)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""The benchmark's findings as Markdown, and their place in the documentation."""
+"""The benchmark's findings as Markdown."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fitwright import units
 
-BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
 SUMMARY_HEADER = (
     "| model | batch | Fitwright | against the best peer | | "
     "against the best given the same ONNX file | |\n|---|---|---|---|---|---|---|"
@@ -162,10 +160,3 @@ def absent(result: Result) -> str:
     """The peers that did not run, each with its reason."""
     reasons = "; ".join(f"{n['name']} ({n['reason']})" for n in result["not_run"])
     return f"Not run: {reasons}."
-
-
-def write_block(page: Path, text: str) -> None:
-    """Replace what stands between the two marks of the page."""
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

@@ -26,6 +26,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pages import write_block
 from peer_compare import Contestant, Finding, NotRun, Row, compare, duel, finding
 from peer_contestants import (
     ONNX_PEERS,
@@ -39,13 +40,12 @@ from peer_contestants import (
     versions,
 )
 from peer_inputs import BATCHES, NAMES, TRAINED, TRANSFORMERS, HeldOut, held_out
-from peer_tables import document, write_block
+from peer_tables import document
 
 from fitwright.deliver.environment import describe_environment
 
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
-DOCS = HERE.parent / "docs" / "benchmarks.md"
 DUEL_ROUNDS = 120
 LEAST_OLIVE_S = 90  # it takes half a minute to begin
 SETTLED = ("faster", "as fast", "slower", "no peer agrees as well")
@@ -139,6 +139,9 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="also cases that have a result")
     parser.add_argument("--tables", action="store_true", help="run nothing, print what is there")
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument(
+        "--block", default="peers", help="marks in the page; another machine has its own"
+    )
     for name in ("torch", "olive"):
         variable = f"FITWRIGHT_BENCH_{name.upper()}_PYTHON"
         parser.add_argument(
@@ -172,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = document(results(NAMES))
     print(text)
     if given.write_docs:
-        write_block(DOCS, text)
+        write_block(given.block, text)
 
 
 if __name__ == "__main__":

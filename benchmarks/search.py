@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from pages import write_block
 from search_grid import MOST_HEATS, Grid, measure, measure_again, walked
 from search_replay import Replayed, at_random, replay
 
@@ -26,7 +27,6 @@ NUM_SEEDS = 20
 SHARE = 0.2  # of the grid's trials
 GAP = 0.03
 NUM_SETTLED, MOST_PASSES = 8, 4
-BEGIN, END = "<!-- search:begin -->", "<!-- search:end -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +103,6 @@ def table(scores: list[Score]) -> str:
     return "\n".join(lines)
 
 
-def write_docs(text: str) -> None:
-    """Between the markers of docs/benchmarks.md."""
-    page = HERE.parent / "docs" / "benchmarks.md"
-    before, rest = page.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
 def main() -> None:
     """Measure, replay, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -136,7 +128,7 @@ def main() -> None:
     text = table(scores)
     print(text)
     if arguments.write_docs:
-        write_docs(text)
+        write_block("search", text)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from unittest.mock import patch
 
 import numpy as np
 import psutil
+from pages import write_block
 
 from fitwright.backends.onnxruntime.runtime import OnnxRuntime
 from fitwright.executors.local import LocalExecutor
@@ -41,8 +42,6 @@ from fitwright.testing.models import write_two_layers
 from fitwright.testing.stub_search import StubSearch
 from fitwright.tune import explore
 
-DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- search-cost:begin -->", "<!-- search-cost:end -->"
 WINDOW = 200  # trials whose median is stated
 FIRST = 100  # the trial from which memory growth counts
 RESUMED_AT = 1000
@@ -223,13 +222,6 @@ def report(watched: Watched, folder: Path, *, resumes_s: list[float], taxes_s: l
     return "\n".join((head, "", *table))
 
 
-def write_docs(text: str) -> None:
-    """Replace what stands between the two marks of the page."""
-    before, rest = DOCS.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Measure everything and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -246,7 +238,7 @@ def main() -> None:
         taxes_s = isolation_tax_s(folder)
         text = report(watched, folder, resumes_s=resumes_s, taxes_s=taxes_s)
     print(text)
-    return write_docs(text) if options.write_docs else None
+    return write_block("search-cost", text) if options.write_docs else None
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ builds = module("peer_builds")
 compare = module("peer_compare")
 contestants = module("peer_contestants")
 tables = module("peer_tables")
+pages = module("pages")
 peers = module("peers")
 
 
@@ -247,12 +248,20 @@ def test_only_the_marked_block_of_the_page_changes(tmp_path: Path) -> None:
     page = tmp_path / "benchmarks.md"
     page.write_text((ROOT / "docs" / "benchmarks.md").read_text())
     before = page.read_text()
-    tables.write_block(page, "first")
-    tables.write_block(page, "second")
-    after = page.read_text()
-    assert "second" in after and "first" not in after.split(tables.BEGIN)[1].split(tables.END)[0]
-    assert after.split(tables.BEGIN)[0] == before.split(tables.BEGIN)[0]
-    assert after.split(tables.END)[1] == before.split(tables.END)[1]
+    pages.write_block("peers", "first", page=page)
+    pages.write_block("peers", "second", page=page)
+    after, begin, end = page.read_text(), "<!-- peers:begin -->", "<!-- peers:end -->"
+    assert after.split(begin)[1].split(end)[0] == "\nsecond\n"
+    assert after.split(begin)[0] == before.split(begin)[0]
+    assert after.split(end)[1] == before.split(end)[1]
+
+
+def test_a_block_without_its_marks_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("nothing marked")
+    with pytest.raises(SystemExit, match="peers-elsewhere:begin"):
+        pages.write_block("peers-elsewhere", "text", page=page)
+    assert page.read_text() == "nothing marked"
 
 
 def finding_of(rival: str, *, outcome: str = "faster", speed: float = 1.5) -> dict[str, Any]:
