@@ -26,6 +26,7 @@ from fitwright.records.sheet import Sheet
 
 Column = NDArray[np.float64]
 NAMES = ("floor_s", "compute_share", "m_half", "n_half", "k_half", "bandwidth_factor", "softness")
+_TRAFFIC = ("elementwise", "norm", "softmax", "move", "pool", "transcendental")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "products": ("gemm",),
     "conv_transpose": ("conv", "gemm"),
@@ -33,11 +34,7 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "attention_prefill": ("products", "gemm"),
     "attention_decode": ("products", "gemm"),
     "grouped_gemm": ("gemm",),
-    "transcendental": ("elementwise",),
-    "pool": ("elementwise",),
-    "move": ("elementwise",),
-    "softmax": ("norm", "elementwise"),
-    "norm": ("softmax", "elementwise"),
+    **dict.fromkeys(_TRAFFIC, _TRAFFIC),
 }
 """Families whose constants answer where a family was not measured."""
 _numbers = attrgetter("flops", "bytes_moved", "m", "n", "k", "num_steps")

@@ -91,28 +91,39 @@ def kernel_times(
         return _by_formulas(works, sheet, table)
     own = calibrated_times(works.own, works.families, sheet, here)
     missing = np.isnan(own.time_s)
-    reasons = ("calibrated on this machine",)
-    measured: Rung = "measured"
-    if not missing.any():
-        return KernelTimes(
-            time_s=own.time_s,
-            log_spread=np.log(own.spread),
-            binds=own.binds,
-            rungs=(measured,) * len(missing),
-            reasons=(reasons,) * len(missing),
-            run_s=own.run_s,
-        )
-    other = _by_formulas(works, sheet, table)
-    if isinstance(other, Gap):
-        return other
-    return KernelTimes(
-        time_s=np.where(missing, other.time_s, own.time_s),
-        log_spread=np.where(missing, other.log_spread, np.log(own.spread)),
-        binds=np.where(missing, other.binds, own.binds).astype(np.int8),
-        rungs=tuple(r if m else measured for m, r in zip(missing, other.rungs, strict=True)),
-        reasons=tuple(r if m else reasons for m, r in zip(missing, other.reasons, strict=True)),
+    rungs: list[Rung] = ["measured"] * len(missing)
+    reasons = [("calibrated on this machine",)] * len(missing)
+    times = KernelTimes(
+        time_s=own.time_s,
+        log_spread=np.log(own.spread),
+        binds=own.binds,
+        rungs=tuple(rungs),
+        reasons=tuple(reasons),
         run_s=own.run_s,
     )
+    return _completed(times, works, missing, sheet, table) if missing.any() else times
+
+
+def _completed(
+    times: KernelTimes,
+    works: Works,
+    missing: NDArray[np.bool_],
+    sheet: Sheet,
+    table: Sequence[Evidence],
+) -> KernelTimes | Gap:
+    """What was not calibrated by the evidence of the ladder."""
+    places = [int(i) for i in np.flatnonzero(missing)]
+    rest = tabulated([works.own[i] for i in places], [works.families[i] for i in places])
+    other = _by_formulas(rest, sheet, table)
+    if isinstance(other, Gap):
+        return replace(other, index=places[other.index])
+    rungs, reasons = list(times.rungs), list(times.reasons)
+    for at, place in enumerate(places):
+        rungs[place], reasons[place] = other.rungs[at], other.reasons[at]
+    times.time_s[missing] = other.time_s
+    times.log_spread[missing] = other.log_spread
+    times.binds[missing] = other.binds
+    return replace(times, rungs=tuple(rungs), reasons=tuple(reasons))
 
 
 def _by_formulas(works: Works, sheet: Sheet, table: Sequence[Evidence]) -> KernelTimes | Gap:

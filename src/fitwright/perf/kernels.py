@@ -217,15 +217,14 @@ def work_of(kernel: Kernel, *, dtype: str, beside: str, batch: int, model_bytes:
         model_bytes: weights and live activations of the whole model, what passes through the
             caches between two reads of one weight.
     """
-    heavy = kernel.operator_class not in ("memory", "attention_prefill", "attention_decode")
-    used = kernel.dtype if kernel.dtype not in FLOATS else (dtype if heavy else beside)
+    used = _arithmetic(kernel, dtype=dtype, beside=beside)
     scale = _scale(kernel.dtype, used)
     moved = scale * (kernel.weight_bytes + batch * kernel.activation_bytes)
     p = kernel.product
     has_weights = p is not None and p.has_weights
     return Work(
         operator_class=kernel.operator_class,
-        dtype=used if used in BITS else beside,
+        dtype=used,
         flops=float(kernel.flops * batch),
         bytes_moved=moved,
         working_set_bytes=max(moved, model_bytes if kernel.weight_bytes else 0.0),
@@ -237,8 +236,19 @@ def work_of(kernel: Kernel, *, dtype: str, beside: str, batch: int, model_bytes:
     )
 
 
+def _arithmetic(kernel: Kernel, *, dtype: str, beside: str) -> str:
+    """What a kernel computes in: products of floats in `dtype`, those of integers in their own,
+    all else beside them; recurrent layers are not quantised by static passes."""
+    if kernel.operator_class in ("memory", "attention_prefill", "attention_decode"):
+        return beside
+    if kernel.dtype not in FLOATS:
+        return kernel.dtype if kernel.dtype in BITS else beside
+    recurrent = kernel.operator_class == "recurrent" and dtype in BESIDE
+    return beside if recurrent else dtype
+
+
 def _scale(stored: str, used: str) -> float:
     """Bytes per element of what is used over what is stored; integers stay as they are."""
-    if stored not in FLOATS or used not in BITS:
+    if stored not in FLOATS:
         return 1.0
     return BITS[used] / BITS[stored]

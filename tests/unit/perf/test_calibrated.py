@@ -13,6 +13,7 @@ from fitwright.perf.graph_time import GraphTime, graph_time, prepare
 from fitwright.perf.local import local_sheet, local_table, refitted
 from fitwright.perf.work import Work
 from fitwright.records.device import Cache, Device
+from fitwright.records.estimate import NoData
 from fitwright.records.evidence import Evidence
 from fitwright.records.figure import Figure
 from fitwright.records.profile import Confronted, Profile
@@ -186,3 +187,16 @@ def test_what_runs_taught_reaches_the_prediction() -> None:
     factor = scale(taught).constants["scale"]
     assert scaled.latency.value == pytest.approx(factor * plain.latency.value)
     assert "6 models measured here" in " ".join(scaled.latency.reasons)
+
+
+def test_what_was_not_calibrated_is_answered_by_the_ladder() -> None:
+    sheet = local_sheet(device(), profile())
+    generic = [e.model_copy(update={"scope": "cpu"}) for e in TABLE]
+    prepared = prepare(summary([matmul(), operator("Softmax", 0)]), runtime="openvino")
+    both = graph_time(prepared, sheet, (row("gemm@openvino"), *generic), dtype="float32")
+    assert isinstance(both, GraphTime)
+    assert both.rungs == ("measured", "kind")
+    assert both.latency.rung == "kind"
+    neither = graph_time(prepared, sheet, (row("gemm@openvino"),), dtype="float32")
+    assert isinstance(neither, NoData)
+    assert "softmax" in neither.reason

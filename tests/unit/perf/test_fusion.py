@@ -147,3 +147,18 @@ def test_a_batch_reads_the_weights_once() -> None:
 def test_two_norms_are_two_kernels(runtime) -> None:
     operators = [operator("LayerNormalization"), operator("Softmax", 0)]
     assert kinds(operators, runtime) == ["LayerNormalization", "Softmax"]
+
+
+@pytest.mark.parametrize(("dtype", "used"), [("bfloat16", "bfloat16"), ("int8", "float32")])
+def test_recurrent_layers_are_not_quantised_by_assumption(dtype, used) -> None:
+    steps = Product(m=1, n=64, k=64, num_steps=8)
+    (kernel,) = kernels(summary([operator("LSTM", product=steps, flops=8)]), "openvino")
+    work = work_of(kernel, dtype=dtype, beside="float32", batch=1, model_bytes=0)
+    assert (work.operator_class, work.dtype) == ("recurrent", used)
+
+
+def test_masks_and_indices_count_as_the_floats_beside_them() -> None:
+    (kernel,) = kernels(summary([operator("And", dtype="bool")]), "openvino")
+    assert (
+        work_of(kernel, dtype="int8", beside="bfloat16", batch=1, model_bytes=0).dtype == "bfloat16"
+    )

@@ -33,7 +33,7 @@ from fitwright.select.calibration.watts import Watts
 from fitwright.select.instructions import has_bfloat16
 
 SCHEMA = 1  # a new number makes every stored profile out of date
-BUDGET_S = 100.0  # of all probes together; loading and compiling come on top
+BUDGET_S = 100.0  # of all probes together, loading and compiling included
 LIMITS = ChildLimits(wall_s=300.0)
 BEFORE: Mapping[str, str] = {
     "elementwise": "softmax",
@@ -41,6 +41,7 @@ BEFORE: Mapping[str, str] = {
     "recurrent": "move",
 }
 """Families whose layers hold a kernel of another family, which is fitted first."""
+QUIET_SHARE = 0.5  # models compile and small ones run on one core, so all of it is never used
 SMALL_S = 100e-6  # a run this short tells what a run costs besides its kernels
 
 Say = Callable[[str], None]
@@ -147,6 +148,12 @@ def calibrate(
             notes += tuple(f"{combination.name}: {why}" for why in result.refused)
         else:
             notes += (f"{combination.name}: {result}",)
+    cpu_share = min((f.cpu_share for f in found), default=1.0)
+    if cpu_share < QUIET_SHARE:
+        notes += (
+            f"the machine was busy: a backend's probes got {cpu_share:.0%} of the CPU time, so "
+            "times are too long and bands wide; calibrate again when it is at rest",
+        )
     bandwidth = _memory_bandwidth(device, rates)
     peaks = _peaks(device, found)
     return Profile(
@@ -160,7 +167,7 @@ def calibrate(
         rows=tuple(row for f in found for row in _rows(f, device, peaks, bandwidth)),
         idle_power=watts.idle,
         loaded_power=watts.loaded,
-        cpu_share=min((f.cpu_share for f in found), default=1.0),
+        cpu_share=cpu_share,
         seconds=time.monotonic() - begin_s,
         notes=notes,
     )

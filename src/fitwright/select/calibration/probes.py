@@ -23,7 +23,7 @@ from fitwright.perf.work import OperatorClass, Work
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 MOST_FLOPS = 3e9  # of one run of the longer chain, where one layer allows
 MOST_WEIGHTS = 24 << 20  # bytes: more than the second cache holds, so that layers meet it cold
-MOST_LAYERS = 8
+MOST_LAYERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)

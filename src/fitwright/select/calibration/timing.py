@@ -13,9 +13,8 @@ from fitwright.errors import TrialFailed, one_line
 from fitwright.ports import Array, Runtime, Session
 from fitwright.records.plan import Settings
 
-WARM_RUNS = 2
-NUM_ROUNDS = 5
-LEAST_ROUNDS = 2
+NUM_ROUNDS = 6
+LATE = 1.5  # so many budgets after the start what has no figure yet stays without
 ROUND_S = 0.006  # of one model in one round; a longer run counts once
 MOST_REPEATS = 20
 QUANTILE = 0.25  # neighbours only ever add to a time
@@ -60,29 +59,23 @@ def time_models(
         models: written already; each file is removed when it is loaded.
         settings: for all of them.
         num_threads: that the settings ask for.
-        budget_s: no round begins after this long, but for the first two.
+        budget_s: for loading and timing: then every model has one figure, and no more come.
     """
     refused: list[str] = []
+    begin_s, used_s = perf_counter(), process_time()
     sessions = [_opened(runtime, m.model, settings, refused) for m in models]
     feeds = [_values(m.inputs) for m in models]
     found: list[list[float]] = [[] for _ in models]
-    begin_s, used_s = perf_counter(), process_time()
-    for number in range(WARM_RUNS + NUM_ROUNDS):
-        late = perf_counter() - begin_s > budget_s
-        if late and number >= WARM_RUNS + LEAST_ROUNDS:
-            break
-        for i, session in enumerate(sessions):
-            if session is None:
-                continue
-            if number < WARM_RUNS:
-                _timed(session, feeds[i], 1)
-            else:
-                found[i] += _timed(session, feeds[i], _repeats(found[i]))
+    for _ in range(NUM_ROUNDS):
+        for session, feed, times in zip(sessions, feeds, found, strict=True):
+            spent_s = perf_counter() - begin_s
+            if session is not None and spent_s < (budget_s if times else LATE * budget_s):
+                times += _timed(session, feed, times)
     asked_s = (perf_counter() - begin_s) * num_threads
     return Times(
         seconds=tuple(float(np.quantile(t, QUANTILE)) if t else float("nan") for t in found),
-        refused=tuple(dict.fromkeys(refused)),
         cpu_share=min(1.0, (process_time() - used_s) / asked_s),
+        refused=tuple(dict.fromkeys(refused)),
     )
 
 
@@ -104,14 +97,12 @@ def _values(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     return {n: draw.standard_normal(s).astype(np.float32) for n, s in inputs.items()}
 
 
-def _repeats(times: Sequence[float]) -> int:
-    """Runs that fill a round; a single one until the time of a run is known."""
-    if not times:
-        return 1
-    return max(1, min(MOST_REPEATS, int(ROUND_S / min(times))))
-
-
-def _timed(session: Session, feed: dict[str, Array], count: int) -> list[float]:
+def _timed(session: Session, feed: dict[str, Array], before: Sequence[float]) -> list[float]:
+    """Some runs in a row, after one that brings the operands back into the caches."""
+    session.run(feed)
+    if not before:
+        session.run(feed)
+    count = 1 if not before else max(1, min(MOST_REPEATS, int(ROUND_S / min(before))))
     times = []
     for _ in range(count):
         begin = perf_counter()
