@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -217,3 +218,26 @@ def test_fit_without_this_machine_says_what_it_can_do_instead(tmp_path: Path) ->
     told = " ".join(done.stderr.split())
     assert "measures only `local`" in told and "fitwright select" in told
     assert not (tmp_path / "runs").exists()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "steps" / "select.md"
+COMMANDS = [
+    line.split()[1:]
+    for line in re.findall(r"^fitwright select .*$", PAGE.read_text(), re.M)
+    if "contract.yaml" in line
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_examples_of_the_guide_run(command: list[str], tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    model(tmp_path / "resnet50.onnx")
+    (tmp_path / "contract.yaml").write_text(shown.replace("local, ", ""))
+    (tmp_path / "boards").mkdir()
+    board = BOARD.format(
+        peaks="float32: [40 GFLOP/s, A, sheet]", memory="8 GB", bandwidth="20 GB/s"
+    )
+    (tmp_path / "boards" / "mine.yaml").write_text(board)
+    done = fitwright(*command, cwd=tmp_path)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout
