@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 from mlperf_rows import Row
+from ridge import say
 
 from fitwright.perf.submission_power import system_w
 
@@ -53,50 +54,94 @@ def constants_for(
     return best[1]
 
 
-def add(all_rows: Sequence[Row], place: dict[tuple[str, str], dict[str, float]]) -> None:
-    """Puts the constants into the rows of kinds and families; prints held-out errors."""
+def effect_names(row: Row) -> str:
+    return "power_full" if row.is_rate else "power_stream"
+
+
+def device_effects(
+    found: Sequence[Row], constants: dict[str, float]
+) -> dict[tuple[str, str], float]:
+    """How much more the systems of one device draw than its kind's, by device and mode.
+
+    The median of the log gaps, shrunk by their number: submitters hold few cards in large
+    hosts, and each device was metered in one or two systems.
+    """
+    gaps: dict[tuple[str, str], list[float]] = {}
+    for row in found:
+        gaps.setdefault((row.sheet.id, effect_names(row)), []).append(-gap(row, constants))
+    return {k: float(np.median(v)) * len(v) / (len(v) + 1) for k, v in gaps.items()}
+
+
+def held_out(
+    found: Sequence[Row], hosts: tuple[Sequence[float], Sequence[float]], *, whole_device: bool
+) -> list[float]:
+    """Log errors of power with a device, or one benchmark of it, left out."""
+    errors: dict[Row, float] = {}
+    groups = sorted({group_of(r, whole_device) for r in found})
+    for group in groups:
+        others = [r for r in found if group_of(r, whole_device) != group] or list(found)
+        constants = constants_for(others, hosts)
+        alone = len({r.sheet.id for r in found}) == 1
+        own = {} if alone else device_effects(others, constants)
+        for row in found:
+            if group_of(row, whole_device) == group:
+                effect = own.get((row.sheet.id, effect_names(row)), 0.0)
+                errors[row] = gap(row, constants) + effect
+    return [errors[r] for r in found]
+
+
+def group_of(row: Row, whole_device: bool) -> tuple[str, ...]:
+    return (row.sheet.id,) if whole_device else (row.sheet.id, row.benchmark.name)
+
+
+def add(
+    all_rows: Sequence[Row],
+    place: dict[tuple[str, str], dict[str, float]],
+    pace: dict[bool, dict[Row, float]],
+) -> None:
+    """Puts the constants into the rows of kinds, families and devices; prints held-out errors.
+
+    `pace`: log errors of the samples a second, by whether the device was left out.
+    """
     metered = [r for r in all_rows if r.joules and r.sheet.tdp_w]
     hosted = (HOST_W, PER_DEVICE_W)
+    cards = [r for r in metered if r.sheet.family == "nvidia-gpu"]
     scopes = (
-        ("kind", "gpu", [r for r in metered if r.sheet.family == "nvidia-gpu"], hosted),
+        ("kind", "gpu", cards, hosted),
         ("kind", "npu", [r for r in metered if r.sheet.kind == "npu"], hosted),
         (
             "family",
             "nvidia-jetson",
-            [r for r in metered if r.sheet.kind == "gpu" and r.sheet.family == "nvidia-jetson"],
+            [r for r in metered if r.sheet.family == "nvidia-jetson"],
             BARE,
         ),
         ("family", "arm-cpu", [r for r in metered if r.sheet.family == "arm-cpu"], BARE),
     )
+    joules: list[tuple[bool, float]] = []
     for rung, scope, found, hosts in scopes:
         constants = constants_for(found, hosts)
         place[rung, scope] |= constants
-        errors = held_out(found, hosts)
-        relative = np.abs(np.expm1(errors))
-        print(
-            f"power {scope}: {len(found)} rows, device left out: median {np.median(relative):.3f}"
-            f"  p80 {np.quantile(relative, 0.8):.3f}  {constants}"
-        )
-    place["kind", "gpu"].setdefault("stream_share", 0.6)
+        if len({r.sheet.id for r in found}) > 1:
+            for (device, name), value in device_effects(found, constants).items():
+                place["device", device][name] = value
+        for words, whole in (("device left out", True), ("benchmark left out", False)):
+            errors = held_out(found, hosts, whole_device=whole)
+            say(f"power {scope}, {words}", errors)
+            joules += [
+                (whole, e - pace[whole][r])
+                for r, e in zip(found, errors, strict=True)
+                if r in pace[whole]
+            ]
+    for whole, words in ((True, "device left out"), (False, "row or benchmark left out")):
+        say(f"joules a sample, {words}", [e for w, e in joules if w == whole])
+    share_with_others(place)
+
+
+def share_with_others(place: dict[tuple[str, str], dict[str, float]]) -> None:
+    """Kinds that nobody metered take what cards draw; edge boards answer one by one only."""
+    named = ("host_w", "host_per_device_w", "loaded_share", "stream_share")
     for kind in ("asic", "tpu"):
-        named = ("host_w", "host_per_device_w", "loaded_share", "stream_share")
         place["kind", kind] |= {n: place["kind", "gpu"][n] for n in named}
-    place["kind", "cpu"] |= {
-        "host_w": 120.0,
-        "host_per_device_w": 60.0,
-        "loaded_share": 1.0,
-        "stream_share": 0.9,
-    }
-    place["family", "arm-cpu"].setdefault(
-        "loaded_share", place["family", "arm-cpu"]["stream_share"]
-    )
-
-
-def held_out(found: Sequence[Row], hosts: tuple[Sequence[float], Sequence[float]]) -> list[float]:
-    errors = []
-    devices = sorted({r.sheet.id for r in found})
-    for device in devices:
-        others = [r for r in found if r.sheet.id != device] if len(devices) > 1 else list(found)
-        constants = constants_for(others, hosts)
-        errors += [gap(r, constants) for r in found if r.sheet.id == device]
-    return errors
+    place["kind", "cpu"] |= dict(zip(named, (120.0, 60.0, 1.0, 0.9), strict=True))
+    arm = place["family", "arm-cpu"]
+    arm.setdefault("loaded_share", arm["stream_share"])

@@ -51,7 +51,7 @@ ID_OF = {name.lower(): device for name, device in DEVICES.items()}
 LABELS = {"fp32": "float32", "int8": "int8", "bf16": "bfloat16", "fp16": "float16"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
     """One best submission."""
 

@@ -97,9 +97,16 @@ def reached(
         peak=sheet.peaks[dtype].value,
         utilisation=min(1.0, math.exp(log_u)),
         rung=rung,
-        spread=rows[rung].spread,
+        spread=spread_of(rows[rung], benchmark),
         rows=rows,
     )
+
+
+def spread_of(row: Evidence, benchmark: Benchmark) -> float:
+    """The band of a scope; wider where the device was measured on other benchmarks only."""
+    if row.rung == "device" and f"benchmark:{benchmark.name}" not in row.constants:
+        return max(row.spread, row.constants.get("spread_other", row.spread))
+    return row.spread
 
 
 def effect(row: Evidence, benchmark: Benchmark, *, dtype: str) -> float:

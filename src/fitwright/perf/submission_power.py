@@ -8,6 +8,7 @@ none, their share of the TDP covers the whole board. Conversion losses are in th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from fitwright.records.evidence import Evidence
@@ -16,6 +17,9 @@ from fitwright.records.sheet import Sheet
 WAITING_SHARE = 0.15
 """Of the TDP that a device draws which waits beside a busy one (a T4: 10 of 70 W, an A100: 45
 of 300 W, per data sheets)."""
+EFFECTS = {True: "power_full", False: "power_stream"}
+"""Logarithm of what the systems of one device draw beyond their kind's: few cards in a large
+host."""
 NAMES = ("host_w", "host_per_device_w", "loaded_share", "stream_share")
 
 
@@ -26,6 +30,7 @@ def power_constants(rows: Iterable[Evidence]) -> Mapping[str, float]:
         found |= {n: row.constants[n] for n in NAMES if n in row.constants}
         if "loaded_share" in row.constants or "stream_share" in row.constants:
             found |= {n: row.constants.get(n, 0.0) for n in NAMES[:2]}
+        found |= {n: row.constants[n] for n in EFFECTS.values() if n in row.constants}
     return found
 
 
@@ -37,7 +42,7 @@ def system_w(
     if sheet.tdp_w is None or name not in constants:
         return None
     host = constants.get("host_w", 0.0) + constants.get("host_per_device_w", 0.0) * num_devices
-    share = constants[name]
-    if queue_full:
-        return host + num_devices * share * sheet.tdp_w.value
-    return host + (share + WAITING_SHARE * (num_devices - 1)) * sheet.tdp_w.value
+    busy = constants[name]
+    busy = busy * num_devices if queue_full else busy + WAITING_SHARE * (num_devices - 1)
+    watts = host + busy * sheet.tdp_w.value
+    return watts * math.exp(constants.get(EFFECTS[queue_full], 0.0))

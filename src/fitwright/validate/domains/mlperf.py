@@ -13,17 +13,20 @@ from fitwright.records.benchmark import Benchmark
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
+from fitwright.validate.domains.llm_serving import predict_mlperf_offline
 
 STREAM_SPREAD = 1.15
 """Widens the band of a latency: devices left out of the fit differ by this factor (80 %)
 beyond their throughput."""
-POWER_SPREAD = 1.5
-"""Band of a system's power: hosts differ, and the device count of the metered run is often
-another than that of the best run (held out, 80 % of cards lie within 1.6)."""
+POWER_SPREAD = {True: 1.35, False: 1.8}
+"""Band of a system's power with a full queue and with one query at a time: hosts differ, the
+more so where they idle beside one busy card (held out, 80 % of the rows lie within)."""
 
 
 def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Samples a second per device, or the latency of a stream, or joules per sample."""
+    if is_language_model(case):
+        return predict_mlperf_offline(case, knowledge)
     found = started(case, knowledge)
     if isinstance(found, NoData):
         return found
@@ -39,6 +42,13 @@ def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     if seconds is None:
         return NoData(reason=f"no latency of one query at a time on any {knowledge.sheet.kind}")
     return _answer(seconds, "s", reached, spread=reached.spread * STREAM_SPREAD)
+
+
+def is_language_model(case: Case) -> bool:
+    """Whether tokens are counted, which the model of language models does."""
+    name = read.text(case.inputs, "benchmark", "model").lower()
+    tokens = re.search(r"llama|mixtral|deepseek", name) is not None
+    return tokens and case.domain == "e2e/mlperf"
 
 
 def started(case: Case, knowledge: Knowledge) -> tuple[Benchmark, Reached] | NoData:
@@ -79,9 +89,9 @@ def _energy(
     watts = system_w(constants, sheet=sheet, num_devices=max(1, count), queue_full=full)
     if watts is None:
         return NoData(reason=f"{sheet.id} has no published TDP, or no system of it was metered")
-    spread = max(POWER_SPREAD, reached.spread)
+    spread = max(POWER_SPREAD[full], reached.spread)
     if "power" in case.metric:
-        return _answer(watts, "W", reached, spread=POWER_SPREAD)
+        return _answer(watts, "W", reached, spread=POWER_SPREAD[full])
     if full:
         per_s = submission.server_per_s if scenario == "server" else submission.offline_per_s
         return _answer(watts / (count * per_s(reached, benchmark)), "J", reached, spread=spread)
