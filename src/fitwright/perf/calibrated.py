@@ -1,13 +1,15 @@
 """Times of kernels by constants that were measured on this very machine, per runtime.
 
 ``t = steps x floor + (compute^p + traffic^p)^(1/p)``, with
-``compute = FLOP / (peak x share x m/(m + m_half) x n/(n + n_half) x k/(k + k_half))`` and
-``traffic = bytes / (bandwidth x bandwidth_factor x (1 + cached x on-chip share))``.
+``compute = FLOP x ragged / (peak x share x m/(m + m_half) x n/(n + n_half) x k/(k + k_half))``
+and ``traffic = bytes / (bandwidth x bandwidth_factor)``.
 
 The three half sizes are where a product reaches half of its rate for want of rows, columns or
-terms; the factor on the bandwidth of the memory may exceed 1, since most operands come from a
-cache. A family is what one probe measures (`Kernel.family`); its rows are named
-``gemm@openvino``. ``run@openvino`` holds what a run costs besides its kernels.
+terms; ``ragged`` is what a sum costs whose number of terms is no multiple of four (matrix units
+take two bfloat16 or four int8 at a time, other kernels run instead); the factor on the bandwidth
+of the memory may exceed 1, since most operands come from a cache. A family is what one probe
+measures (`Kernel.family`); its rows are named ``gemm@openvino``. ``run@openvino`` holds what a
+run costs besides its kernels.
 """
 
 from __future__ import annotations
@@ -25,7 +27,11 @@ from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
 
 Column = NDArray[np.float64]
-NAMES = ("floor_s", "compute_share", "m_half", "n_half", "k_half", "bandwidth_factor", "softness")
+NAMES = (
+    "floor_s", "compute_share", "m_half", "n_half", "k_half", "ragged", "bandwidth_factor",
+    "softness",
+)  # fmt: skip
+WHOLE = 4  # terms that matrix units take at a time, at most
 _TRAFFIC = ("elementwise", "norm", "softmax", "move", "pool", "transcendental")
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "products": ("gemm",),
@@ -70,7 +76,8 @@ def seconds(at: Sizes, constants: Mapping[str, float], *, peak: float, bandwidth
     reached = np.ones_like(at.m)
     for size, half in ((at.m, "m_half"), (at.n, "n_half"), (at.k, "k_half")):
         reached = reached * size / (size + constants[half])
-    compute = at.flops / (peak * min(constants["compute_share"], 1.0) * reached)
+    waste = np.where(at.k % WHOLE, constants.get("ragged", 1.0), 1.0)
+    compute = at.flops * waste / (peak * min(constants["compute_share"], 1.0) * reached)
     traffic = at.bytes_moved / (bandwidth * constants["bandwidth_factor"])
     slower = np.maximum(np.maximum(compute, traffic), 1e-30)
     faster = np.minimum(compute, traffic)

@@ -19,6 +19,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "m_half": (1e-3, 1e3),
     "n_half": (1e-3, 1e3),
     "k_half": (1e-3, 1e3),
+    "ragged": (1.0, 10.0),
     "bandwidth_factor": (1e-2, 1e2),
     "softness": (1.0, 16.0),
 }
@@ -126,6 +127,7 @@ def _start(data: _Data) -> dict[str, float]:
         "m_half": 4.0,
         "n_half": 16.0,
         "k_half": 16.0,
+        "ragged": 1.0,
         "bandwidth_factor": 1.0,
         "softness": 4.0,
     }
