@@ -99,7 +99,7 @@ def predict(model: Model, found: dict[Key, float]) -> float:
         if key[0] == "per_byte":  # more bandwidth is never slower
             value = min(value, 0.0)
         total += value * weight
-    return total
+    return min(total, 0.0)  # as in perf/submission.py: no share of the peak beyond 1
 
 
 def of_scope(model: Model, sort: str, scope: str) -> dict[str, float]:

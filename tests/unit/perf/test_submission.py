@@ -116,3 +116,14 @@ def test_a_system_of_more_devices_draws_more(queue_full: bool) -> None:
     ]
     assert all(w is not None for w in watts)
     assert watts == sorted(watts, key=lambda w: w or 0)
+
+
+def test_the_shares_of_known_devices_stay_below_the_whole() -> None:
+    # a share that is cut at 1 hides a wrong count of FLOP
+    for row in TABLE:
+        if row.rung != "device":
+            continue
+        for name in NAMES:
+            found = submission.reached(SHEETS[row.scope], benchmark(name), TABLE)
+            if f"benchmark:{name}" in row.constants and not isinstance(found, NoData):
+                assert found.utilisation < 1, (row.scope, name)
