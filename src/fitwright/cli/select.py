@@ -17,7 +17,7 @@ from fitwright.start import open_target
 if TYPE_CHECKING:
     from fitwright.flow.choose import Chosen
     from fitwright.records.estimate import Estimate, NoData
-    from fitwright.records.prospect import Prospect
+    from fitwright.records.prospect import Expected, Prospect
     from fitwright.records.selection import Selection
 
 WIDTH = 80
@@ -123,7 +123,7 @@ def _counts(selection: Selection) -> str:
     return f"{total} device{'s' if total != 1 else ''}: {', '.join(parts)}"
 
 
-_EXPECTED = {
+_EXPECTED: dict[Expected, str] = {
     "likely meets": "likely meet the contract",
     "unknown: measure first": "unknown",
     "cannot meet": "cannot",

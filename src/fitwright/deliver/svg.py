@@ -84,7 +84,8 @@ class Drawing:
 
     def slanted(self, x: float, y: float, words: str, *, kind: str = "") -> None:
         """Words that rise from a point, for columns narrower than their names."""
-        place = {"x": x, "y": y, "transform": f"rotate(-50 {_px(x)} {_px(y)})"}
+        place: dict[str, float | str] = {"x": x, "y": y}
+        place["transform"] = f"rotate(-50 {_px(x)} {_px(y)})"
         self._add("text", place, kind).text = plain(words)
 
     def finished(self) -> Svg:

@@ -10,6 +10,7 @@ from fitwright.records.model import ModelSummary
 from fitwright.records.prospect import Claim, Prospect
 from fitwright.records.sheet import Kind, Sheet
 from fitwright.select.physics import Bare
+from fitwright.select.whole import onchip_bytes
 
 Looked = Sequence[tuple[Sheet, Prospect | None]]
 TRAINING_BYTES = 16.0
@@ -21,7 +22,6 @@ the width of a band on a good rung."""
 DESIGN_OVER_FLOOR = 10.0
 """Time of a built FPGA design over that of its multipliers all busy at the published clock: an
 assumption, on the safe side of published designs (hls4ml, FINN: 3x to 10x)."""
-BRAM36_BYTES, URAM_BYTES = 4608, 36864  # 36 Kibit and 288 Kibit, parity included (AMD UG573)
 
 
 def claims(summary: ModelSummary, model: Bare, looked: Looked) -> tuple[Claim, ...]:
@@ -143,14 +143,6 @@ def _against_others(
     )
     holds = floor * DESIGN_OVER_FLOOR < seconds
     return Claim(text=text, holds="supported" if holds else "undecided", reasons=tuple(reasons))
-
-
-def onchip_bytes(sheet: Sheet) -> float:
-    """Block memory of an FPGA, bytes."""
-    blocks = {name: fact.value for name, fact in sheet.fabric.items()}
-    counted = blocks.get("bram36", 0.0) * BRAM36_BYTES + blocks.get("uram", 0.0) * URAM_BYTES
-    published = sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0
-    return max(counted, published)
 
 
 def _fixed(looked: Looked) -> Claim:

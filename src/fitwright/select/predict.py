@@ -19,6 +19,7 @@ from fitwright.records.model import ModelSummary
 from fitwright.records.prospect import Binds, Bottleneck, Way
 from fitwright.records.sheet import Sheet
 from fitwright.select.asked import RUNTIMES, Asked
+from fitwright.select.whole import memory_bytes, microcontroller_j, whole_network
 
 NUM_BOTTLENECKS = 3
 ROUNDING = frozenset({"int8", "int4", "float8", "float4"})
@@ -48,6 +49,43 @@ class Forecaster:
     _named: list[tuple[Evidence, tuple[str, str]]] = field(init=False)
 
     def __call__(self, sheet: Sheet, asked: Asked) -> Way:
+        whole = whole_network(sheet)
+        if whole is not None:
+            time = whole(self.summary, sheet, self._about(sheet), asked.dtype)
+            if isinstance(time, NoData) and sheet.family.endswith("-mcu"):
+                return self._by_operators(sheet, asked)
+            return self._as_a_whole(sheet, asked, time)
+        return self._by_operators(sheet, asked)
+
+    def _as_a_whole(self, sheet: Sheet, asked: Asked, time: Estimate | NoData) -> Way:
+        """A device that is known by whole networks."""
+        if isinstance(time, NoData):
+            return nothing_known(asked, time)
+        energy = self._whole_energy(sheet, asked, time)
+        return nothing_known(asked, time).model_copy(
+            update={
+                "latency_s": time,
+                "memory_bytes": memory_bytes(self.summary, asked.dtype),
+                "energy_j": energy,
+                "num_unruled": len(self.summary.uncounted),
+            }
+        )
+
+    def _whole_energy(self, sheet: Sheet, asked: Asked, time: Estimate) -> Estimate | NoData:
+        if sheet.family.endswith("-mcu"):
+            run = microcontroller_j(self.summary, sheet, self._about(sheet))
+        else:
+            run = energy_j(
+                time_s=time.value,
+                flops=self.summary.flops,
+                bytes_moved=0.0,
+                sheet=sheet,
+                dtype=asked.dtype,
+                table=self._about(sheet),
+            )
+        return run if isinstance(run, NoData) else _shared(run, self.batch)
+
+    def _by_operators(self, sheet: Sheet, asked: Asked) -> Way:
         prepared = self._as_run_by(RUNTIMES[asked.runtime])
         found = graph_time(
             prepared,

@@ -22,6 +22,8 @@ STACKED = (8, 64)
 """Queries put into one run of an offline contract, beside one."""
 COPIES = (2, 4)
 """Runs at the same time on a device whose time goes into starting kernels, beside one."""
+PROCESS_BYTES = 100 << 20
+"""Python, numpy and a backend with its thread pools: resident before any weight is loaded."""
 IDLE_ENOUGH = 0.5
 """Share of the time that starting kernels takes from which copies are worth a look."""
 
@@ -143,7 +145,7 @@ def _figures(
     return {
         **{name: service.latencies[p] for name, p in TIMES.items()},
         "throughput": _of_all(service, demand),
-        "peak_memory": way.memory_bytes,
+        "peak_memory": _process(way.memory_bytes, sheet),
         "size": _size(way, summary),
         "energy": way.energy_j,
         **money,
@@ -159,6 +161,23 @@ def _of_all(service: Service, demand: Demand) -> Estimate:
         arriving = demand.traffic.rate_per_s * demand.traffic.batch
         ends = [min(v, arriving) for v in ends]
     return rate.model_copy(update=dict(zip(("low", "value", "high"), ends, strict=True)))
+
+
+def _process(model: Estimate | NoData, sheet: Sheet) -> Estimate | NoData:
+    """With the process around the model, as the limit counts it."""
+    if isinstance(model, NoData) or sheet.family.endswith("-mcu") or sheet.kind == "fpga":
+        return model
+    return Estimate(
+        value=model.value + PROCESS_BYTES,
+        low=model.low + PROCESS_BYTES / 2,
+        high=model.high + 2 * PROCESS_BYTES,
+        unit="bytes",
+        rung=model.rung,
+        reasons=(
+            *model.reasons,
+            f"and {PROCESS_BYTES >> 20} MiB for the process (assumed, within a factor of two)",
+        ),
+    )
 
 
 def _size(way: Way, summary: ModelSummary) -> Estimate:

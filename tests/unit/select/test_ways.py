@@ -66,7 +66,8 @@ def test_every_device_answers_with_figures_or_a_reason(linear: Any) -> None:
             continue
         known += 1
         assert found.latency_s.value >= (found.roofline_s or 0.0)
-        assert sum(found.binds.values()) == pytest.approx(1)
+        if found.binds:  # whole networks have no parts
+            assert sum(found.binds.values()) == pytest.approx(1)
     assert known > 100
 
 
