@@ -2,8 +2,8 @@
 
     python benchmarks/fit/collectives.py --data ../shared/data
 
-Writes `src/fitwright/catalog/constants/collectives.yaml` and prints what another device's
-constants say about each device (the formula is in `fitwright.perf.collective`).
+Writes `src/fitwright/catalog/constants/collectives.yaml` and prints how far the other devices'
+constants are off on each device (the formula is in `fitwright.perf.collective`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from fitwright.perf.collective import BULK_START, RAMP_S, wire_factor
+from fitwright.perf.collective import BULK_START, RAMP_S, Pace, transfer_s, wire_factor
 
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/collectives.yaml"
 SOURCE = "ai-dynamo/aiconfigurator collectives (collectives_alpha_beta.csv)"
@@ -143,14 +143,17 @@ def evidences(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:
 
 
 def wider(op: str, found: dict[tuple[str, str], Constants], source: str) -> list[dict[str, Any]]:
-    """Kinds of device: measured links of GPUs; other kinds only by analogy."""
-    nvlink = middle([c for (s, o), c in found.items() if o == op and DEVICES[s][3] == "nvlink"])
+    """Kinds of device: measured links of GPUs; other kinds only by analogy.
+
+    Links without reduction in the switch go as A100's rings do.
+    """
+    rings = found["a100_sxm", op]
     pcie = middle([c for (s, o), c in found.items() if o == op and DEVICES[s][3] == "pcie"])
     rows = []
     for kind in ("gpu", "tpu", "npu", "asic", "cpu"):
         said = source if kind == "gpu" else f"by analogy with GPUs, no measurement; {source}"
         spread = 1.6 if kind == "gpu" else 2.0
-        for link, c in (("", nvlink), ("pcie", pcie)):
+        for link, c in (("", rings), ("pcie", pcie)):
             rows.append(
                 evidence(
                     op, link, "kind", kind, constants=c, spread=spread, num_points=12, source=said
@@ -212,19 +215,48 @@ def networks() -> list[dict[str, Any]]:
     ]
 
 
-def transferred(found: dict[tuple[str, str], Constants]) -> None:
-    """Prints the share and start that the other NVLink device suggests over the device's own."""
-    for op in sorted({op for _, op in found}):
-        a, h = found["a100_sxm", op], found["h100_sxm", op]
-        ratios = {k: round(h[k] / a[k], 2) for k in a}
-        print(f"{op:15s} Hopper over Ampere, constants: {ratios}")
+def transferred(data: Path, found: dict[tuple[str, str], Constants]) -> None:
+    """Prints errors of every device predicted with the constants of the other ones alone."""
+    small, large = [], []
+    for row in csv.DictReader((data / "published/collectives_alpha_beta.csv").open()):
+        operation, ranks = OPERATIONS.get(row["op"], row["op"]), int(row["num_gpus"])
+        others = [
+            c
+            for (system, op), c in found.items()
+            if op == operation
+            and DEVICES[system][3] == DEVICES[row["system"]][3]
+            and system != row["system"]
+        ]
+        if not others:
+            continue
+        size, busbw = float(row["max_bytes"]), float(row["busbw_at_max_gb_s"]) * 1e9
+        if row["system"] == "b60" and operation == "all_gather":
+            busbw *= ranks
+        kin = _pace(middle(others), DEVICES[row["system"]][4])
+        wire = size * float(wire_factor(operation, ranks))
+        large.append(float(transfer_s(operation, size, ranks=ranks, pace=kin)) * busbw / wire - 1)
+        start = float(row["alpha_us"]) * 1e-6
+        small.append(float(transfer_s(operation, 8, ranks=ranks, pace=kin)) / start - 1)
+    for name, errors in (("8 bytes", small), ("512 MiB", large)):
+        middle_ = median(abs(e) for e in errors)
+        print(f"held-out devices, {name}: n={len(errors)} median {middle_:.3f}")
+
+
+def _pace(c: Constants, link: float) -> Pace:
+    return Pace(
+        bytes_per_s=link,
+        shares=(c["share_2"], c["share_4"], c["share_8"]),
+        start_s=c["start_s"],
+        start_per_rank_s=c["start_per_rank_s"],
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    found = measured(parser.parse_args().data)
-    transferred(found)
+    data = parser.parse_args().data
+    found = measured(data)
+    transferred(data, found)
     OUT.write_text(yaml.safe_dump(evidences(found), sort_keys=False, width=100))
     print(f"{OUT}: {len(evidences(found))} rows")
 

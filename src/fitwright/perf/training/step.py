@@ -38,7 +38,7 @@ class Efficiency:
         step_s: of the framework, once per step.
         overlap: share of the compute under which transfers of data parallelism can hide.
         contention: share of a hidden transfer that slows the compute down.
-        selective: share of the forward products that selective recomputation repeats, where
+        selective: share of the forward pass that selective recomputation repeats, where
             attention is fused.
     """
 
@@ -124,7 +124,7 @@ def block_s(shape: Shape, layout: Layout, eff: Efficiency, machine: Machine) -> 
     back = 2.5 if fused else 2.0  # a fused kernel computes the scores again in its backward pass
     again = {"none": (0.0, 0.0), "full": (1.0, 1.0), "selective": (0.0, 1.0)}[layout.recompute]
     if layout.recompute == "selective" and fused:
-        again = (eff.selective, 0.0)
+        again = (eff.selective, eff.selective)
     return (3 + again[0]) * (gemm + traffic) + (1 + back + again[1]) * scores
 
 

@@ -197,8 +197,8 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
         pp=pp,
         cp=cp,
         dp=dp,
-        micro_batch=1 if pp > 1 else local,
-        micro_batches=local if pp > 1 else 1,
+        micro_batch=max(local // pp, 1),  # torchtitan cuts a local batch into one per stage
+        micro_batches=pp,
         recompute=_recompute(str(given.get("activation_checkpoint", given.get("config", "")))),
         sequence_parallel=tp > 1,
         zero=3,

@@ -78,7 +78,7 @@ def test_an_foundry_row_names_a_size_and_accumulates_over_the_global_batch() -> 
     assert 1000 < answer(FOUNDRY).value < 3000
 
 
-def test_a_titan_row_splits_its_local_batch_over_the_pipeline() -> None:
+def test_a_titan_row_cuts_its_local_batch_into_one_per_stage() -> None:
     found = ran(
         case(
             "training/fsdp",
@@ -96,7 +96,7 @@ def test_a_titan_row_splits_its_local_batch_over_the_pipeline() -> None:
             activation_checkpoint="full",
         )
     )
-    assert (found.layout.dp, found.layout.micro_batch, found.layout.micro_batches) == (8, 1, 32)
+    assert (found.layout.dp, found.layout.micro_batch, found.layout.micro_batches) == (8, 4, 8)
     assert found.layout.float8 == "tensorwise" and found.layout.sequence_parallel
 
 
