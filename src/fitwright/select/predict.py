@@ -61,14 +61,14 @@ class Forecaster:
         """A device that is known by whole networks."""
         if isinstance(time, NoData):
             return nothing_known(asked, time)
-        energy = self._whole_energy(sheet, asked, time)
-        return nothing_known(asked, time).model_copy(
-            update={
-                "latency_s": time,
-                "memory_bytes": memory_bytes(self.summary, asked.dtype),
-                "energy_j": energy,
-                "num_unruled": len(self.summary.uncounted),
-            }
+        return Way(
+            dtype=asked.dtype,
+            runtime=asked.runtime,
+            rounds=asked.dtype in ROUNDING,
+            latency_s=time,
+            memory_bytes=memory_bytes(self.summary, asked.dtype),
+            energy_j=self._whole_energy(sheet, asked, time),
+            num_unruled=len(self.summary.uncounted),
         )
 
     def _whole_energy(self, sheet: Sheet, asked: Asked, time: Estimate) -> Estimate | NoData:

@@ -10,8 +10,14 @@ from fitwright.select.asked import RUNTIMES, Asked
 
 BESIDE = ("float32", "bfloat16", "float16")
 """Formats of the operators that have no kernel in a narrow one."""
-ONE_OF_A_KIND = {"xla": "torch-compile", "litert": "onnxruntime", "mlx": "coreml"}
-"""Backends left out where another with the same fusion rules runs: the same prediction."""
+ONE_OF_A_KIND = {
+    "xla": "torch-compile",
+    "litert": "onnxruntime",
+    "mlx": "coreml",
+    "torch": "torch-compile",
+}
+"""Backends left out where another runs that is predicted the same, or never slower: it has the
+same fusion rules, or merges what the first starts one by one."""
 
 
 def classes_of(summary: ModelSummary) -> tuple[str, ...]:
