@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitwright.perf.ladder import estimate, nearest
+from fitwright.records.cluster import Cluster, Link
 from fitwright.records.estimate import Estimate, NoData, Rung
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
@@ -38,6 +39,8 @@ BULK_START = 1.6
 LOW_LATENCY_SHARE = 0.45
 RAMP_S = 8.1e-6
 DEVICES_PER_NODE = 8
+NETWORK_SPREAD = 1.3
+"""What crossing nodes adds to a band: clusters of one device differ in adapters and switches."""
 _ALIKE: Mapping[Operation, Operation] = {"broadcast": "all_gather", "send": "all_to_all"}
 
 
@@ -49,6 +52,7 @@ class Pace:
         bytes_per_s: of the link, one direction, as published.
         shares: reached of it at 2, 4 and 8 ranks, on bus bandwidth.
         start_s: of two ranks; `start_per_rank_s` is added for each further one.
+        spread, start_spread: 80 % bands as factors, of long and of empty messages.
     """
 
     bytes_per_s: float
@@ -57,6 +61,7 @@ class Pace:
     start_per_rank_s: float
     rung: Rung = "kind"
     spread: float = 1.0
+    start_spread: float = 1.0
     source: str = ""
 
 
@@ -133,6 +138,7 @@ def pace(
         start_per_rank_s=c["start_per_rank_s"],
         rung=found.rung,
         spread=found.spread,
+        start_spread=c["start_spread"],
         source=found.source,
     )
 
@@ -150,6 +156,18 @@ def network(sheet: Sheet, table: Iterable[Evidence]) -> Network | None:
         hop_s=c["hop_s"],
         node=int(c["node"]),
     )
+
+
+def network_of(cluster: Cluster, adapter: Link, *, usual: Network) -> Network:
+    """What joins the nodes of a cluster of the catalogue: its adapters shared by its devices.
+
+    Args:
+        adapter: the link that one adapter is.
+        usual: whose share and starts are kept.
+    """
+    node = cluster.node
+    each = node.num_adapters * adapter.bytes_per_s.value / node.num_devices
+    return replace(usual, bytes_per_s=each, node=node.num_devices)
 
 
 def transfer_s(
@@ -213,12 +231,13 @@ def collective_s(
     value = transfer_s(
         operation, num_bytes, ranks=ranks, pace=found, ranks_per_node=inside, network=joined
     )
+    seconds = max(float(value), 1e-9)
     over = "network between nodes" if inside < ranks else link_family(sheet, ranks=ranks)
     return estimate(
-        max(float(value), 1e-9),
+        seconds,
         unit="seconds",
         rung=found.rung,
-        spread=found.spread * (1.3 if inside < ranks else 1.0),
+        spread=_spread(operation, seconds, found, ranks, inside, joined),
         reasons=(f"{operation} of {ranks} over {over}; constants from {found.source}",),
     )
 
@@ -261,6 +280,21 @@ def broadcast_s(
 def send_s(num_bytes: float, *, sheet: Sheet, table: Iterable[Evidence]) -> Estimate | NoData:
     """Seconds from one device to another in the same node."""
     return collective_s("send", num_bytes, ranks=2, sheet=sheet, table=table)
+
+
+def _spread(
+    operation: Operation,
+    seconds: float,
+    pace: Pace,
+    ranks: int,
+    inside: int,
+    joined: Network | None,
+) -> float:
+    """The band between that of starts and that of bandwidths, by what the time is made of."""
+    empty = transfer_s(operation, 1, ranks=ranks, pace=pace, ranks_per_node=inside, network=joined)
+    starting = min(float(empty) / seconds, 1.0)
+    between = float(pace.start_spread**starting * pace.spread ** (1 - starting))
+    return between * (NETWORK_SPREAD if inside < ranks else 1.0)
 
 
 def _inside(ranks: NDArray[np.float64], pace: Pace) -> tuple[Numbers, Numbers]:

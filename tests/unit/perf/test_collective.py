@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fitwright.catalog.clusters import find_cluster, find_link
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import find_sheet
 from fitwright.perf.collective import (
@@ -19,6 +20,7 @@ from fitwright.perf.collective import (
     all_reduce_s,
     collective_s,
     link_family,
+    network_of,
     pace,
     send_s,
     transfer_s,
@@ -83,6 +85,14 @@ def test_leaving_the_node_costs_the_networks_bandwidth() -> None:
     inside = transfer_s("all_reduce", 1e9, ranks=8, pace=PACE, ranks_per_node=8, network=NETWORK)
     apart = transfer_s("all_reduce", 1e9, ranks=8, pace=PACE, ranks_per_node=1, network=NETWORK)
     assert apart > 5 * inside
+
+
+def test_a_clusters_adapters_are_shared_by_the_devices_of_a_node() -> None:
+    selene = find_cluster("dgx-a100-selene")
+    joined = network_of(selene, find_link(selene.adapter), usual=NETWORK)
+    # eight HDR adapters of 25 GB/s for eight devices
+    assert (joined.bytes_per_s, joined.node) == (25e9, 8)
+    assert joined.share == NETWORK.share
 
 
 def test_the_devices_own_measurements_answer_first_and_a_sheet_alone_widens_the_band() -> None:
