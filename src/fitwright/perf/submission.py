@@ -104,16 +104,19 @@ def reached(
         peak=sheet.peaks[dtype].value,
         utilisation=min(1.0, math.exp(log_u)),
         rung=rung,
-        spread=spread_of(rows[rung], benchmark),
+        spread=spread_of(rows, rung, benchmark),
         rows=rows,
     )
 
 
-def spread_of(row: Evidence, benchmark: Benchmark) -> float:
-    """The band of a scope; wider where the device was measured on other benchmarks only."""
-    if row.rung == "device" and f"benchmark:{benchmark.name}" not in row.constants:
-        return max(row.spread, row.constants.get("spread_other", row.spread))
-    return row.spread
+def spread_of(rows: Mapping[Rung, Evidence], rung: Rung, benchmark: Benchmark) -> float:
+    """The band of a scope; wider where the device was measured on other benchmarks only, and
+    where a benchmark was measured on one or two devices (``few``)."""
+    row = rows[rung]
+    if rung == "device" and f"benchmark:{benchmark.name}" in row.constants:
+        return row.spread
+    few = rows["kind"].constants.get(f"few:{benchmark.name}", 1.0)
+    return max(row.spread, few, row.constants.get("spread_other", 1.0))
 
 
 def effect(row: Evidence, benchmark: Benchmark, *, dtype: str) -> float:
