@@ -8,82 +8,25 @@ models, and over whole families), and a device left out altogether.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
+from network_rows import SOURCE, Row, folds, read
 
-from fitwright.catalog.networks import find_network
-from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.network.character import family_of, size_of, style_of
-from fitwright.perf.network.time import Setting, character, plain_s, seconds
+from fitwright.perf.network.character import family_of, guessed_macs, size_of
+from fitwright.perf.network.time import character, plain_s, seconds
 from fitwright.records.evidence import Evidence
-from fitwright.records.sheet import Sheet
 from fitwright.records.workload import Workload
 
 OUT = Path("src/fitwright/catalog/constants/networks.yaml")
-SOURCE = "huggingface/pytorch-image-models:results (timm benchmarks)"
-DEVICES = {
-    "RTX 3090": "rtx-3090",
-    "RTX 4090": "rtx-4090",
-    "RTX 5090": "rtx-5090",
-    "RTX PRO 6000 Max-Q": "rtx-pro-6000-maxq",
-    "Core i9-10940X (14c)": "core-i9-10940x",
-    "Core i7-12700H": "core-i7-12700h",
-}
-DTYPES = {"amp fp16": "float16", "fp32": "float32", "amp bf16": "bfloat16"}
 STYLES = ("plain", "depthwise", "vit", "window", "dense", "detector", "recurrent", "ranking")
 SIZES = ("macs", "parameters", "side")
 CURVED = ("macs2", "parameters2", "side2", "macs_parameters")
 Constants = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One published throughput."""
-
-    device: str
-    setting: Setting
-    workload: Workload
-    published_activations: float
-    sample_s: float
-
-    @property
-    def sheet(self) -> Sheet:
-        return load_sheets()[self.device]
-
-
-def read(path: Path) -> list[Row]:
-    """The rows that state their multiply-adds; activations are left for the families to tell."""
-    rows = []
-    for r in csv.DictReader(path.open()):
-        if not r["gmacs"] or float(r["gmacs"]) <= 0:
-            continue
-        known = find_network(r["model"])
-        workload = Workload(
-            name=r["model"],
-            style=style_of(r["model"]),
-            macs=float(r["gmacs"]) * 1e9,
-            parameters=float(r["params_M"]) * 1e6,
-            side=float(r["img_size"]),
-            num_layers=known.num_layers if known else None,
-        )
-        setting = Setting(
-            dtype=DTYPES[r["dtype"]],
-            batch=int(r["batch"]),
-            mode=r["mode"],  # type: ignore[arg-type]
-            runtime="compiled" if r["compile"] == "torch.compile" else "eager",
-            layout=r["layout"],
-        )
-        sample_s = 1 / float(r["samples_s"])
-        written = float(r["mactivations"]) * 1e6
-        rows.append(Row(DEVICES[r["device"]], setting, workload, written, sample_s))
-    return rows
 
 
 def lines(workloads: Sequence[Workload], *, curved: bool) -> np.ndarray:
@@ -133,6 +76,27 @@ def activation_facts(rows: Iterable[Row]) -> Constants:
     unique = {(r.workload.name, r.workload.side): r for r in rows}.values()
     y = np.array([math.log(r.published_activations / r.workload.macs) for r in unique])
     return hierarchy([r.workload for r in unique], y, curved=True, loose=0.05, slopes=0.2)
+
+
+def macs_facts(rows: Iterable[Row]) -> Constants:
+    """Multiply-adds per parameter of each family, by parameters and side alone."""
+    unique = list({(r.workload.name, r.workload.side): r.workload for r in rows}.values())
+    y = np.array([math.log(w.macs / w.parameters) for w in unique])
+    level_ = [w.model_copy(update={"macs": 4e9}) for w in unique]
+    return hierarchy(level_, y, curved=False, loose=0.05, slopes=0.2)
+
+
+def macs_error(rows: Sequence[Row]) -> np.ndarray:
+    """Guessed over published multiply-adds, the network unseen, minus 1."""
+    fold, found = folds(rows, lambda r: r.workload.name), np.zeros(len(rows))
+    for k in range(5):
+        facts = macs_facts([r for r, f in zip(rows, fold, strict=True) if f != k])
+        for i, r in enumerate(rows):
+            if fold[i] == k:
+                w = r.workload
+                guess = guessed_macs(w.name, parameters=w.parameters, side=w.side, facts=facts)
+                found[i] = guess / w.macs - 1
+    return found
 
 
 def terms(rows: Sequence[Row], facts: Mapping[str, float]) -> np.ndarray:
@@ -258,14 +222,6 @@ def errors(rows: Sequence[Row], constants: Constants, facts: Mapping[str, float]
     return np.array(out)
 
 
-def folds(rows: Sequence[Row], key: Callable[[Row], str], count: int = 5) -> np.ndarray:
-    """A fold for each row; rows of one key share theirs. Fixed by a seed."""
-    keys = sorted({key(r) for r in rows})
-    order = np.random.default_rng(4).permutation(len(keys))
-    place = {k: int(order[i]) % count for i, k in enumerate(keys)}
-    return np.array([place[key(r)] for r in rows])
-
-
 def held_out(rows: Sequence[Row], every: Sequence[Row], key: Callable[[Row], str]) -> np.ndarray:
     """Errors per row on known devices, its key unseen by every part of the fit."""
     fold, fold_every = folds([*rows, *every], key)[: len(rows)], folds([*rows, *every], key)
@@ -385,6 +341,17 @@ def main() -> None:
             source=SOURCE,
         )
     ]
+    guess = macs_error(every)
+    told("multiply-adds from parameters", guess)
+    found.append(
+        found[0].model_copy(
+            update={
+                "what": "network/macs",
+                "constants": dict(sorted(compact(macs_facts(every)).items())),
+                "spread": round(spread_of(guess), 3),
+            }
+        )
+    )
     for (what, _), rows in sorted(groups.items()):
         found += evidence_of(what, rows, every)
     OUT.write_text(written(found))

@@ -87,7 +87,7 @@ def device_of(text: str) -> str:
 def read(path: Path) -> list[Row]:
     """Throughput and latency of one device; the CPU and GPU together are told apart later."""
     rows = []
-    for r in csv.DictReader(path.open()):
+    for r in csv.DictReader(path.read_text().splitlines()):
         if r["metric"] == "llm_throughput" or "together" in r["note"]:
             continue
         known = find_network(r["model"])
@@ -274,7 +274,7 @@ def together(path: Path, rows: Sequence[Row]) -> float:
         if r.device == "core-ultra-155h"
     }
     p, ratios = fit(rows), []
-    for r in csv.DictReader(path.open()):
+    for r in csv.DictReader(path.read_text().splitlines()):
         known = find_network(r["model"])
         if "together" in r["note"] and known is not None:
             dtype = "int8" if r["dtype"] == "int8" else "float32"
@@ -291,7 +291,7 @@ def together(path: Path, rows: Sequence[Row]) -> float:
 def decoding(path: Path) -> list[Evidence]:
     """Share of the bandwidth that reading the weights for each token reaches."""
     shares: dict[str, list[float]] = {}
-    for r in csv.DictReader(path.open()):
+    for r in csv.DictReader(path.read_text().splitlines()):
         shape = find_transformer(r["model"]) if r["metric"] == "llm_throughput" else None
         if shape is None:
             continue

@@ -62,7 +62,7 @@ class Row:
 def read(path: Path) -> list[Row]:
     """Rows of one device; those of several devices are too few to fit and only checked."""
     rows = []
-    for r in csv.DictReader(path.open()):
+    for r in csv.DictReader(path.read_text().splitlines()):
         shape = find_transformer(r["model"])
         assert shape is not None, r["model"]
         split = r["option"][:2] if r["option"][:2] in ("tp", "dp", "pp") else ""

@@ -156,3 +156,16 @@ def activations(workload: Workload, facts: Mapping[str, float]) -> float:
     size = size_of(workload)
     line = weighed(facts, "all", size) + weighed(facts, family_of(workload.name), size)
     return workload.macs * math.exp(line)
+
+
+def guessed_macs(name: str, *, parameters: float, side: float, facts: Mapping[str, float]) -> float:
+    """Multiply-adds of one sample of a network that states only its parameters.
+
+    The logarithm of multiply-adds per parameter is a straight line in the logarithms of
+    parameters and side, for all families and what each adds; 1 for products alone, a few
+    hundred for convolutions and vision transformers.
+    """
+    size = Size(macs=0.0, parameters=math.log(parameters / 25e6), side=math.log(side / 224))
+    return parameters * math.exp(
+        weighed(facts, "all", size) + weighed(facts, family_of(name), size)
+    )

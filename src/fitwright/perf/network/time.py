@@ -157,6 +157,11 @@ def activation_facts(table: Iterable[Evidence]) -> Mapping[str, float]:
     return next((e.constants for e in table if e.what == "network/activations"), {})
 
 
+def macs_facts(table: Iterable[Evidence]) -> Evidence | None:
+    """How many multiply-adds the families do per parameter; None: nobody knows."""
+    return next((e for e in table if e.what == "network/macs"), None)
+
+
 def seconds(
     workload: Workload,
     setting: Setting,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from fitwright.catalog.networks import find_network
-from fitwright.perf.network.character import style_of
-from fitwright.perf.network.time import Mode, Runtime, Setting, evidence_for, network_time
-from fitwright.records.estimate import Estimate, NoData
+from fitwright.perf.network.character import guessed_macs, style_of
+from fitwright.perf.network.time import Mode, Runtime, Setting, macs_facts, network_time
+from fitwright.records.estimate import RUNGS, Estimate, NoData
+from fitwright.records.evidence import Evidence
 from fitwright.records.workload import Workload
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
@@ -24,23 +27,75 @@ def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 
 
 def _predict(case: Case, knowledge: Knowledge, *, mode: Mode) -> Estimate | NoData:
-    workload = workload_of(case)
+    workload = workload_of(case, knowledge.evidence)
     if isinstance(workload, NoData):
         return workload
-    setting = setting_of(case, knowledge, mode=mode)
-    batch = network_time(workload, setting, knowledge.sheet, table=knowledge.evidence)
+    setting = setting_of(case, mode=mode)
+    stated = stated_runtime(case)
+    answers = [
+        network_time(
+            workload, replace(setting, runtime=r), knowledge.sheet, table=knowledge.evidence
+        )
+        for r in ((stated,) if stated else UNSTATED)
+    ]
+    batch = _of_the_best_rung(answers)
     if isinstance(batch, NoData):
         return batch
+    if workload.source == GUESSED:
+        batch = widened(batch, macs_facts(knowledge.evidence))
     return batch if asks_for_time(case) else per_second(batch, setting.batch)
 
 
-def workload_of(case: Case) -> Workload | NoData:
+UNSTATED: tuple[Runtime, ...] = ("compiled", "eager")
+"""What a table may mean that does not say how its networks were run."""
+
+
+def _of_the_best_rung(answers: Sequence[Estimate | NoData]) -> Estimate | NoData:
+    """The first answer of the best rung; the band spans the others that are as well founded."""
+    found = [a for a in answers if isinstance(a, Estimate)]
+    if not found:
+        return answers[0]
+    best = min(RUNGS.index(a.rung) for a in found)
+    equal = [a for a in found if RUNGS.index(a.rung) == best]
+    if len(equal) == 1:
+        return equal[0]
+    reason = "compiled or eager is not stated: compiled is assumed, the band spans both"
+    return equal[0].model_copy(
+        update={
+            "low": min(a.low for a in equal),
+            "high": max(a.high for a in equal),
+            "reasons": (*equal[0].reasons, reason),
+        }
+    )
+
+
+GUESSED = "the multiply-adds are those usual in the family for its parameters"
+
+
+def widened(batch: Estimate, facts: Evidence | None) -> Estimate:
+    """The band of a network whose multiply-adds were guessed from its parameters."""
+    spread = 1.0 if facts is None else facts.spread
+    return batch.model_copy(
+        update={
+            "low": batch.low / spread,
+            "high": batch.high * spread,
+            "reasons": (*batch.reasons, GUESSED),
+        }
+    )
+
+
+def workload_of(case: Case, table: Sequence[Evidence]) -> Workload | NoData:
     """The totals that the case states; what it leaves out is taken from the catalogue."""
     name = read.text(case.inputs, "model", "network", "benchmark")
     side = read.number(case.inputs, "img_size", "image_size", "input_size", "resolution") or 0.0
     known = find_network(name)
     known = known.at_side(side) if known and side else known
+    source = "the case"
     macs, parameters = _macs(case), read.number(case.inputs, "params_M", "params_m", "mparams")
+    facts = macs_facts(table)
+    if macs is None and known is None and parameters and facts is not None:
+        side, source = side or side_in(name) or 224.0, GUESSED
+        macs = guessed_macs(name, parameters=parameters * 1e6, side=side, facts=facts.constants)
     if (macs is None or parameters is None) and known is None:
         return NoData(
             reason=f"the case does not state the multiply-adds and parameters of {name!r}, "
@@ -57,8 +112,14 @@ def workload_of(case: Case) -> Workload | NoData:
         activations=written * 1e6 if written else None,
         num_layers=known.num_layers if known else None,
         side=side or (known.side if known else 224.0),
-        source="the case",
+        source=source,
     )
+
+
+def side_in(name: str) -> float | None:
+    """The side of the image where the name ends in it: ``vit_base_patch16_384``."""
+    found = re.search(r"_(\d{3})(?:[._]|$)", name)
+    return float(found[1]) if found else None
 
 
 def _macs(case: Case) -> float | None:
@@ -69,23 +130,16 @@ def _macs(case: Case) -> float | None:
     return found * 1e9 if found and found > 0 else None
 
 
-def setting_of(case: Case, knowledge: Knowledge, *, mode: Mode) -> Setting:
-    """How it was run; a runtime that nobody states is the one measured on this device."""
+def setting_of(case: Case, *, mode: Mode) -> Setting:
+    """How it was run, but for the runtime."""
     label = read.dtype(case.inputs, "dtype", "precision", "amp_dtype")
     if not label:
         label = "float16" if "amp" in read.text(case.inputs, "dtype").lower() else "float32"
     layout = read.text(case.inputs, "layout").lower()
     if not layout and read.text(case.inputs, "channels_last").lower() in ("true", "1"):
         layout = "nhwc"
-    setting = Setting(
-        dtype=label,
-        batch=max(1, int(read.number(case.inputs, "batch", "batch_size") or 1)),
-        mode=mode,
-        runtime="eager",
-        layout=layout,
-    )
-    stated = stated_runtime(case)
-    return _with_runtime(setting, stated or _measured_runtime(setting, knowledge))
+    batch = max(1, int(read.number(case.inputs, "batch", "batch_size") or 1))
+    return Setting(dtype=label, batch=batch, mode=mode, layout=layout)
 
 
 def stated_runtime(case: Case) -> Runtime | None:
@@ -96,28 +150,6 @@ def stated_runtime(case: Case) -> Runtime | None:
     if re.search(r"compile|dynamo|inductor|true|tensorrt|trt|aot|graph", said):
         return "compiled"
     return "openvino" if "openvino" in said else None
-
-
-def _measured_runtime(setting: Setting, knowledge: Knowledge) -> Runtime:
-    """Eager, unless only compiled runs were measured on (or near) this device."""
-    choices: tuple[Runtime, ...] = ("eager", "compiled")
-    for runtime in choices:
-        found = evidence_for(
-            _with_runtime(setting, runtime), knowledge.sheet, table=knowledge.evidence
-        )
-        if found is not None:
-            return runtime
-    return "eager"
-
-
-def _with_runtime(setting: Setting, runtime: Runtime) -> Setting:
-    return Setting(
-        dtype=setting.dtype,
-        batch=setting.batch,
-        mode=setting.mode,
-        runtime=runtime,
-        layout=setting.layout,
-    )
 
 
 def asks_for_time(case: Case) -> bool:

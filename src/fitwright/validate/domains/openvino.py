@@ -21,7 +21,7 @@ def predict(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """By the unit: tokens a second, milliseconds of one sample, or samples a second."""
     if case.unit.lower().startswith("tok") or "llm" in case.metric.lower():
         return _decode(case, knowledge)
-    workload = workload_of(case)
+    workload = workload_of(case, knowledge.evidence)
     if isinstance(workload, NoData):
         return workload
     workload = workload.model_copy(update={"style": backbone_style(workload)})
