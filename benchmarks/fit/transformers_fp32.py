@@ -179,7 +179,9 @@ def main() -> None:
     ):
         told(f"{kind}: other rows, known device", known[at])
         told(f"{kind}: device left out", apart[at])
-    c = common(rows)
+    is_step = np.array([r.step.training for r in rows])
+    near = spread_of(known[~is_step])
+    c = common(rows) | {"training_spread": round(max(1.0, spread_of(known[is_step]) / near), 3)}
     print(c)
     shares, found = {}, []
     for device in sorted({r.device for r in rows}):
@@ -187,7 +189,7 @@ def main() -> None:
         shares[device] = share([rows[i] for i in at], c)
         told(f"{device} share {shares[device]:.2f}: known", known[at])
         told(f"{device}: left out", apart[at])
-        found.append(_row("device", device, shares[device], c, spread_of(known), len(at)))
+        found.append(_row("device", device, shares[device], c, near, len(at)))
     for rung, scopes in _wider(shares).items():
         for scope, values in scopes.items():
             far = spread_of(apart) * (1.3 if rung == "kind" else 1.0)

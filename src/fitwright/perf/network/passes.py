@@ -14,6 +14,8 @@ from fitwright.records.transformer import Transformer
 SCORE_MOVES = 8
 """Reads and writes of each attention score beside the two products: the first product writes
 it, scale, mask and softmax read and write it, the second product reads it."""
+BIAS_MOVES = 4
+"""Further ones of encoder-decoders (T5, Switch): the positions' bias is made and added."""
 HIDDEN_MOVES = 20
 """Of each number of the hidden state per block: two normalisations (2 each), two residual sums
 (3 each), splitting into heads (6) and joining them (2), biases (2)."""
@@ -84,7 +86,8 @@ def forward(
     scores = attentions * batch * shape.num_heads * tokens**2
     gelu = GELU_MOVES["unfused" if _writes_gelu_out(shape) and not fused else "fused"]
     sparse = blocks / shape.expert_every if shape.num_experts > 1 else 0.0
-    moves = scores * (SCORE_MOVES - (2 if fused else 0))
+    bias = BIAS_MOVES if shape.style == "encoder_decoder" else 0
+    moves = scores * (SCORE_MOVES + bias - (2 if fused else 0))
     moves += rows * shape.hidden * (blocks * HIDDEN_MOVES + sparse * EXPERT_MOVES)
     moves += blocks * rows * shape.ffn * gelu + 2 * rows * _head_width(shape)
     products = linear_products(shape, rows=rows)
@@ -134,6 +137,12 @@ def linear_products(shape: Transformer, *, rows: float) -> tuple[Product, ...]:
 
 TILES: tuple[tuple[int, int, float], ...] = ((128, 128, 1.0), (128, 64, 0.9), (64, 64, 0.8))
 """Rows and columns of a kernel's tile and what it reaches of the largest tile's rate."""
+SPLITS = (1, 2, 4, 8, 16)
+"""Into how many parts a kernel may cut the sum, so that more tiles work at once."""
+LEAST_SUM = 512
+"""Terms of a sum that are worth a tile of their own."""
+SPLIT_RATE = 0.9
+"""What is left of the rate when the parts of a sum have to be added up."""
 
 
 def filled(product: Product, *, num_units: float, parts: int = 1) -> float:
@@ -144,7 +153,12 @@ def filled(product: Product, *, num_units: float, parts: int = 1) -> float:
     best = 0.0
     for tall, wide, rate in TILES:
         tiles = math.ceil(product.m / tall) * math.ceil(product.n / parts / wide)
-        best = max(best, rate * tiles / (num_units * math.ceil(tiles / num_units)))
+        for split in SPLITS:
+            if split > 1 and product.k / split < LEAST_SUM:
+                break
+            waves = math.ceil(tiles * split / num_units)
+            kept = rate * (SPLIT_RATE if split > 1 else 1.0)
+            best = max(best, kept * tiles * split / (num_units * waves))
     return best
 
 

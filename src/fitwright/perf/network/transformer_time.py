@@ -79,6 +79,7 @@ def transformer_time(
     if rate < peak.value:
         reasons.append("the power of the device feeds less than its peak")
     spread = found.spread * (SPLIT_SPREAD if step.num_devices > 1 else 1.0)
+    spread *= found.constants.get("training_spread", 1.0) if step.training else 1.0
     if shape.derived:
         spread *= DERIVED_SPREAD
         reasons.append("the shape was derived from the number of parameters")
