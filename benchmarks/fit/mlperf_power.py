@@ -19,9 +19,22 @@ SHARES = [round(x, 2) for x in np.arange(0.1, 1.45, 0.05).tolist()]
 
 
 def metered_w(row: Row) -> float:
-    """Of the system, per device that it scored with: joules times the best pace."""
-    pace = row.value if row.is_rate else 1 / (row.value * 1e-3)
-    return (row.joules or 0.0) * pace
+    """Of the system with one query at a time; with a full queue per device that it scored with:
+    joules times the best pace (the metered run is often of another system)."""
+    if not row.is_rate:
+        return row.watts or math.nan
+    return (row.joules or 0.0) * row.value
+
+
+def tails(streams: Sequence[Row]) -> dict[str, float]:
+    """Percentile of the latency over its mean (joules over watts), per benchmark."""
+    found: dict[str, list[float]] = {}
+    for row in streams:
+        mean_s = (row.joules or 0.0) / (row.watts or math.nan)
+        found.setdefault(row.benchmark.name.removesuffix(".9"), []).append(
+            row.value * 1e-3 / mean_s
+        )
+    return {f"tail:{k}": max(1.0, float(np.median(v))) for k, v in found.items()}
 
 
 def gap(row: Row, constants: dict[str, float]) -> float:
@@ -117,6 +130,9 @@ def add(
         ),
         ("family", "arm-cpu", [r for r in metered if r.sheet.family == "arm-cpu"], BARE),
     )
+    for rung, scope in place:
+        if rung == "kind":
+            place[rung, scope] |= tails([r for r in metered if not r.is_rate])
     joules: list[tuple[bool, float]] = []
     for rung, scope, found, hosts in scopes:
         constants = constants_for(found, hosts)

@@ -62,6 +62,7 @@ class Row:
     value: float
     dtype: str
     joules: float | None
+    watts: float | None
     version: str
 
     @property
@@ -83,7 +84,7 @@ def rows(data: Path) -> list[Row]:
         dtype = dtype_used(sheet, benchmark, label=label)
         if dtype is None:
             continue
-        joules = raw["best_energy_J_per_sample"]
+        joules, watts = raw["best_energy_J_per_sample"], raw["avg_power_W_of_that"]
         found.append(
             Row(
                 sheet=sheet,
@@ -93,6 +94,7 @@ def rows(data: Path) -> list[Row]:
                 value=float(raw["best_value"]),
                 dtype=dtype,
                 joules=float(joules) if joules else None,
+                watts=float(watts) if watts else None,
                 version=raw["version"],
             )
         )

@@ -177,3 +177,9 @@ def stream_s(found: Reached, benchmark: Benchmark, *, sheet: Sheet, samples: int
     own = sum(row.constants.get("stream", 0.0) for row in found.rows.values())
     seconds = cycles / clock_hz + (waiting + share * samples) / rate
     return max(seconds * math.exp(own), samples * benchmark.flops / found.peak)
+
+
+def tail_over_mean(found: Reached, benchmark: Benchmark) -> float:
+    """The percentile that `stream_s` answers over the mean latency, which energy goes by."""
+    key = benchmark.name.removesuffix(".9")
+    return max(1.0, found.rows["kind"].constants.get(f"tail:{key}", 1.0))

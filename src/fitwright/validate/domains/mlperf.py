@@ -99,7 +99,8 @@ def _energy(
     samples = 8 if scenario == "multistream" else 1
     if seconds is None:
         return NoData(reason=f"no latency of one query at a time on any {sheet.kind}")
-    return _answer(watts * seconds / samples, "J", reached, spread=spread)
+    mean_s = seconds / submission.tail_over_mean(reached, benchmark)
+    return _answer(watts * mean_s / samples, "J", reached, spread=spread)
 
 
 def _answer(value: float, unit: str, reached: Reached, *, spread: float) -> Estimate:
