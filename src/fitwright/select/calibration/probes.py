@@ -21,9 +21,9 @@ from fitwright.graph.chains import (
 from fitwright.perf.work import OperatorClass, Work
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
-MOST_FLOPS = 3e9  # of one run of the longer chain, where one layer allows
-MOST_WEIGHTS = 24 << 20  # bytes: more than the second cache holds, so that layers meet it cold
-MOST_LAYERS = 16
+MOST_FLOPS = 2e9  # of one run of the longer chain, where one layer allows
+MOST_WEIGHTS = 16 << 20  # bytes: more than the second cache holds, so that layers meet it cold
+MOST_LAYERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)

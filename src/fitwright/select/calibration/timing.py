@@ -13,6 +13,7 @@ from fitwright.errors import TrialFailed, one_line
 from fitwright.ports import Array, Runtime, Session
 from fitwright.records.plan import Settings
 
+TOGETHER = 40  # models that are loaded at the same time: some hundred MB
 NUM_ROUNDS = 6
 LATE = 1.5  # so many budgets after the start what has no figure yet stays without
 ROUND_S = 0.006  # of one model in one round; a longer run counts once
@@ -52,7 +53,7 @@ def time_models(
     num_threads: int,
     budget_s: float,
 ) -> Times:
-    """A typical run of each model; rounds over all of them, each some runs long.
+    """A typical run of each model: rounds over some models at a time, each some runs long.
 
     Args:
         runtime: the backend.
@@ -61,22 +62,42 @@ def time_models(
         num_threads: that the settings ask for.
         budget_s: for loading and timing: then every model has one figure, and no more come.
     """
-    refused: list[str] = []
     begin_s, used_s = perf_counter(), process_time()
-    sessions = [_opened(runtime, m.model, settings, refused) for m in models]
-    feeds = [_values(m.inputs) for m in models]
-    found: list[list[float]] = [[] for _ in models]
-    for _ in range(NUM_ROUNDS):
-        for session, feed, times in zip(sessions, feeds, found, strict=True):
-            spent_s = perf_counter() - begin_s
-            if session is not None and spent_s < (budget_s if times else LATE * budget_s):
-                times += _timed(session, feed, times)
+    refused: list[str] = []
+    found: list[list[float]] = []
+    for first in range(0, len(models), TOGETHER):
+        some = models[first : first + TOGETHER]
+        until_s = begin_s + budget_s * (first + len(some)) / len(models)
+        sessions = [_opened(runtime, m.model, settings, refused) for m in some]
+        found += _rounds(sessions, some, until_s=until_s, never_s=begin_s + LATE * budget_s)
     asked_s = (perf_counter() - begin_s) * num_threads
     return Times(
         seconds=tuple(float(np.quantile(t, QUANTILE)) if t else float("nan") for t in found),
         cpu_share=min(1.0, (process_time() - used_s) / asked_s),
         refused=tuple(dict.fromkeys(refused)),
     )
+
+
+def _rounds(
+    sessions: Sequence[Session | None],
+    models: Sequence[Timed],
+    *,
+    until_s: float,
+    never_s: float,
+) -> list[list[float]]:
+    """Times of each session, in turn.
+
+    Args:
+        until_s: no second figure after this moment.
+        never_s: no figure at all after this one.
+    """
+    feeds = [_values(m.inputs) for m in models]
+    found: list[list[float]] = [[] for _ in models]
+    for _ in range(NUM_ROUNDS):
+        for session, feed, times in zip(sessions, feeds, found, strict=True):
+            if session is not None and perf_counter() < (until_s if times else never_s):
+                times += _timed(session, feed, times)
+    return found
 
 
 def _opened(
