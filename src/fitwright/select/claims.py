@@ -9,8 +9,8 @@ from fitwright.records.estimate import Estimate
 from fitwright.records.model import ModelSummary
 from fitwright.records.prospect import Claim, Prospect
 from fitwright.records.sheet import Kind, Sheet
+from fitwright.select.fabric import onchip_bytes
 from fitwright.select.physics import Bare
-from fitwright.select.whole import onchip_bytes
 
 Looked = Sequence[tuple[Sheet, Prospect | None]]
 TRAINING_BYTES = 16.0
@@ -47,7 +47,7 @@ def _best(looked: Looked, kinds: Sequence[Kind], figure: str) -> tuple[float, Pr
 
 
 def _gpu(looked: Looked) -> Claim:
-    """Parallel work pays on a GPU when the arithmetic, not the start of kernels, takes the time."""
+    """Parallel work pays on a GPU where one is clearly faster, or clearly cheaper a query."""
     text = "a GPU suits highly parallel compute"
     gpu, cpu = _best(looked, ["gpu"], "latency_p50"), _best(looked, ["cpu"], "latency_p50")
     if gpu is None or cpu is None:
@@ -57,12 +57,18 @@ def _gpu(looked: Looked) -> Claim:
     reasons = [
         f"fastest GPU {gpu[1].device_id} {units.seconds(gpu[0])}, fastest CPU "
         f"{cpu[1].device_id} {units.seconds(cpu[0])}: {gain:.3g}x",
-        f"{busy:.0%} of the time on {gpu[1].device_id} is arithmetic or memory traffic, the rest "
-        "starts kernels",
+        f"starting kernels binds {1 - busy:.0%} of the time on {gpu[1].device_id}"
+        + ("" if busy > 0.5 else ": the model is too small to fill it"),
         *_money(looked, "gpu", "cpu"),
     ]
-    holds = gain > CLEARLY and busy > 0.5
+    holds = gain > CLEARLY or _cheaper(looked) > CLEARLY
     return Claim(text=text, holds="supported" if holds else "refuted", reasons=tuple(reasons))
+
+
+def _cheaper(looked: Looked) -> float:
+    """Cost of the cheapest CPU over that of the cheapest GPU; 0 where either is unknown."""
+    gpu, cpu = _best(looked, ["gpu"], "cost"), _best(looked, ["cpu"], "cost")
+    return cpu[0] / gpu[0] if gpu and cpu else 0.0
 
 
 def _money(looked: Looked, one: Kind, other: Kind) -> list[str]:

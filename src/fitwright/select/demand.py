@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from fitwright.records.contract import Contract, Traffic
 from fitwright.records.need import Limit
-from fitwright.records.place import Site
+from fitwright.records.place import DeviceFilter, Site
 
 TIMES = {"latency_p50": 50, "latency_p90": 90, "latency_p95": 95, "latency_p99": 99}
 TIME_DRIVEN = frozenset({*TIMES, "throughput", "energy", "cost"})
@@ -21,6 +22,7 @@ class Demand:
     Attributes:
         price_usd_per_s: what the contract says this machine costs.
         is_batchable: several queries may be stacked into one run.
+        pay: the only way that counts for `cost`; None: whichever is less.
     """
 
     limits: tuple[Limit, ...]
@@ -28,6 +30,7 @@ class Demand:
     site: Site
     price_usd_per_s: float | None = None
     is_batchable: bool = False
+    pay: Literal["rent", "buy"] | None = None
 
     @property
     def latency_limits(self) -> dict[int, float]:
@@ -50,4 +53,11 @@ def demand_of(contract: Contract, limits: Sequence[Limit], *, is_batchable: bool
         site=contract.site,
         price_usd_per_s=contract.price_usd_per_s,
         is_batchable=is_batchable,
+        pay=_pay(contract),
     )
+
+
+def _pay(contract: Contract) -> Literal["rent", "buy"] | None:
+    """Where every device is asked for by a filter on what is available, that is how it is paid."""
+    ways = {d.available if isinstance(d, DeviceFilter) else None for d in contract.devices}
+    return ways.pop() if len(ways) == 1 else None

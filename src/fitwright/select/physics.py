@@ -17,7 +17,11 @@ from fitwright.records.prospect import Way
 from fitwright.records.selection import Refused
 from fitwright.records.sheet import Sheet
 from fitwright.select.demand import TIMES, Demand
+from fitwright.select.fabric import onchip_bytes
 from fitwright.select.floors import WINOGRAD_GAIN, boundary_bytes, memory_floor, smallest_weights
+
+FASTEST_FABRIC_HZ = 1e9
+"""No design on an FPGA of the catalogue is clocked faster; taken where no clock is published."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +96,7 @@ def _too_slow(
 ) -> Iterator[Refused]:
     """The latency limit that physics misses most."""
     bounds = [x for x in demand.limits if x.figure in TIMES]
-    if not bounds or not any(d in sheet.peaks for d in dtypes):
+    if not bounds or not (sheet.fabric or any(d in sheet.peaks for d in dtypes)):
         return
     tightest = min(bounds, key=lambda x: x.bound)
     floor = latency_floor_s(sheet, model, dtypes=dtypes)
@@ -107,6 +111,8 @@ def _too_slow(
 def latency_floor_s(sheet: Sheet, model: Bare, *, dtypes: Sequence[str]) -> float:
     """The roofline of one query at the fastest dtype, seconds."""
     rates = {d: sheet.peaks[d].value for d in dtypes if d in sheet.peaks}
+    if not rates:
+        return _fabric_floor_s(sheet, model)
     best = max(rates.values())
     convolution = max(best, rates.get("float32", 0.0) * WINOGRAD_GAIN)
     compute = model.other_flops / best + model.convolution_flops / convolution
@@ -116,13 +122,23 @@ def latency_floor_s(sheet: Sheet, model: Bare, *, dtypes: Sequence[str]) -> floa
     return max(compute, (model.moved_bytes - onchip) / sheet.bandwidth_bytes_per_s.value)
 
 
+def _fabric_floor_s(sheet: Sheet, model: Bare) -> float:
+    """Logic at its very best: two products per multiplier and one per lookup table and cycle."""
+    blocks = {name: fact.value for name, fact in sheet.fabric.items()}
+    per_cycle = 2 * blocks.get("dsp", 0.0) + blocks.get("lut", 0.0)
+    clock = sheet.clock_hz.value if sheet.clock_hz else FASTEST_FABRIC_HZ
+    macs = (model.other_flops + model.convolution_flops / WINOGRAD_GAIN) / 2
+    return macs / per_cycle / clock if per_cycle else 0.0
+
+
 def capacity_bytes(sheet: Sheet) -> float | None:
     """Memory that a model can lie in; None where it comes over the host's link, or unknown.
 
-    A microcontroller keeps weights in flash beside its memory.
+    A microcontroller keeps weights in flash beside its memory; an FPGA without memory of its own
+    keeps them in its blocks.
     """
     if sheet.memory_bytes is None:
-        return None
+        return (onchip_bytes(sheet) or None) if sheet.kind == "fpga" else None
     return sheet.memory_bytes.value + (sheet.flash_bytes.value if sheet.flash_bytes else 0.0)
 
 

@@ -78,7 +78,7 @@ def _roofline(sheet: Sheet, way: Way, summary: ModelSummary) -> Iterator[str]:
 def _binding(way: Way) -> Iterator[str]:
     if way.binds:
         shares = ", ".join(f"{_BOUND_BY[b]} {share:.0%}" for b, share in way.binds.items())
-        yield f"the time goes into {shares}"
+        yield f"what binds, by share of the time: {shares}"
     if way.bottlenecks:
         named = ", ".join(
             f"{b.name} ({b.kind}, {b.share:.0%}, {_BOUND_BY[b.binds]})" for b in way.bottlenecks

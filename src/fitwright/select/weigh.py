@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from fitwright.perf.money import Use, carbon_kg, owned_usd, rented_usd
 from fitwright.records.estimate import Estimate, NoData
@@ -213,11 +214,20 @@ def money_figures(
     rented = rented_usd(replace(used, utilisation=rented_share), rents=rents)
     owned = owned_usd(used, price=sheet.price_usd, site=demand.site)
     return {
-        "cost": _lesser(rented, owned),
+        "cost": _paid(rented, owned, demand.pay),
         "cost_rented": rented,
         "cost_owned": owned,
         "carbon": carbon_kg(used, site=demand.site),
     }
+
+
+def _paid(
+    rented: Estimate | NoData, owned: Estimate | NoData, pay: Literal["rent", "buy"] | None
+) -> Estimate | NoData:
+    """As the contract asks for, or whichever is less."""
+    if pay is None:
+        return _lesser(rented, owned)
+    return rented if pay == "rent" else owned
 
 
 def _lesser(rented: Estimate | NoData, owned: Estimate | NoData) -> Estimate | NoData:

@@ -17,9 +17,9 @@ from fitwright.records.evidence import Evidence
 from fitwright.records.model import CONVOLUTIONS, ModelSummary
 from fitwright.records.sheet import Sheet
 from fitwright.records.workload import Style
+from fitwright.select.fabric import onchip_bytes
 
 BITS: Mapping[str, int] = {"int8": 8, "int4": 4}
-BRAM36_BYTES, URAM_BYTES = 4608, 36864  # 36 Kibit and 288 Kibit, parity included (AMD UG573)
 DEPTHWISE_SHARE = 0.02
 """Of the multiply-adds, from which the depthwise layers decide an engine's use."""
 MEMORY_SPREAD = 1.3
@@ -105,14 +105,6 @@ def fpga_s(
     clock = sheet.clock_hz.value
     ends = {"value": found.value / clock, "low": found.low / clock, "high": found.high / clock}
     return found.model_copy(update={**ends, "unit": "s"})
-
-
-def onchip_bytes(sheet: Sheet) -> float:
-    """Block memory of an FPGA, bytes."""
-    blocks = {name: fact.value for name, fact in sheet.fabric.items()}
-    counted = blocks.get("bram36", 0.0) * BRAM36_BYTES + blocks.get("uram", 0.0) * URAM_BYTES
-    published = sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0
-    return max(counted, published)
 
 
 def _dense(summary: ModelSummary, *, bits: int) -> fpga.Dense | NoData:

@@ -215,6 +215,30 @@ def test_a_model_that_fits_no_dtype_of_the_device_is_refused(summary: Make) -> N
     assert "in the dtypes that run there" in refused.reason
 
 
+def test_an_fpga_is_refused_where_not_even_all_of_its_logic_is_fast_enough(summary: Make) -> None:
+    small, large = (
+        sheet(
+            name, kind="fpga", family="amd-fpga", architecture="7-series", peaks={}, rents=(),
+            fabric={"lut": fact(luts), "dsp": fact(100)}, clock_hz=fact(1e8),
+        )
+        for name, luts in (("small", 9800), ("large", 9.8e6))
+    )  # fmt: skip
+    # 2 G multiply-adds over 10,000 a cycle at 100 MHz take 2 ms
+    found = chosen(demand(at_most("latency_p50", 1e-3)), summary(), small, large)
+    (refused,) = found.refused
+    assert (refused.device_id, refused.gap) == ("small", pytest.approx(2))
+    assert [p.device_id for p in found.prospects] == ["large"]
+
+
+def test_devices_asked_for_by_rent_are_paid_by_rent(summary: Make) -> None:
+    card = sheet(price_usd=fact(1.0))
+    rented = demand(pay="rent")
+    (found,) = chosen(rented, summary(flops=10**6), card).prospects
+    assert found.figures["cost"] == found.figures["cost_rented"]
+    (free,) = chosen(demand(), summary(flops=10**6), card).prospects
+    assert free.figures["cost"] == free.figures["cost_owned"]
+
+
 def test_without_a_prediction_a_device_is_listed_as_unknown(summary: Make) -> None:
     (found,) = chosen(
         demand(at_most("latency_p50", 1)), summary(flops=10**6), sheet(),

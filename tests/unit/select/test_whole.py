@@ -11,8 +11,9 @@ from fitwright.catalog.sheets import find_sheet
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.model import ModelSummary, OperatorCost, Product
 from fitwright.select.asked import Asked
+from fitwright.select.fabric import onchip_bytes
 from fitwright.select.predict import Forecaster
-from fitwright.select.whole import onchip_bytes, style_of, whole_network
+from fitwright.select.whole import style_of, whole_network
 
 
 def operator(kind: str, k: int, n: int, **product: Any) -> OperatorCost:
