@@ -87,9 +87,10 @@ def evidence(
 def priors(rows: list[dict[str, Any]], *, idle: float, byte: float) -> list[dict[str, Any]]:
     """Kinds of device: what bounds and the metered boards leave open.
 
-    A100 and H100 meet their TDP at 85 and 75 % of their 16-bit peaks, hence a share of 1.2 to
-    1.4; Blackwell's is 1.65. MLPerf's 8-bit systems draw 95 % of the TDP of their cards at a
-    third to a half of the peak, hence 2 and more; Blackwell's is 2.3.
+    A100 and H100 reach 85 and 75 % of their 16-bit peaks in large GEMMs; if they meet their TDP
+    there (from memory, not metered here) the share is 1.2 to 1.4; Blackwell's is 1.65. MLPerf's
+    8-bit systems draw 95 % of the TDP of their cards at a third to a half of the peak, hence 2
+    and more; Blackwell's is 2.3.
     """
     prior = "prior between A100, H100 (power limits) and Blackwell (metered); MLPerf at 8 bits"
     shares = {

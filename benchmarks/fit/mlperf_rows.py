@@ -12,7 +12,8 @@ from fitwright.perf.submission import dtype_used
 from fitwright.records.benchmark import Benchmark
 from fitwright.records.sheet import Sheet
 
-# without virtual GPUs (``-80C``), slices (MIG) and clouds that clock them down (``Tesla T4``)
+# without virtual GPUs (``-80C``), slices (MIG) and clouds (``Tesla T4``, a
+# third slower than the other T4; seen when a smoke-test row of the T4 was missed)
 DEVICES = {
     "Intel(R) Xeon(R) Platinum 8480+": "xeon-8480",
     "INTEL(R) XEON(R) PLATINUM 8592+": "xeon-8592",

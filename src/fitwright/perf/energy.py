@@ -19,8 +19,9 @@ from fitwright.records.sheet import Sheet
 
 WHAT = "energy"
 WALL_PER_BOARD = 1.15
-"""Conversion and cooling: watts at the socket per watt at the board, hosts not counted
-(a power supply of 94 % and about 8 % for fans; MLPerf systems agree within 10 %)."""
+"""Conversion and cooling: watts at the socket per watt at the board, hosts not counted. Assumed
+(a power supply of 94 % and about 8 % for fans), not fitted: systems metered at the socket are
+modelled with their hosts in `submission_power`."""
 
 
 def idle_w(sheet: Sheet, row: Evidence) -> float | None:

@@ -20,7 +20,8 @@ STREAM_SPREAD = 1.15
 beyond their throughput."""
 POWER_SPREAD = {True: 1.35, False: 1.8}
 """Band of a system's power with a full queue and with one query at a time: hosts differ, the
-more so where they idle beside one busy card (held out, 80 % of the rows lie within)."""
+more so where they idle beside one busy card. The first holds 80 % of joules a sample with the
+device left out; the second is a judgement."""
 
 
 def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
