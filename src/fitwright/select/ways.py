@@ -7,6 +7,7 @@ from fitwright.perf.fusion import is_depthwise, role
 from fitwright.records.model import CONVOLUTIONS, ModelSummary
 from fitwright.records.sheet import Sheet
 from fitwright.select.asked import RUNTIMES, Asked
+from fitwright.select.find import LOCAL
 
 BESIDE = ("float32", "bfloat16", "float16")
 """Formats of the operators that have no kernel in a narrow one."""
@@ -37,12 +38,14 @@ def classes_of(summary: ModelSummary) -> tuple[str, ...]:
 def ways_of(sheet: Sheet, classes: tuple[str, ...]) -> tuple[Asked, ...] | str:
     """Every dtype on every backend with all it takes, or why there is none.
 
+    On this machine the backends that are installed; elsewhere those that could be.
+
     Args:
         classes: of the model, by their FLOP.
     """
-    backends = [b for b in backends_of(sheet) if b in RUNTIMES] + [
-        b for b in sheet.runs if b in RUNTIMES and b not in backends_of(sheet)
-    ]
+    known = [] if sheet.id == LOCAL else list(backends_of(sheet))
+    named = dict.fromkeys([*known, *sheet.runs])
+    backends = [b for b in named if b in RUNTIMES]
     backends = [b for b in backends if ONE_OF_A_KIND.get(b) not in backends]
     if not backends:
         return f"no backend that runs a graph is known for {sheet.name} ({sheet.family})"

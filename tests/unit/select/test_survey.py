@@ -141,7 +141,7 @@ def test_an_open_limit_names_the_cheapest_measurement(summary: Make) -> None:
     assert told["rented"].usd == pytest.approx(0.36)
     assert "buy one bought at 500 USD" in told["bought"].text
     assert told["unpriced"].usd is None and "no offer" in told["unpriced"].text
-    here = chosen(demand(limit), summary(flops=10**6), sheet("local"))
+    here = chosen(demand(limit), summary(flops=10**6), sheet("local", runs=("onnxruntime",)))
     (local,) = here.prospects
     assert local.measurement is not None and "fitwright calibrate" in local.measurement.text
 

@@ -42,6 +42,13 @@ def test_ways_are_dtypes_with_a_fast_path_on_backends_with_kernels(linear: Any) 
     assert "vllm" not in {w.runtime for w in ways}
 
 
+def test_on_this_machine_what_is_installed_runs(linear: Any) -> None:
+    here = find_sheet("xeon-8480").model_copy(update={"id": "local", "runs": ("onnxruntime",)})
+    ways = ways_of(here, classes_of(linear))
+    assert not isinstance(ways, str)
+    assert {w.runtime for w in ways} == {"onnxruntime"}
+
+
 def test_a_class_without_any_kernel_there_is_the_reason(linear: Any) -> None:
     why = ways_of(find_sheet("hailo-8"), ("recurrent", "memory"))
     assert isinstance(why, str)
