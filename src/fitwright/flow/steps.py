@@ -56,6 +56,8 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
     check_measurable(contract.devices, folder=folder)
     analyzed = analyze_step(contract, folder=folder, tools=tools)
     selection, device = select_step(analyzed, tools=tools)
+    if len(contract.devices) > 1:
+        tools.console.say("only local is measured; `fitwright select` compares the other devices")
     plan = design_step(analyzed, device, tools=tools)
     worthwhile = agenda(
         analyzed.analysis.summary,
