@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fitwright.perf.work import OperatorClass
 from fitwright.records.model import CONVOLUTIONS, RECURRENT, OperatorCost
 
 Runtime = Literal["eager", "compiled", "onnxruntime", "openvino", "tensorrt"]
@@ -58,6 +59,7 @@ class Fusion:
             against rows that are masked as a whole (IsNaN) stands between them.
         transposes: those next to a product of activations are read in place.
         quantisation: pairs around a product make it one of integers and vanish.
+        floats: classes that stay in floating point where a model is assumed to be quantised.
         host_s: least time per operator, views included, that the host needs to start it.
         source: where the rules are from.
     """
@@ -68,6 +70,7 @@ class Fusion:
     attention: bool
     transposes: bool
     quantisation: bool
+    floats: frozenset[OperatorClass]
     host_s: float
     source: str
 
@@ -75,6 +78,7 @@ class Fusion:
 _ACTIVATIONS = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
 _WRITTEN_OUT = frozenset({"ReduceMean", "Tanh", "IsNaN"})
 _NONE = frozenset[str]()
+_RECURRENT = frozenset[OperatorClass]({"recurrent"})
 
 FUSIONS: Mapping[Runtime, Fusion] = {
     "eager": Fusion(
@@ -84,6 +88,7 @@ FUSIONS: Mapping[Runtime, Fusion] = {
         attention=False,
         transposes=True,
         quantisation=False,
+        floats=_RECURRENT,
         host_s=6e-6,
         source="PyTorch: one kernel per operator; 5 to 10 us of Python and dispatch for each",
     ),
@@ -94,6 +99,7 @@ FUSIONS: Mapping[Runtime, Fusion] = {
         attention=True,
         transposes=True,
         quantisation=False,
+        floats=_RECURRENT,
         host_s=0.0,
         source="torch.compile: pointwise and reduction kernels merge, products stay library calls",
     ),
@@ -104,6 +110,7 @@ FUSIONS: Mapping[Runtime, Fusion] = {
         attention=True,
         transposes=False,
         quantisation=True,
+        floats=_RECURRENT,
         host_s=0.0,
         source="ONNX Runtime 1.32, graphs written by level all: Conv and Gemm with activation, "
         "Conv with Add, FastGelu, SkipLayerNormalization; integer kernels for QDQ pairs",
@@ -115,6 +122,7 @@ FUSIONS: Mapping[Runtime, Fusion] = {
         attention=True,
         transposes=False,
         quantisation=True,
+        floats=_RECURRENT | {"depthwise"},
         host_s=0.0,
         source="OpenVINO 2026.4, executed graphs of the CPU plugin: post-ops of oneDNN, MVN, "
         "Gelu and subgraphs; FakeQuantize",
@@ -126,6 +134,7 @@ FUSIONS: Mapping[Runtime, Fusion] = {
         attention=True,
         transposes=True,
         quantisation=True,
+        floats=_RECURRENT,
         host_s=0.0,
         source="TensorRT: point-wise, reduction and Myelin fusions",
     ),

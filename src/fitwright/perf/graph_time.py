@@ -236,13 +236,18 @@ def _tabulated(prepared: Prepared, dtype: str, beside: str, batch: int) -> Works
     summary = prepared.summary
     scale = BITS.get(dtype, 32) / 32
     model_bytes = scale * (summary.weight_bytes + batch * summary.peak_activation_bytes)
-    return tabulated(
-        [
-            work_of(k, dtype=dtype, beside=beside, batch=batch, model_bytes=model_bytes)
-            for k in prepared.kernels
-        ],
-        [k.family for k in prepared.kernels],
-    )
+    works = [
+        work_of(
+            kernel,
+            dtype=dtype,
+            beside=beside,
+            batch=batch,
+            model_bytes=model_bytes,
+            floats=FUSIONS[prepared.runtime].floats,
+        )
+        for kernel in prepared.kernels
+    ]
+    return tabulated(works, [k.family for k in prepared.kernels])
 
 
 def _graph(

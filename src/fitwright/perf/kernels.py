@@ -207,7 +207,15 @@ def _written(
     return sum(operators[i].bytes_written for i in inside if not readers[i] or readers[i] - inside)
 
 
-def work_of(kernel: Kernel, *, dtype: str, beside: str, batch: int, model_bytes: float) -> Work:
+def work_of(
+    kernel: Kernel,
+    *,
+    dtype: str,
+    beside: str,
+    batch: int,
+    model_bytes: float,
+    floats: frozenset[OperatorClass] = frozenset(),
+) -> Work:
     """A kernel as the work of its formula.
 
     Args:
@@ -216,8 +224,10 @@ def work_of(kernel: Kernel, *, dtype: str, beside: str, batch: int, model_bytes:
         batch: queries at once; weights are read once for all of them.
         model_bytes: weights and live activations of the whole model, what passes through the
             caches between two reads of one weight.
+        floats: classes that are not in `dtype` where that is narrow; see `Fusion`.
     """
-    used = _arithmetic(kernel, dtype=dtype, beside=beside)
+    kept = dtype in BESIDE and kernel.operator_class in floats
+    used = _arithmetic(kernel, dtype=beside if kept else dtype, beside=beside)
     scale = _scale(kernel.dtype, used)
     moved = scale * (kernel.weight_bytes + batch * kernel.activation_bytes)
     p = kernel.product
@@ -238,13 +248,12 @@ def work_of(kernel: Kernel, *, dtype: str, beside: str, batch: int, model_bytes:
 
 def _arithmetic(kernel: Kernel, *, dtype: str, beside: str) -> str:
     """What a kernel computes in: products of floats in `dtype`, those of integers in their own,
-    all else beside them; recurrent layers are not quantised by static passes."""
+    all else beside them."""
     if kernel.operator_class in ("memory", "attention_prefill", "attention_decode"):
         return beside
     if kernel.dtype not in FLOATS:
         return kernel.dtype if kernel.dtype in BITS else beside
-    recurrent = kernel.operator_class == "recurrent" and dtype in BESIDE
-    return beside if recurrent else dtype
+    return dtype
 
 
 def _scale(stored: str, used: str) -> float:

@@ -6,6 +6,7 @@ import pytest
 
 from fitwright.perf.fusion import FUSIONS
 from fitwright.perf.kernels import kernels, work_of
+from fitwright.perf.work import Work
 from fitwright.records.model import Product
 from fitwright.testing.summaries import ACTIVATION, matmul, operator, summary
 
@@ -149,12 +150,28 @@ def test_two_norms_are_two_kernels(runtime) -> None:
     assert kinds(operators, runtime) == ["LayerNormalization", "Softmax"]
 
 
-@pytest.mark.parametrize(("dtype", "used"), [("bfloat16", "bfloat16"), ("int8", "float32")])
-def test_recurrent_layers_are_not_quantised_by_assumption(dtype, used) -> None:
-    steps = Product(m=1, n=64, k=64, num_steps=8)
-    (kernel,) = kernels(summary([operator("LSTM", product=steps, flops=8)]), "openvino")
-    work = work_of(kernel, dtype=dtype, beside="float32", batch=1, model_bytes=0)
-    assert (work.operator_class, work.dtype) == ("recurrent", used)
+DEPTHWISE = Product(m=64, n=1, k=9, num_products=16, kernel=(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "kind", "product", "used"),
+    [
+        ("openvino", "LSTM", Product(m=1, n=64, k=64, num_steps=8), "bfloat16"),
+        ("tensorrt", "LSTM", Product(m=1, n=64, k=64, num_steps=8), "bfloat16"),
+        ("openvino", "Conv", DEPTHWISE, "bfloat16"),
+        ("tensorrt", "Conv", DEPTHWISE, "int8"),
+        ("openvino", "Conv", CONV, "int8"),
+    ],
+)
+def test_some_layers_stay_in_floats_when_a_model_is_quantised(runtime, kind, product, used) -> None:
+    (kernel,) = kernels(summary([operator(kind, product=product, flops=8)]), runtime)
+    floats = FUSIONS[runtime].floats
+
+    def work(dtype: str, beside: str) -> Work:
+        return work_of(kernel, dtype=dtype, beside=beside, batch=1, model_bytes=0, floats=floats)
+
+    assert work("int8", "bfloat16").dtype == used
+    assert work("float32", "float32").dtype == "float32"
 
 
 def test_masks_and_indices_count_as_the_floats_beside_them() -> None:
