@@ -19,10 +19,10 @@ import yaml
 
 from fitwright.catalog.sheets import load_sheets
 from fitwright.catalog.transformers import find_transformer
+from fitwright.perf.network.power import PICOJOULES_32, fed_rate
 from fitwright.perf.network.transformer_time import (
     WHAT,
     Step,
-    fed_rate,
     link_bytes_per_s,
     num_units_of,
     seconds,
@@ -79,13 +79,9 @@ def read(path: Path) -> list[Row]:
 
 
 def predicted(row: Row, constants: dict[str, float]) -> float:
-    peak, bandwidth, tdp = (
-        row.sheet.peaks["float32"],
-        row.sheet.bandwidth_bytes_per_s,
-        row.sheet.tdp_w,
-    )
+    bandwidth = row.sheet.bandwidth_bytes_per_s
     assert bandwidth is not None
-    rate = fed_rate(peak.value, tdp_w=tdp.value if tdp else None, year=row.sheet.year)
+    rate = fed_rate(row.sheet.peaks["float32"].value, row.sheet, PICOJOULES_32)
     return seconds(
         row.shape,
         row.step,

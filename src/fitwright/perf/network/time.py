@@ -29,6 +29,7 @@ from fitwright.perf.network.character import (
     size_of,
     weighed,
 )
+from fitwright.perf.network.power import PICOJOULES_16, fed_rate
 from fitwright.records.estimate import Estimate, NoData, Rung
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
@@ -101,7 +102,7 @@ def network_time(
     batch_s = seconds(
         workload,
         setting,
-        peak=peak * setting.sockets,
+        peak=_rate(peak, sheet, setting) * setting.sockets,
         bandwidth=bandwidth.value * setting.sockets,
         constants=layered(shared, own),
         facts=activation_facts(table),
@@ -129,6 +130,13 @@ def multiplies_in(sheet: Sheet, dtype: str) -> Literal["", "matrix"]:
 def _vector_peak(sheet: Sheet, setting: Setting) -> float | None:
     fact = sheet.peaks.get("float32")
     return None if fact is None else fact.value * setting.sockets
+
+
+def _rate(peak: float, sheet: Sheet, setting: Setting) -> float:
+    """The peak, or what the power of a GPU feeds in 16 bits."""
+    if sheet.kind != "gpu" or setting.dtype not in ("float16", "bfloat16"):
+        return peak
+    return fed_rate(peak, sheet, PICOJOULES_16)
 
 
 def evidence_for(

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from fitwright.perf.ladder import estimate, nearest
 from fitwright.perf.network.passes import Pass, filled, forward
+from fitwright.perf.network.power import PICOJOULES_32, fed_rate
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet
@@ -60,9 +60,7 @@ def transformer_time(
     found = nearest(table, sheet, what=WHAT, dtype="float32")
     if found is None:
         return NoData(reason=f"no transformer in float32 was measured on any {sheet.kind}")
-    rate = fed_rate(
-        peak.value, tdp_w=None if sheet.tdp_w is None else sheet.tdp_w.value, year=sheet.year
-    )
+    rate = fed_rate(peak.value, sheet, PICOJOULES_32)
     link = link_bytes_per_s(sheet)
     if step.num_devices > 1 and link is None:
         return NoData(reason=f"{sheet.name} has no published link to its neighbours")
@@ -84,29 +82,6 @@ def transformer_time(
         spread *= DERIVED_SPREAD
         reasons.append("the shape was derived from the number of parameters")
     return estimate(value, unit="s", rung=found.rung, spread=spread, reasons=reasons)
-
-
-PICOJOULES: Sequence[tuple[int, float]] = ((2016, 23), (2018, 16), (2020, 11), (2022, 8), (2025, 7))
-"""Of one float32 multiply or add with all that surrounds it, by the year of the device: what
-P4 (2016), T4 (2018) and MI210 (2021) sustain at their TDP (NeuSight's measurements); between
-and after them by the steps of the process."""
-
-
-def fed_rate(peak: float, *, tdp_w: float | None, year: int | None) -> float:
-    """FLOP/s that the device's power can feed; the peak where that is less."""
-    if tdp_w is None or year is None:
-        return peak
-    return min(peak, tdp_w / (picojoules(year) * 1e-12))
-
-
-def picojoules(year: int) -> float:
-    """Straight lines between the years of `PICOJOULES`."""
-    if year <= PICOJOULES[0][0]:
-        return PICOJOULES[0][1]
-    for (y0, e0), (y1, e1) in pairwise(PICOJOULES):
-        if year <= y1:
-            return e0 + (e1 - e0) * (year - y0) / (y1 - y0)
-    return PICOJOULES[-1][1]
 
 
 def num_units_of(sheet: Sheet) -> float:

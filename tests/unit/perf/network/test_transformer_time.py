@@ -12,12 +12,14 @@ from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import find_sheet
 from fitwright.catalog.transformers import find_transformer
 from fitwright.perf.network.passes import Product, filled, forward
-from fitwright.perf.network.transformer_time import (
-    Step,
+from fitwright.perf.network.power import (
+    PICOJOULES_16,
+    PICOJOULES_32,
+    Energies,
     fed_rate,
     picojoules,
-    transformer_time,
 )
+from fitwright.perf.network.transformer_time import Step, transformer_time
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
 from fitwright.records.transformer import Transformer
@@ -127,13 +129,16 @@ def test_fusion_saves_time() -> None:
 
 
 def test_power_limits_the_rate_of_a_small_card_only() -> None:
-    assert fed_rate(8.1e12, tdp_w=70, year=2018) == pytest.approx(70 / 16e-12)
-    assert fed_rate(14e12, tdp_w=250, year=2018) == 14e12
-    assert fed_rate(8.1e12, tdp_w=None, year=2018) == 8.1e12
+    t4, v100 = find_sheet("t4"), find_sheet("v100-pcie-32")
+    assert fed_rate(8.1e12, t4, PICOJOULES_32) == pytest.approx(70 / 16e-12)
+    assert fed_rate(14e12, v100, PICOJOULES_32) == 14e12
+    unknown = t4.model_copy(update={"tdp_w": None})
+    assert fed_rate(8.1e12, unknown, PICOJOULES_32) == 8.1e12
 
 
-def test_energy_of_an_operation_falls_with_the_years() -> None:
-    values = [picojoules(y) for y in range(2010, 2030)]
+@pytest.mark.parametrize("energies", [PICOJOULES_16, PICOJOULES_32])
+def test_energy_of_an_operation_falls_with_the_years(energies: Energies) -> None:
+    values = [picojoules(y, energies) for y in range(2010, 2030)]
     assert values == sorted(values, reverse=True)
 
 

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
+from fitwright.catalog.evidence import evidence
+from fitwright.catalog.sheets import find_sheet
+from fitwright.perf.network.time import Setting, network_time
 from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.sheet import Fact
+from fitwright.records.workload import Workload
 from fitwright.validate.case import Case
 from fitwright.validate.score import predicted
 
@@ -31,6 +36,14 @@ RESNET = {
     "dtype": "amp fp16",
     "gmacs": 4.11,
     "params_M": 25.56,
+}
+
+VIT: dict[str, Any] = {
+    "name": "vit_base_patch16_224",
+    "style": "vit",
+    "macs": 17.58e9,
+    "parameters": 86.6e6,
+    "side": 224,
 }
 
 
@@ -96,6 +109,25 @@ def test_gpus_that_nobody_measured_answer_from_their_family_or_kind(device: str)
     found = answer(case("e2e/vision-gpu", device, **RESNET))
     assert found.rung in ("family", "kind")
     assert found.high / found.low > 1.4**2
+
+
+@pytest.mark.parametrize("device", ["tpu-v5e", "gaudi2"])
+def test_accelerators_that_are_no_gpus_answer_with_a_band_of_ninefold(device: str) -> None:
+    found = answer(case("e2e/vision-gpu", device, **(RESNET | {"dtype": "bf16"})))
+    assert found.rung == "kind"
+    # a factor of 3 to either side; rounding of the constants aside
+    assert found.high / found.low >= 8.9
+
+
+def test_power_that_a_card_lacks_lowers_its_rate() -> None:
+    sheet = find_sheet("t4")
+    fed = sheet.model_copy(update={"tdp_w": Fact(value=700, source="a test", confidence="C")})
+    workload, setting = Workload(**VIT), Setting(dtype="float16", batch=256)
+    table = evidence("networks")
+    starved = network_time(workload, setting, sheet, table=table)
+    full = network_time(workload, setting, fed, table=table)
+    assert isinstance(starved, Estimate) and isinstance(full, Estimate)
+    assert starved.value > full.value
 
 
 @pytest.mark.parametrize("device", ["core-i7-12700h", "epyc-9654", "graviton4", "rpi5"])
