@@ -22,8 +22,8 @@ from mlperf_rows import rows
 from ridge import quantile, say
 
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.edge import Board, operator_s
-from fitwright.perf.mobile import Layer
+from fitwright.perf.boards.edge import Board, operator_s
+from fitwright.perf.boards.mobile import Layer
 from fitwright.records.sheet import Fact, Sheet
 from fitwright.validate.domains.mobile_names import layers_of
 

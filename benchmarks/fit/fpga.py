@@ -25,7 +25,7 @@ from tiny_rows import FPGAS as TINY_FPGAS
 
 from fitwright.catalog.sheets import load_sheets
 from fitwright.catalog.tiny import find_tiny
-from fitwright.perf.fpga import multipliers, reuses
+from fitwright.perf.boards.fpga import multipliers, reuses
 
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/fpga.yaml"
 SOURCE = "wa-hls4ml data set (jdweitz/wa-hls4ml), post-synthesis reports at 200 MHz"

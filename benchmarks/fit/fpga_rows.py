@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitwright.perf.fpga import Dense
+from fitwright.perf.boards.fpga import Dense
 
 FPGAS = {
     "unstated in extract (wa-hls4ml uses Alveo U250 xcu250)": "alveo-u250",

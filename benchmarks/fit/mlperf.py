@@ -24,7 +24,7 @@ from mlperf_rows import Row, rows
 from ridge import Design, Key, Model, quantile, say
 
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.submission import PER_BYTE, PER_WATT
+from fitwright.perf.boards.submission import PER_BYTE, PER_WATT
 
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/mlperf.yaml"
 SOURCE = (

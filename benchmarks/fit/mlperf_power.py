@@ -10,7 +10,7 @@ import numpy as np
 from mlperf_rows import Row
 from ridge import say
 
-from fitwright.perf.submission_power import system_w
+from fitwright.perf.boards.submission_power import system_w
 
 HOST_W = (50.0, 80.0, 110.0, 140.0, 180.0, 230.0)
 PER_DEVICE_W = (0.0, 10.0, 20.0, 30.0, 45.0, 60.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fitwright.catalog.benchmarks import find_benchmark
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.submission import dtype_used
+from fitwright.perf.boards.submission import dtype_used
 from fitwright.records.benchmark import Benchmark
 from fitwright.records.sheet import Sheet
 

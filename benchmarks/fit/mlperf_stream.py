@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mlperf_rows import Row
 
-from fitwright.perf.submission import TYPICAL_CLOCK_HZ
+from fitwright.perf.boards.submission import TYPICAL_CLOCK_HZ
 
 Rate = Callable[[Row], float]
 CYCLES = (0.0, *np.geomspace(1e5, 2e8, 34).tolist())

@@ -22,7 +22,7 @@ from ridge import quantile, say
 
 from fitwright.catalog.networks import find_network
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.npu import Run, engine_s, reload_s
+from fitwright.perf.boards.npu import Run, engine_s, reload_s
 
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/npu.yaml"
 NPUS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fitwright.catalog.tiny import find_tiny
-from fitwright.perf.microcontroller import framework_of
+from fitwright.perf.boards.microcontroller import framework_of
 from fitwright.records.benchmark import TinyNetwork
 
 SOCS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from fitwright import units
-from fitwright.perf import fpga, microcontroller, npu
+from fitwright.perf.boards import fpga, microcontroller, npu
 from fitwright.perf.fusion import is_depthwise, role
 from fitwright.perf.ladder import estimate
 from fitwright.records.estimate import Estimate, NoData

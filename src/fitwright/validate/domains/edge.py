@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fitwright.catalog.benchmarks import find_benchmark
-from fitwright.perf import edge
+from fitwright.perf.boards import edge
 from fitwright.perf.ladder import estimate
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge

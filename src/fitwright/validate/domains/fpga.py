@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-from fitwright.perf import fpga
-from fitwright.perf.fpga import Dense, Resource
+from fitwright.perf.boards import fpga
+from fitwright.perf.boards.fpga import Dense, Resource
 from fitwright.perf.ladder import estimate
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Inputs, Knowledge

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from fitwright.catalog.tiny import find_tiny, load_tiny
-from fitwright.perf import microcontroller
+from fitwright.perf.boards import microcontroller
+from fitwright.perf.boards.microcontroller import Small, framework_of
+from fitwright.perf.boards.overlay import tiny_latency
 from fitwright.perf.ladder import estimate
-from fitwright.perf.microcontroller import Small, framework_of
-from fitwright.perf.overlay import tiny_latency
 from fitwright.records.benchmark import TinyNetwork
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Inputs, Knowledge

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from fitwright.catalog.benchmarks import find_benchmark, load_benchmarks
-from fitwright.perf import submission
+from fitwright.perf.boards import submission
+from fitwright.perf.boards.submission import LADDER, Reached
+from fitwright.perf.boards.submission_power import power_constants, system_w
 from fitwright.perf.ladder import estimate
-from fitwright.perf.submission import LADDER, Reached
-from fitwright.perf.submission_power import power_constants, system_w
 from fitwright.records.benchmark import Benchmark
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fitwright.catalog.networks import find_network
-from fitwright.perf.mobile import (
+from fitwright.perf.boards.mobile import (
     LITE_SIZES,
     Layer,
     Op,

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from fitwright.catalog.networks import find_network
-from fitwright.perf import npu
+from fitwright.perf.boards import npu
+from fitwright.perf.boards.npu import Run
 from fitwright.perf.ladder import estimate
-from fitwright.perf.npu import Run
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.workload import Style, Workload
 from fitwright.validate.case import Case, Inputs, Knowledge

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf import fpga
-from fitwright.perf.fpga import Dense
+from fitwright.perf.boards import fpga
+from fitwright.perf.boards.fpga import Dense
 from fitwright.records.estimate import Estimate, NoData
 
 TABLE = evidence("fpga")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fitwright.perf.boards.mobile import Layer
 from fitwright.perf.ladder import estimate, scopes
-from fitwright.perf.mobile import Layer
 from fitwright.records.estimate import Estimate, NoData, Rung
 from fitwright.records.evidence import Evidence
 from fitwright.records.sheet import Sheet

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf import edge
-from fitwright.perf.edge import Board
-from fitwright.perf.mobile import mobilenet_v2
+from fitwright.perf.boards import edge
+from fitwright.perf.boards.edge import Board
+from fitwright.perf.boards.mobile import mobilenet_v2
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
 

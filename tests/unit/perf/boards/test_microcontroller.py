@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.microcontroller import (
+from fitwright.perf.boards.microcontroller import (
     MOST_MACS_PER_CYCLE,
     Small,
     energy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fitwright.perf.mobile import (
+from fitwright.perf.boards.mobile import (
     Layer,
     efficientnet_lite,
     mobilenet_v1,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from fitwright.catalog.benchmarks import find_benchmark, load_benchmarks
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf import submission
+from fitwright.perf.boards import submission
+from fitwright.perf.boards.submission_power import power_constants, system_w
 from fitwright.perf.ladder import without_device
-from fitwright.perf.submission_power import power_constants, system_w
 from fitwright.records.benchmark import Benchmark
 from fitwright.records.estimate import NoData
 from fitwright.records.sheet import Fact, Sheet

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.npu import Run, seconds
+from fitwright.perf.boards.npu import Run, seconds
 from fitwright.records.estimate import Estimate, NoData
 
 TABLE = evidence("npu")

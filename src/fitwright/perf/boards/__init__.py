@@ -1,0 +1,1 @@
+"""Whole networks on hardware that is known by submissions: MLPerf, edge boards, NPUs, FPGAs."""
