@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from fitwright.perf.calibrated import rows_of
 from fitwright.perf.fusion import FUSIONS, Runtime
 from fitwright.perf.kernel_times import Gap, KernelTimes, Works, kernel_times, tabulated
-from fitwright.perf.kernels import BESIDE, BESIDE_BY_RUNTIME, Kernel, kernels, work_of
+from fitwright.perf.kernels import BESIDE, BESIDE_BY_RUNTIME, Kernel, curved_work, kernels, work_of
 from fitwright.perf.ladder import estimate, weakest
 from fitwright.perf.operators.shapes import BITS
 from fitwright.perf.operators.time import BINDS
@@ -247,7 +247,12 @@ def _tabulated(prepared: Prepared, dtype: str, beside: str, batch: int) -> Works
         )
         for kernel in prepared.kernels
     ]
-    return tabulated(works, [k.family for k in prepared.kernels])
+    curved = {
+        i: curved_work(kernel, beside=beside, batch=batch)
+        for i, kernel in enumerate(prepared.kernels)
+        if kernel.curved_bytes
+    }
+    return tabulated(works, [k.family for k in prepared.kernels], curved)
 
 
 def _graph(

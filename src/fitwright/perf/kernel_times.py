@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -34,10 +34,12 @@ class Works:
 
     Attributes:
         families: as of `Kernel.family`.
+        curved: the exponentials behind products, by the place of their kernel.
     """
 
     own: tuple[Work, ...]
     families: tuple[str, ...]
+    curved: Mapping[int, Work]
     table: WorkTable
 
     @cached_property
@@ -51,9 +53,16 @@ class Works:
         )
 
 
-def tabulated(works: Sequence[Work], families: Sequence[str]) -> Works:
+def tabulated(
+    works: Sequence[Work], families: Sequence[str], curved: Mapping[int, Work] | None = None
+) -> Works:
     """Worth keeping while devices are asked."""
-    return Works(own=tuple(works), families=tuple(families), table=tabulate(works))
+    return Works(
+        own=tuple(works),
+        families=tuple(families),
+        curved=curved or {},
+        table=tabulate(works),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +99,7 @@ def kernel_times(
     if not here:
         return _by_formulas(works, sheet, table)
     own = calibrated_times(works.own, works.families, sheet, here)
+    _add_curved(own.time_s, works, sheet, here)
     missing = np.isnan(own.time_s)
     rungs: list[Rung] = ["measured"] * len(missing)
     reasons = [("calibrated on this machine",)] * len(missing)
@@ -102,6 +112,21 @@ def kernel_times(
         run_s=own.run_s,
     )
     return _completed(times, works, missing, sheet, table) if missing.any() else times
+
+
+def _add_curved(
+    time_s: Column, works: Works, sheet: Sheet, here: Mapping[tuple[str, str], Evidence]
+) -> None:
+    """Exponentials behind a product take as long as alone, less the start of a kernel."""
+    if not works.curved:
+        return
+    places = list(works.curved)
+    extra = list(works.curved.values())
+    family = ["transcendental"] * len(extra)
+    empty = [replace(w, bytes_moved=0.0) for w in extra]
+    with_start = calibrated_times(extra, family, sheet, here).time_s
+    start = calibrated_times(empty, family, sheet, here).time_s
+    time_s[places] += np.nan_to_num(with_start - start)
 
 
 def _completed(

@@ -44,6 +44,8 @@ class Kernel:
         activation_bytes: read from other kernels and written for them, as stored.
         dtype: of the arithmetic in the file; ``int8`` for products that are quantised.
         product: of its heaviest operator.
+        curved_bytes: what its exponentials and their like read and write, though it stays
+            inside; 0 where they are all there is.
         is_counted: False when no rule counts one of its operators.
     """
 
@@ -58,6 +60,7 @@ class Kernel:
     activation_bytes: int
     dtype: str
     product: Product | None
+    curved_bytes: int
     is_counted: bool
 
 
@@ -105,6 +108,7 @@ def _kernel(
         activation_bytes=_read(inside, operators, wires) + _written(inside, operators, readers),
         dtype=dtype,
         product=_product(own, heaviest, operators),
+        curved_bytes=_curved(own, heaviest),
         is_counted=all(o.flops is not None for o in own),
     )
 
@@ -147,6 +151,24 @@ def _family(own: Sequence[OperatorCost], heaviest: OperatorCost) -> str:
     product = heaviest.product
     several = product is not None and product.num_products > 1 and not product.has_weights
     return "products" if found == "gemm" and several else found
+
+
+def _curved(own: Sequence[OperatorCost], heaviest: OperatorCost) -> int:
+    """Bytes of the exponentials behind a product: they take time though nothing moves."""
+    if heaviest.product is None:
+        return 0
+    return sum(2 * o.bytes_written for o in own if o.kind in _KINDS["transcendental"])
+
+
+def curved_work(kernel: Kernel, *, beside: str, batch: int) -> Work:
+    """The exponentials behind a product, as if they stood alone."""
+    scale = BITS[beside] / BITS[kernel.dtype] if kernel.dtype in FLOATS else BITS[beside] / 32
+    return Work(
+        operator_class="memory",
+        dtype=beside,
+        flops=0.0,
+        bytes_moved=scale * batch * kernel.curved_bytes,
+    )
 
 
 def _product(

@@ -200,3 +200,18 @@ def test_what_was_not_calibrated_is_answered_by_the_ladder() -> None:
     neither = graph_time(prepared, sheet, (row("gemm@openvino"),), dtype="float32")
     assert isinstance(neither, NoData)
     assert "softmax" in neither.reason
+
+
+def test_an_exponential_behind_a_product_takes_time_though_nothing_moves() -> None:
+    sheet = local_sheet(device(), profile())
+    table = (row("gemm@openvino"), row("transcendental@openvino"))
+    times = []
+    for behind in ("Relu", "Tanh"):
+        prepared = prepare(summary([matmul(), operator(behind, 0)]), runtime="openvino")
+        assert len(prepared.kernels) == 1
+        found = graph_time(prepared, sheet, table, dtype="float32")
+        assert isinstance(found, GraphTime)
+        times.append(found.latency.value)
+    moved = 2 * 4 * 64 * 256
+    # what the function alone takes, without starting a kernel for it
+    assert times[1] - times[0] == pytest.approx(moved / (BANDWIDTH * TRUE["bandwidth_factor"]))

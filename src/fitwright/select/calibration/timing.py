@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
@@ -17,7 +18,8 @@ TOGETHER = 40  # models that are loaded at the same time: some hundred MB
 NUM_ROUNDS = 6
 LATE = 1.5  # so many budgets after the start what has no figure yet stays without
 ROUND_S = 0.006  # of one model in one round; a longer run counts once
-MOST_REPEATS = 20
+MOST_REPEATS = 5
+OTHER_BYTES = 6 << 20  # more than a core's own caches hold
 QUANTILE = 0.25  # neighbours only ever add to a time
 
 
@@ -65,11 +67,14 @@ def time_models(
     begin_s, used_s = perf_counter(), process_time()
     refused: list[str] = []
     found: list[list[float]] = []
+    caches = Caches(num_threads)
     for first in range(0, len(models), TOGETHER):
         some = models[first : first + TOGETHER]
         until_s = begin_s + budget_s * (first + len(some)) / len(models)
         sessions = [_opened(runtime, m.model, settings, refused) for m in some]
-        found += _rounds(sessions, some, until_s=until_s, never_s=begin_s + LATE * budget_s)
+        limits = (until_s, begin_s + LATE * budget_s)
+        found += _rounds(sessions, some, caches, limits_s=limits)
+    caches.close()
     asked_s = (perf_counter() - begin_s) * num_threads
     return Times(
         seconds=tuple(float(np.quantile(t, QUANTILE)) if t else float("nan") for t in found),
@@ -78,25 +83,45 @@ def time_models(
     )
 
 
+class Caches:
+    """The cores' own caches, to be filled with something else before each run.
+
+    In a model a layer's weights were last read a whole run ago, so they come from further
+    away than in a short chain that is run again and again.
+    """
+
+    def __init__(self, num_threads: int) -> None:
+        self._pool = ThreadPoolExecutor(num_threads)
+        self._arrays = [np.zeros(OTHER_BYTES // 4, np.float32) for _ in range(num_threads)]
+
+    def spoil(self) -> None:
+        """Write over an array of its own on every core."""
+        list(self._pool.map(lambda a: np.add(a, 1, out=a), self._arrays))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+
 def _rounds(
     sessions: Sequence[Session | None],
     models: Sequence[Timed],
+    caches: Caches,
     *,
-    until_s: float,
-    never_s: float,
+    limits_s: tuple[float, float],
 ) -> list[list[float]]:
     """Times of each session, in turn.
 
     Args:
-        until_s: no second figure after this moment.
-        never_s: no figure at all after this one.
+        limits_s: moments after which no second figure comes, and none at all.
     """
+    until_s, never_s = limits_s
     feeds = [_values(m.inputs) for m in models]
     found: list[list[float]] = [[] for _ in models]
     for _ in range(NUM_ROUNDS):
         for session, feed, times in zip(sessions, feeds, found, strict=True):
             if session is not None and perf_counter() < (until_s if times else never_s):
-                times += _timed(session, feed, times)
+                times += _timed(session, feed, times, caches)
     return found
 
 
@@ -118,14 +143,16 @@ def _values(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     return {n: draw.standard_normal(s).astype(np.float32) for n, s in inputs.items()}
 
 
-def _timed(session: Session, feed: dict[str, Array], before: Sequence[float]) -> list[float]:
-    """Some runs in a row, after one that brings the operands back into the caches."""
-    session.run(feed)
+def _timed(
+    session: Session, feed: dict[str, Array], before: Sequence[float], caches: Caches
+) -> list[float]:
+    """Some runs, each after the caches were spoiled; the first of all is not counted."""
     if not before:
         session.run(feed)
     count = 1 if not before else max(1, min(MOST_REPEATS, int(ROUND_S / min(before))))
     times = []
     for _ in range(count):
+        caches.spoil()
         begin = perf_counter()
         session.run(feed)
         times.append(perf_counter() - begin)
