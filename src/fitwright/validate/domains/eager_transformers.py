@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from fitwright.catalog.transformers import find_transformer
 from fitwright.perf.network.transformer_time import Split, Step, transformer_time
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
+from fitwright.validate.domains.training import predict_training as predict_several
 
 SPLITS: tuple[Split, ...] = ("tp", "dp", "pp")
 
@@ -19,7 +21,15 @@ def predict_forward(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 
 
 def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
-    """Seconds of a forward and a backward pass, without the optimiser."""
+    """Seconds of a forward and a backward pass, without the optimiser.
+
+    Several devices are the training model's business: it knows what they tell each other.
+    """
+    step = step_of(case, training=True)
+    if step.split and step.num_devices > 1:
+        sizes = {"gpus": step.num_devices, "global_batch": step.batch, "seq_len": step.tokens}
+        told = {**case.inputs, **sizes, "parallelism_4way": step.split}
+        return predict_several(replace(case, inputs=told), knowledge)
     return _predict(case, knowledge, training=True)
 
 

@@ -253,3 +253,11 @@ def test_an_unknown_collective_has_no_data() -> None:
         asked, Knowledge(sheet=find_sheet("h100-sxm"), evidence=all_evidence())
     )
     assert isinstance(found, NoData) and "gossip" in found.reason
+
+
+def test_an_option_that_splits_a_step_is_the_same_step_on_several_devices() -> None:
+    sizes = {"model": "gpt2_large", "batch": 4, "seq_len": 1024, "dtype": "fp32"}
+    told = case("training/single-gpu-fp32", "a100-40-sxm", "e2e_ms", "ms", **sizes, option="tp4")
+    split = {"parallelism_4way": "TP", "gpus": 4, "global_batch": 4}
+    four = case("training/4gpu", "a100-40-sxm", "e2e_ms", "ms", **sizes, **split)
+    assert answer(told) == answer(four)
