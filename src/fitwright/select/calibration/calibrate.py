@@ -42,7 +42,8 @@ BEFORE: Mapping[str, str] = {
 }
 """Families whose layers hold a kernel of another family, which is fitted first."""
 QUIET_SHARE = 0.5  # models compile and small ones run on one core, so all of it is never used
-SMALL_S = 100e-6  # a run this short tells what a run costs besides its kernels
+SMALL_S = 100e-6  # a shorter layer tells nothing of the peak
+NUM_SHORTEST = 10  # chains that tell what a run costs besides its kernels
 
 Say = Callable[[str], None]
 
@@ -318,9 +319,10 @@ def _expected_s(work: Work, row: Evidence | None, *, peak: float, bandwidth: flo
 
 
 def _run_row(found: Found, device: Device) -> Evidence:
-    """What a run costs besides its kernels: short chains less their layer."""
+    """What a run costs besides its kernels: the shortest chains less their layer."""
     pairs = zip(found.single_s, found.layer_s, strict=True)
-    rests = [s - layer for s, layer in pairs if 0 < layer < s < SMALL_S]
+    shortest = sorted((s, layer) for s, layer in pairs if 0 < layer < s)[:NUM_SHORTEST]
+    rests = [s - layer for s, layer in shortest]
     floor = median(rests) if rests else 1e-5
     runtime = found.combination.runtime.name
     return Evidence(
@@ -330,5 +332,5 @@ def _run_row(found: Found, device: Device) -> Evidence:
         constants={"floor_s": max(floor, 1e-6)},
         spread=1.5,
         num_points=len(rests),
-        source=f"fitwright calibrate, {runtime}: single layers under {SMALL_S * 1e6:.0f} us",
+        source=f"fitwright calibrate, {runtime}: the {len(rests)} shortest chains",
     )

@@ -20,7 +20,7 @@ LATE = 1.5  # so many budgets after the start what has no figure yet stays witho
 ROUND_S = 0.006  # of one model in one round; a longer run counts once
 MOST_REPEATS = 5
 OTHER_BYTES = 6 << 20  # more than a core's own caches hold
-QUANTILE = 0.25  # neighbours only ever add to a time
+QUANTILE = 0.1  # neighbours only ever add to a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Times:
     """What the child found.
 
     Attributes:
-        seconds: lower quartile of the runs of each model; nan where the backend refused it.
+        seconds: fastest tenth of the runs of each model; nan where the backend refused it.
         refused: why, each reason once.
         cpu_share: CPU time used over time asked for on all threads; below 1 others were at
             work, or the models keep no more threads busy.
