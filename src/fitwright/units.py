@@ -26,6 +26,8 @@ Quantity = Literal[
     "hertz",
     "number",
     "share",
+    "usd_per_joule",
+    "kg_per_joule",
 ]
 
 _DECIMAL = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
