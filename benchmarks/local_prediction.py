@@ -31,6 +31,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from pages import write_block
 from peer_inputs import INPUTS, model_path
 
 from fitwright.backends.recipes import RECIPES
@@ -52,8 +53,6 @@ from fitwright.start import Silent, local_tools
 
 HERE = Path(__file__).parent
 WORK = HERE / ".work" / "local-prediction"
-DOCS = HERE.parent / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- local-prediction:begin -->", "<!-- local-prediction:end -->"
 LIMITS = ChildLimits(wall_s=600.0, memory_bytes=16 << 30)
 NUM_SAMPLES = 4  # for the ranges of int8, which change no time
 NUM_QUERIES = 4
@@ -309,16 +308,6 @@ def measured_or_kept(
     return found
 
 
-def write_docs(text: str) -> None:
-    """Put the tables between their marks."""
-    document = DOCS.read_text()
-    before, _, rest = document.partition(BEGIN)
-    _, found, after = rest.partition(END)
-    if not found:
-        raise SystemExit(f"{DOCS} has no {BEGIN} … {END}")
-    DOCS.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -368,7 +357,7 @@ def main() -> None:
     else:
         print(tables(made, profile))
     if asked.write_docs:
-        write_docs(tables(made, profile))
+        write_block("local-prediction", tables(made, profile))
 
 
 if __name__ == "__main__":
