@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -28,11 +29,11 @@ from fitwright.records.profile import BySize, Profile
 from fitwright.records.run import write_atomically
 from fitwright.select.calibration.probes import Probe, probes, stored
 from fitwright.select.calibration.sizes import by_size, cache_bytes
-from fitwright.select.calibration.timing import Timed, Times, time_models
+from fitwright.select.calibration.timing import Timed, Times, fastest, time_models
 from fitwright.select.calibration.watts import Watts
 from fitwright.select.instructions import has_bfloat16
 
-SCHEMA = 1  # a new number makes every stored profile out of date
+SCHEMA = 2  # a new number makes every stored profile out of date
 BUDGET_S = 100.0  # of all probes together, loading and compiling included
 LIMITS = ChildLimits(wall_s=300.0)
 BEFORE: Mapping[str, str] = {
@@ -42,6 +43,8 @@ BEFORE: Mapping[str, str] = {
 }
 """Families whose layers hold a kernel of another family, which is fitted first."""
 QUIET_SHARE = 0.5  # models compile and small ones run on one core, so all of it is never used
+NUM_PASSES = 3  # neighbours come and go within seconds, so every probe gets several chances
+ONE_PASS = frozenset({"openvino"})  # takes long to compile; its sessions live together instead
 SMALL_S = 100e-6  # a shorter layer tells nothing of the peak
 NUM_SHORTEST = 10  # chains that tell what a run costs besides its kernels
 
@@ -64,14 +67,13 @@ class Combination:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What one child measured: seconds of each probe's layer, and of its shorter chain."""
+    """What the children measured: seconds of each probe's layer, and of its shorter chain."""
 
     combination: Combination
     probes: tuple[Probe, ...]
     layer_s: tuple[float, ...]
     single_s: tuple[float, ...]
     cpu_share: float
-    refused: tuple[str, ...]
 
 
 def fingerprint(device: Device) -> str:
@@ -136,19 +138,16 @@ def calibrate(
     say("bandwidth by size")
     rates, notes = _rates(executor, device)
     combinations = tuple(_combinations(device, runtimes))
-    found: list[Found] = []
-    for combination in combinations:
-        say(f"kernels on {combination.name}")
-        share = budget_s / len(combinations)
+    timed: dict[str, list[Times | str]] = {c.name: [] for c in combinations}
+    share_s = budget_s / max(NUM_PASSES * len(combinations), 1)
+    for number, combination in product(range(NUM_PASSES), combinations):
+        say(f"kernels on {combination.name}, {number + 1} of {NUM_PASSES}")
         with watts.working():
-            result = _measured(
-                combination, executor, threads=device.num_cores, budget_s=share, only=only
+            timed[combination.name].append(
+                _timed(combination, executor, threads=device.num_cores, budget_s=share_s, only=only)
             )
-        if isinstance(result, Found):
-            found.append(result)
-            notes += tuple(f"{combination.name}: {why}" for why in result.refused)
-        else:
-            notes += (f"{combination.name}: {result}",)
+    found, more = _put_together(combinations, timed, only=only)
+    notes += more
     cpu_share = min((f.cpu_share for f in found), default=1.0)
     if cpu_share < QUIET_SHARE:
         notes += (
@@ -197,14 +196,14 @@ def _combinations(device: Device, runtimes: Sequence[Runtime]) -> Iterator[Combi
         )
 
 
-def _measured(
+def _timed(
     combination: Combination,
     executor: Executor,
     *,
     threads: int,
     budget_s: float,
     only: Callable[[Probe], bool],
-) -> Found | str:
+) -> Times | str:
     """Both chains of every probe in one child; in words why not, if it failed."""
     chosen = tuple(p for p in probes(combination.dtype) if only(p))
     with tempfile.TemporaryDirectory(prefix="fitwright-calibrate-") as name:
@@ -216,7 +215,7 @@ def _measured(
             for times in (1, probe.num_layers)
         ]
         try:
-            times = executor.call(
+            return executor.call(
                 time_models,
                 LIMITS,
                 combination.runtime,
@@ -227,7 +226,26 @@ def _measured(
             )
         except (TrialFailed, PlanError, BackendMissing) as failure:
             return one_line(failure.rule)
-    return _found(combination, chosen, times)
+
+
+def _put_together(
+    combinations: Sequence[Combination],
+    timed: Mapping[str, Sequence[Times | str]],
+    *,
+    only: Callable[[Probe], bool],
+) -> tuple[list[Found], tuple[str, ...]]:
+    """What the passes found of each combination, and what went wrong in words."""
+    found: list[Found] = []
+    notes: list[str] = []
+    for combination in combinations:
+        passes = timed[combination.name]
+        worked = [t for t in passes if isinstance(t, Times)]
+        notes += [f"{combination.name}: {t}" for t in passes if isinstance(t, str)]
+        notes += [f"{combination.name}: {why}" for t in worked for why in t.refused]
+        if worked:
+            chosen = tuple(p for p in probes(combination.dtype) if only(p))
+            found.append(_found(combination, chosen, fastest(worked)))
+    return found, tuple(dict.fromkeys(notes))
 
 
 def _written(file: Path, probe: Probe, dtype: str, times: int) -> Timed:
@@ -246,7 +264,6 @@ def _found(combination: Combination, chosen: tuple[Probe, ...], times: Times) ->
         ),
         single_s=single,
         cpu_share=times.cpu_share,
-        refused=times.refused,
     )
 
 

@@ -1,4 +1,4 @@
-"""Timing of many small models in one child, in turn, so that all share the noise."""
+"""Timing of many small models in one child."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from fitwright.errors import TrialFailed, one_line
 from fitwright.ports import Array, Runtime, Session
 from fitwright.records.plan import Settings
 
-TOGETHER = 40  # models that are loaded at the same time: some hundred MB
+TOGETHER: Mapping[str, int] = {"openvino": 40}
+"""Sessions of a backend that live at the same time, in turn; of others one at a time: ONNX
+Runtime gives each session its own threads, which go on spinning for 50 ms after a run, so that
+another session's runs look two to three times as long."""
 NUM_ROUNDS = 6
-LATE = 1.5  # so many budgets after the start what has no figure yet stays without
+LATE = 3.0  # so many budgets after the start what has no figure yet stays without
 ROUND_S = 0.006  # of one model in one round; a longer run counts once
 MOST_REPEATS = 5
 OTHER_BYTES = 6 << 20  # more than a core's own caches hold
@@ -55,7 +58,7 @@ def time_models(
     num_threads: int,
     budget_s: float,
 ) -> Times:
-    """A typical run of each model: rounds over some models at a time, each some runs long.
+    """A typical run of each model: rounds over the sessions alive, each some runs long.
 
     Args:
         runtime: the backend.
@@ -68,18 +71,30 @@ def time_models(
     refused: list[str] = []
     found: list[list[float]] = []
     caches = Caches(num_threads)
-    for first in range(0, len(models), TOGETHER):
-        some = models[first : first + TOGETHER]
+    together = TOGETHER.get(runtime.name, 1)
+    for first in range(0, len(models), together):
+        some = models[first : first + together]
         until_s = begin_s + budget_s * (first + len(some)) / len(models)
         sessions = [_opened(runtime, m.model, settings, refused) for m in some]
         limits = (until_s, begin_s + LATE * budget_s)
         found += _rounds(sessions, some, caches, limits_s=limits)
+        del sessions
     caches.close()
     asked_s = (perf_counter() - begin_s) * num_threads
     return Times(
         seconds=tuple(float(np.quantile(t, QUANTILE)) if t else float("nan") for t in found),
         cpu_share=min(1.0, (process_time() - used_s) / asked_s),
         refused=tuple(dict.fromkeys(refused)),
+    )
+
+
+def fastest(passes: Sequence[Times]) -> Times:
+    """Several passes over the same models: of each the fastest, for neighbours only add."""
+    seconds = np.fmin.reduce([t.seconds for t in passes])
+    return Times(
+        seconds=tuple(float(s) for s in seconds),
+        cpu_share=max(t.cpu_share for t in passes),
+        refused=tuple(dict.fromkeys(why for t in passes for why in t.refused)),
     )
 
 

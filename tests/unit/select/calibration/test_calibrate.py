@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from fitwright.select.calibration.calibrate import (
 from fitwright.select.calibration.compare import beside_published, published_sheet
 from fitwright.select.calibration.probes import Probe, probes
 from fitwright.select.calibration.sizes import by_size, cache_bytes
-from fitwright.select.calibration.timing import Timed, Times, time_models
+from fitwright.select.calibration.timing import Timed, Times, fastest, time_models
 from fitwright.select.calibration.watts import Watts
 
 TRUE = {
@@ -60,8 +61,8 @@ class FormulaExecutor:
     def __init__(self, broken: str = "") -> None:
         self.broken = broken
         self.dtypes = {
-            "onnxruntime": iter(["float32", "int8"]),
-            "openvino": iter(["float32", "bfloat16", "int8"]),
+            "onnxruntime": cycle(["float32", "int8"]),
+            "openvino": cycle(["float32", "bfloat16", "int8"]),
         }
 
     def call(self, function: Callable[..., Any], limits: Any, *args: Any, **more: Any) -> Any:
@@ -220,3 +221,12 @@ def test_a_model_that_a_backend_refuses_costs_only_its_own_figure(tmp_path: Path
     assert found.seconds[0] > 0
     assert math.isnan(found.seconds[1])
     assert len(found.refused) == 1
+
+
+def test_passes_are_put_together_by_the_fastest_and_a_refused_model_stays_unknown() -> None:
+    slow = Times(seconds=(3.0, 1.0, math.nan), cpu_share=0.5, refused=("no such kernel",))
+    quick = Times(seconds=(2.0, math.nan, math.nan), cpu_share=0.8, refused=("no such kernel",))
+    both = fastest([slow, quick])
+    assert both.seconds[:2] == (2.0, 1.0)
+    assert math.isnan(both.seconds[2])
+    assert (both.cpu_share, both.refused) == (0.8, ("no such kernel",))
