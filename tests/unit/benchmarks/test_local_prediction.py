@@ -31,6 +31,7 @@ def module(name: str) -> Any:
 
 
 module("peer_inputs")
+module("pages")
 local_prediction = module("local_prediction")
 NOTHING = Figure.unavailable("nobody knows")
 PROFILE = Profile(
@@ -72,3 +73,23 @@ def test_the_scale_of_a_model_is_learned_from_the_others(monkeypatch: pytest.Mon
     assert made["a"].errors()[0] == pytest.approx(-0.5)
     assert abs(made["a"].errors()[1]) < 0.5
     assert local_prediction.summary_of(list(made.values()))["all"]["rows"] == 4
+
+
+def test_passes_are_kept_and_the_fastest_of_them_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = iter([3.0, 2.0, 4.0])
+    monkeypatch.setattr(
+        local_prediction, "measured", lambda *_, tools: {"openvino float32": next(taken)}
+    )
+
+    def passed(wanted: int, *, machine: str = "this") -> dict[str, float]:
+        found: dict[str, float] = local_prediction.pass_over(
+            "a", [form("a")], tmp_path / "a.json", tools=None, fingerprint=machine, wanted=wanted
+        )
+        return found
+
+    assert passed(1) == {"openvino float32": 3.0}
+    assert passed(1) == {"openvino float32": 3.0}  # kept, not measured again
+    assert passed(2) == {"openvino float32": 2.0}
+    assert passed(1, machine="another") == {"openvino float32": 4.0}
