@@ -27,7 +27,6 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -48,7 +47,12 @@ from fitwright.records.estimate import NoData
 from fitwright.records.plan import Settings
 from fitwright.records.profile import Confronted, Profile
 from fitwright.records.recipe import Int8Static
-from fitwright.select.calibration.calibrate import calibrate, keep_profile, stored_profile
+from fitwright.select.calibration.calibrate import (
+    calibrate,
+    fingerprint,
+    keep_profile,
+    stored_profile,
+)
 from fitwright.select.calibration.timing import QUANTILE
 from fitwright.select.instructions import has_bfloat16
 from fitwright.select.local import local_device
@@ -300,6 +304,39 @@ def tables(made: Sequence[Row], profile: Profile) -> str:
     return "\n".join(lines)
 
 
+class Passes:
+    """Passes over the models, kept on disk as they are made.
+
+    Attributes:
+        number: of passes made or found on disk.
+        found: of each form the fastest so far, seconds, by model.
+    """
+
+    def __init__(self, chosen: Mapping[str, Sequence[Form]], *, tools: Tools, mark: str) -> None:
+        self.number = 0
+        self.found: dict[str, dict[str, float]] = {}
+        self._chosen, self._tools, self._mark = chosen, tools, mark
+
+    def forget(self) -> None:
+        """What was measured before."""
+        for name in self._chosen:
+            (WORK / f"{name}.json").unlink(missing_ok=True)
+
+    def next(self) -> None:
+        """One more pass over every model that has not had so many."""
+        self.number += 1
+        for name, its in self._chosen.items():
+            _say(f"{name}, {self.number} of {NUM_PASSES}")
+            self.found[name] = pass_over(
+                name,
+                its,
+                WORK / f"{name}.json",
+                tools=self._tools,
+                fingerprint=self._mark,
+                wanted=self.number,
+            )
+
+
 def pass_over(
     name: str, chosen: Sequence[Form], file: Path, *, tools: Tools, fingerprint: str, wanted: int
 ) -> dict[str, float]:
@@ -342,32 +379,39 @@ def _chosen(
         yield name, list(forms(name, model, folder, device=device, tools=tools))
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def main() -> None:
-    """Calibrate where that was not done, measure what is missing, predict, compare."""
+    """Calibrate where that was not done, measure what is missing, predict, compare.
+
+    Each round of passes of the calibration is followed by one over the models: a drift falls
+    on both.
+    """
     asked = parsed()
     tools = local_tools(Silent())
     runtimes = tuple(tools.runtimes.values())
     device = local_device(executor=tools.executor, runtimes=runtimes, cache=tools.cache)
-    profile = None if asked.calibrate else stored_profile(device, cache=tools.cache)
-    if profile is None:
-        say = lambda text: print(text, file=sys.stderr)  # noqa: E731
-        profile = calibrate(device, executor=tools.executor, runtimes=runtimes, say=say)
-        keep_profile(profile, cache=tools.cache)
+    earlier = stored_profile(device, cache=tools.cache)
+    profile = None if asked.calibrate else earlier
     chosen = dict(_chosen(asked, device=device, tools=tools))
-    found: dict[str, dict[str, float]] = {}
-    for number, name in product(range(NUM_PASSES), chosen):
-        print(f"{name}, {number + 1} of {NUM_PASSES}", file=sys.stderr)
-        file = WORK / f"{name}.json"
-        if asked.again and not number:
-            file.unlink(missing_ok=True)
-        found[name] = pass_over(
-            name,
-            chosen[name],
-            file,
-            tools=tools,
-            fingerprint=profile.fingerprint,
-            wanted=number + 1,
+    passes = Passes(chosen, tools=tools, mark=fingerprint(device))
+    if asked.again:
+        passes.forget()
+    if profile is None:
+        profile = calibrate(
+            device,
+            executor=tools.executor,
+            runtimes=runtimes,
+            say=_say,
+            between=passes.next,
+            earlier=earlier,
         )
+        keep_profile(profile, cache=tools.cache)
+    while passes.number < NUM_PASSES:
+        passes.next()
+    found = passes.found
     made = rows(found, chosen, device=device, profile=profile)
     if asked.json:
         each = [vars(r) | {"error": r.errors()[0], "error_refitted": r.errors()[1]} for r in made]

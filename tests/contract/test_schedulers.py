@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,9 @@ from fitwright.records.plan import Settings
 
 SCHEDULERS = ("own", "loadgen")
 ROUNDS, BLOCK_S = 24, 0.25
+SETS = 4
+"""A stall of a shared machine can fall on one scheduler alone and part the intervals of one set of
+rounds. A difference between the schedulers parts those of every set; a stall does not."""
 CALLBACK_SHARE = 0.04
 """LoadGen calls Python back for every query and its answer, 0.05 to 0.15 ms of a query's 4 ms:
 intervals may lie this far apart, in LoadGen's disfavour or ours, and no farther."""
@@ -82,6 +85,16 @@ def overlap(one: Figure, other: Figure) -> bool:
     return one.low <= slack * other.high and other.low <= slack * one.high  # type: ignore[operator]
 
 
+def agree(measure: Callable[[], dict[str, Figure]]) -> None:
+    """Holds when one of the sets of rounds has both figures overlap, and shows all when none."""
+    seen: list[dict[str, Figure]] = []
+    while len(seen) < SETS:
+        seen.append(measure())
+        if overlap(*(seen[-1][s] for s in SCHEDULERS)):
+            return
+    pytest.fail(f"apart in each of {SETS} sets of rounds: {seen}")
+
+
 def both(**stated: object) -> dict[str, Traffic]:
     return {s: Traffic(scheduler=s, **stated) for s in SCHEDULERS}  # type: ignore[arg-type]
 
@@ -101,9 +114,7 @@ def test_both_schedulers_agree_on_latency(worker: Worker, traffic: dict[str, Tra
         name: ServerBlock(t, seed=3) if t.scenario == "server" else latency_block_under(t)
         for name, t in traffic.items()
     }
-    found = rounds(worker, dict(blocks))
-    figures = {name: percentile_figure(seen, 50) for name, seen in found.items()}
-    assert overlap(*figures.values()), figures
+    agree(lambda: {n: percentile_figure(s, 50) for n, s in rounds(worker, dict(blocks)).items()})
 
 
 @pytest.mark.slow
@@ -118,9 +129,10 @@ def test_both_schedulers_agree_on_latency(worker: Worker, traffic: dict[str, Tra
     ids=["single_stream", "multi_stream", "offline", "server"],
 )
 def test_both_schedulers_agree_on_throughput(worker: Worker, traffic: dict[str, Traffic]) -> None:
-    found = rounds(worker, {name: rate_block(t) for name, t in traffic.items()})
-    figures = {
-        name: throughput_figure([t for block in seen for t in block], traffic=traffic[name])
-        for name, seen in found.items()
-    }
-    assert overlap(*figures.values()), figures
+    blocks = {name: rate_block(t) for name, t in traffic.items()}
+    agree(
+        lambda: {
+            name: throughput_figure([t for block in seen for t in block], traffic=traffic[name])
+            for name, seen in rounds(worker, dict(blocks)).items()
+        }
+    )

@@ -37,7 +37,8 @@ def calibrate(json: Json = False, again: Again = False) -> None:
         runtimes = tuple(tools.runtimes.values())
         console.step("this machine's peaks")
         device = local_device(executor=tools.executor, runtimes=runtimes, cache=tools.cache)
-        profile = None if again else stored_profile(device, cache=tools.cache)
+        earlier = stored_profile(device, cache=tools.cache)
+        profile = None if again else earlier
         if profile is None:
             console.step("calibrating; leave the machine alone for two minutes")
             meter = energy_meter()
@@ -47,6 +48,7 @@ def calibrate(json: Json = False, again: Again = False) -> None:
                 runtimes=runtimes,
                 say=console.say,
                 energy_j=meter.energy_j if meter else None,
+                earlier=earlier,
             )
             if profile.rows and (why := keep_profile(profile, cache=tools.cache)):
                 console.say(why)

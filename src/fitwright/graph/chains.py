@@ -47,12 +47,10 @@ class Chain:
         self.constants: list[onnx.TensorProto] = []
         self.last = next(iter(inputs))
         self._count = self._offset = 0
+        self._paired: dict[str, str] = {}
+        self._has_grid = False
         if stored == "int8":
-            self.constant("scale", np.float32(1 / 64))
-            self.constant("zero", np.uint8(128))
-            self.constant("weight_zero", np.int8(0))
-            self.constant("weight_scale", np.float32(_SIGMA / 64))
-            self._pair()
+            self.pair()
 
     def constant(self, name: str, value: Any) -> str:
         """A stored value."""
@@ -70,19 +68,39 @@ class Chain:
         self.nodes.append(helper.make_node(kind, [self.last, *others], [made], made, **attributes))
         self.last = made
 
-    def weighted(self, kind: str, shape: Sequence[int], **attributes: Any) -> None:
-        """One operator with a weight, between quantisation pairs where asked."""
-        self.add(kind, self.weight(shape), **attributes)
-        if self.stored == "int8":
-            self._pair()
+    def weighted(self, kind: str, shape: Sequence[int], *, axis: int, **attributes: Any) -> None:
+        """One operator with a weight and a bias, between quantisation pairs where asked.
 
-    def weight(self, shape: Sequence[int]) -> str:
+        Args:
+            axis: of the weight's channels that come out, each with a scale of its own.
+        """
+        self.add(kind, self.weight(shape, axis=axis), self._bias(shape[axis]), **attributes)
+        if self.stored == "int8":
+            self.pair()
+
+    def weight(self, shape: Sequence[int], *, axis: int) -> str:
         """The next region of the pool; widened behind a DequantizeLinear where asked."""
         if self.stored == "float32":
             return self._region(shape, TensorProto.FLOAT)
+        zeros = np.zeros(shape[axis], np.int8)
+        return self._widened(
+            self._region(shape, TensorProto.INT8), zeros, scale=_SIGMA / 64, axis=axis
+        )
+
+    def _bias(self, size: int) -> str:
+        """Of every channel the same."""
+        if self.stored == "float32":
+            return self.constant(self.fresh("b"), np.full(size, _SIGMA, np.float32))
+        bias = self.constant(self.fresh("b"), np.full(size, 64, np.int32))
+        return self._widened(bias, np.zeros(size, np.int32), scale=_SIGMA / 64**2, axis=0)
+
+    def _widened(self, integers: str, zeros: Any, *, scale: float, axis: int) -> str:
+        """Integers as floats, with scales that differ from channel to channel."""
+        scales = scale * np.linspace(0.9, 1.1, len(zeros), dtype=np.float32)
+        names = self.constant(self.fresh("s"), scales), self.constant(self.fresh("z"), zeros)
         made = self.fresh("d")
-        inputs = [self._region(shape, TensorProto.INT8), "weight_scale", "weight_zero"]
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [made], made))
+        node = helper.make_node("DequantizeLinear", [integers, *names], [made], made, axis=axis)
+        self.nodes.append(node)
         return made
 
     def _region(self, shape: Sequence[int], element: int) -> str:
@@ -98,9 +116,28 @@ class Chain:
         self.constants.append(tensor)
         return tensor.name
 
-    def _pair(self) -> None:
-        self.add("QuantizeLinear", "scale", "zero")
-        self.add("DequantizeLinear", "scale", "zero")
+    def pair(self) -> None:
+        """Through eight bits and back."""
+        self.add("QuantizeLinear", *self._grid())
+        self.add("DequantizeLinear", *self._grid())
+
+    def given(self, name: str) -> str:
+        """Another input, between a pair of its own where integers are asked for."""
+        if self.stored == "float32":
+            return name
+        if name not in self._paired:
+            last, self.last = self.last, name
+            self.pair()
+            self._paired[name], self.last = self.last, last
+        return self._paired[name]
+
+    def _grid(self) -> tuple[str, str]:
+        """Scale and zero point of all activations."""
+        if not self._has_grid:
+            self.constant("scale", np.float32(1 / 64))
+            self.constant("zero", np.uint8(0))  # as behind a ReLU; others cost convolutions
+            self._has_grid = True
+        return "scale", "zero"
 
     def model(self) -> onnx.ModelProto:
         """The finished model."""
@@ -134,19 +171,21 @@ def chained(
 
 
 def dense(k: int, n: int) -> Layer:
-    """Two products, (k, n) and (n, k)."""
+    """Two products, (k, n) and (n, k), each with a bias, as linear layers have them."""
 
     def layer(chain: Chain) -> None:
-        chain.weighted("MatMul", (k, n))
-        chain.weighted("MatMul", (n, k))
+        chain.weighted("Gemm", (k, n), axis=1)
+        chain.weighted("Gemm", (n, k), axis=1)
 
     return layer
 
 
 def products(chain: Chain) -> None:
     """Scores and weighted values of activations: ``x`` (heads, s, d) with ``kt`` and ``v``."""
-    chain.add("MatMul", "kt")
-    chain.add("MatMul", "v")
+    for other in ("kt", "v"):
+        chain.add("MatMul", chain.given(other))
+        if chain.stored == "int8":
+            chain.pair()
 
 
 def convolutions(c: int, d: int, *, kernel: int, groups: int = 1) -> Layer:
@@ -156,7 +195,7 @@ def convolutions(c: int, d: int, *, kernel: int, groups: int = 1) -> Layer:
     def layer(chain: Chain) -> None:
         for here, there in ((c, d), (d, c)) if c != d else ((c, c),):
             shape = (there, here // groups, kernel, kernel)
-            chain.weighted("Conv", shape, pads=pads, group=groups)
+            chain.weighted("Conv", shape, axis=0, pads=pads, group=groups)
 
     return layer
 
@@ -165,7 +204,7 @@ def up_and_down(c: int) -> Layer:
     """A transposed convolution that doubles the size, and a pooling that halves it."""
 
     def layer(chain: Chain) -> None:
-        chain.weighted("ConvTranspose", (c, c, 2, 2), kernel_shape=[2, 2], strides=[2, 2])
+        chain.weighted("ConvTranspose", (c, c, 2, 2), axis=1, kernel_shape=[2, 2], strides=[2, 2])
         chain.add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
 
     return layer
@@ -183,6 +222,45 @@ def normalised(width: int) -> Layer:
         scale = chain.constant(chain.fresh("scale"), np.ones(width, np.float32))
         bias = chain.constant(chain.fresh("bias"), np.zeros(width, np.float32))
         chain.add("LayerNormalization", scale, bias, axis=-1)
+
+    return layer
+
+
+def added_and_normalised(width: int) -> Layer:
+    """The sum with another activation, normalised: what transformers do twice a block."""
+    norm = normalised(width)
+
+    def layer(chain: Chain) -> None:
+        chain.add("Add", "other")
+        norm(chain)
+
+    return layer
+
+
+def rounded(chain: Chain) -> None:
+    """A curve, and its result through eight bits and back."""
+    chain.add("Erf")
+    chain.pair()
+
+
+def guarded(chain: Chain) -> None:
+    """What is no number becomes zero, as exporters write it behind every softmax."""
+    given = chain.last
+    chain.add("IsNaN")
+    made = chain.fresh("h")
+    if "nought" not in {c.name for c in chain.constants}:
+        chain.constant("nought", np.float32(0))
+    chain.nodes.append(helper.make_node("Where", [chain.last, "nought", given], [made], made))
+    chain.last = made
+
+
+def seen_two_ways(rows: int, width: int) -> Layer:
+    """Two views, the second of which is the first again."""
+    shapes = np.array([width, rows], np.int64), np.array([rows, width], np.int64)
+
+    def layer(chain: Chain) -> None:
+        for shape in shapes:
+            chain.add("Reshape", chain.constant(chain.fresh("shape"), shape))
 
     return layer
 
@@ -210,7 +288,8 @@ def recurrent(hidden: int) -> Layer:
 
     def layer(chain: Chain) -> None:
         width = 2 * hidden
-        w, r = chain.weight((2, 4 * hidden, width)), chain.weight((2, 4 * hidden, hidden))
+        w = chain.weight((2, 4 * hidden, width), axis=0)
+        r = chain.weight((2, 4 * hidden, hidden), axis=0)
         chain.add("LSTM", w, r, hidden_size=hidden, direction="bidirectional")
         chain.add("Transpose", perm=[0, 2, 1, 3])
         shape = chain.constant(chain.fresh("shape"), np.array([0, 0, width], np.int64))

@@ -1,15 +1,16 @@
 """Times of kernels by constants that were measured on this very machine, per runtime.
 
 ``t = steps x floor + (compute^p + traffic^p)^(1/p)``, with
-``compute = FLOP x ragged / (peak x share x m/(m + m_half) x n/(n + n_half) x k/(k + k_half))``
-and ``traffic = bytes / (bandwidth x bandwidth_factor)``.
+``compute = FLOP x ragged / (peak x share x m/(M + m_half) x n/(n + n_half) x k/(k + k_half))``
+with M the rows m made whole tiles of ``m_tile``, and
+``traffic = bytes / (bandwidth x bandwidth_factor)``.
 
 The three half sizes are where a product reaches half of its rate for want of rows, columns or
 terms; ``ragged`` is what a sum costs whose number of terms is no multiple of four (matrix units
 take two bfloat16 or four int8 at a time, other kernels run instead); the factor on the bandwidth
 of the memory may exceed 1, since most operands come from a cache. A family is what one probe
 measures (`Kernel.family`); its rows are named ``gemm@openvino``. ``run@openvino`` holds what a
-run costs besides its kernels.
+run costs besides its kernels (`RunCosts`).
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ from fitwright.records.sheet import Sheet
 
 Column = NDArray[np.float64]
 NAMES = (
-    "floor_s", "compute_share", "m_half", "n_half", "k_half", "ragged", "bandwidth_factor",
-    "softness",
+    "floor_s", "compute_share", "m_half", "n_half", "k_half", "ragged", "m_tile",
+    "bandwidth_factor", "softness",
 )  # fmt: skip
 WHOLE = 4  # terms that matrix units take at a time, at most
-_TRAFFIC = ("elementwise", "norm", "softmax", "move", "pool", "transcendental")
+_TRAFFIC = (
+    "elementwise", "norm", "skip_norm", "softmax", "move", "pool", "transcendental", "quantise",
+    "where",
+)  # fmt: skip
 FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "products": ("gemm",),
     "conv_transpose": ("conv", "gemm"),
@@ -41,6 +45,7 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "attention_decode": ("products", "gemm"),
     "grouped_gemm": ("gemm",),
     **dict.fromkeys(_TRAFFIC, _TRAFFIC),
+    "skip_norm": ("norm", *_TRAFFIC),
 }
 """Families whose constants answer where a family was not measured."""
 _numbers = attrgetter("flops", "bytes_moved", "m", "n", "k", "num_steps")
@@ -65,19 +70,28 @@ def sizes(works: Sequence[Work]) -> Sizes:
     return Sizes(flops=flops, bytes_moved=moved, m=m, n=n, k=k, num_steps=steps)
 
 
-def seconds(at: Sizes, constants: Mapping[str, float], *, peak: float, bandwidth: float) -> Column:
+def seconds(
+    at: Sizes,
+    constants: Mapping[str, float],
+    *,
+    peak: float,
+    bandwidth: float,
+    slowdown: Column | float = 1.0,
+) -> Column:
     """The formula of this module; never under the peak's own time.
 
     Args:
         constants: by the names of `NAMES`.
         peak: FLOP/s of the dtype.
         bandwidth: bytes/s of the memory.
+        slowdown: of arithmetic, while neighbours use the same units.
     """
-    reached = np.ones_like(at.m)
-    for size, half in ((at.m, "m_half"), (at.n, "n_half"), (at.k, "k_half")):
+    tile = constants.get("m_tile", 1.0)
+    reached = at.m / (np.ceil(at.m / tile) * tile + constants["m_half"])
+    for size, half in ((at.n, "n_half"), (at.k, "k_half")):
         reached = reached * size / (size + constants[half])
     waste = np.where(at.k % WHOLE, constants.get("ragged", 1.0), 1.0)
-    compute = at.flops * waste / (peak * min(constants["compute_share"], 1.0) * reached)
+    compute = slowdown * at.flops * waste / (peak * min(constants["compute_share"], 1.0) * reached)
     traffic = at.bytes_moved / (bandwidth * constants["bandwidth_factor"])
     slower = np.maximum(np.maximum(compute, traffic), 1e-30)
     faster = np.minimum(compute, traffic)
@@ -87,18 +101,34 @@ def seconds(at: Sizes, constants: Mapping[str, float], *, peak: float, bandwidth
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RunCosts:
+    """What a run costs besides its kernels.
+
+    Attributes:
+        floor_s: any run.
+        view_s: a view, which moves nothing and is started all the same.
+        output_byte_s: a byte of the model's outputs, handed over as a copy of its own.
+    """
+
+    floor_s: float = 0.0
+    view_s: float = 0.0
+    output_byte_s: float = 0.0
+
+
+NOTHING_BESIDES = RunCosts()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Calibrated:
     """Times by measured constants, an entry per work; nan where there are none.
 
     Attributes:
         binds: 0 compute, 1 bandwidth, 2 overhead.
-        run_s: what a run costs besides.
     """
 
     time_s: Column
     spread: Column
     binds: NDArray[np.int8]
-    run_s: float
 
 
 def rows_of(
@@ -113,6 +143,11 @@ def rows_of(
     }
 
 
+def run_costs(rows: Mapping[tuple[str, str], Evidence]) -> RunCosts:
+    """Nothing where it was not measured."""
+    return RunCosts(**rows["run", ""].constants) if ("run", "") in rows else NOTHING_BESIDES
+
+
 def calibrated_times(
     works: Sequence[Work],
     families: Sequence[str],
@@ -124,7 +159,6 @@ def calibrated_times(
         time_s=np.full(len(works), np.nan),
         spread=np.full(len(works), np.nan),
         binds=np.full(len(works), -1, dtype=np.int8),
-        run_s=rows["run", ""].constants["floor_s"] if ("run", "") in rows else 0.0,
     )
     members: dict[tuple[str, str], list[int]] = {}
     for i, (work, family) in enumerate(zip(works, families, strict=True)):

@@ -13,6 +13,7 @@ from fitwright.perf.calibrated import NAMES, Column, Sizes, seconds, sizes
 from fitwright.perf.work import Work
 from fitwright.records.evidence import Evidence
 
+TILES = (1.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "floor_s": (2e-7, 1e-3),
     "compute_share": (1e-3, 1.0),
@@ -20,6 +21,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "n_half": (1e-3, 1e3),
     "k_half": (1e-3, 1e3),
     "ragged": (1.0, 10.0),
+    "m_tile": (TILES[0], TILES[-1]),
     "bandwidth_factor": (1e-2, 1e2),
     "softness": (1.0, 16.0),
 }
@@ -33,10 +35,16 @@ SMALLEST_S = 1e-9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """A measurement: so many seconds for these works, one after the other."""
+    """A measurement: so many seconds for these works, one after the other.
+
+    Attributes:
+        slowdown: of arithmetic while it was made, for neighbours used the same units; the
+            constants are those of the machine alone.
+    """
 
     works: tuple[Work, ...]
     seconds: float
+    slowdown: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +52,7 @@ class _Data:
     at: Sizes
     owner: NDArray[np.intp]
     seconds: Column
+    slowdown: Column
     peak: float
     bandwidth: float
 
@@ -56,13 +65,20 @@ class _Data:
             at=Sizes(**columns),
             owner=number[self.owner[kept]],
             seconds=self.seconds[chosen],
+            slowdown=self.slowdown[kept],
             peak=self.peak,
             bandwidth=self.bandwidth,
         )
 
     def off(self, constants: Mapping[str, float]) -> Column:
         """Logarithm of predicted over measured, per point."""
-        each = seconds(self.at, constants, peak=self.peak, bandwidth=self.bandwidth)
+        each = seconds(
+            self.at,
+            constants,
+            peak=self.peak,
+            bandwidth=self.bandwidth,
+            slowdown=self.slowdown,
+        )
         total = np.zeros_like(self.seconds)
         np.add.at(total, self.owner, each)
         ratio: Column = np.log(total / self.seconds)
@@ -113,6 +129,7 @@ def _data(points: Sequence[Point], *, peak: float, bandwidth: float) -> _Data:
         at=sizes([w for p in points for w in p.works]),
         owner=np.repeat(np.arange(len(points)), [len(p.works) for p in points]),
         seconds=np.array([p.seconds for p in points]),
+        slowdown=np.repeat([p.slowdown for p in points], [len(p.works) for p in points]),
         peak=peak,
         bandwidth=bandwidth,
     )
@@ -128,6 +145,7 @@ def _start(data: _Data) -> dict[str, float]:
         "n_half": 16.0,
         "k_half": 16.0,
         "ragged": 1.0,
+        "m_tile": 1.0,
         "bandwidth_factor": 1.0,
         "softness": 4.0,
     }
@@ -156,8 +174,9 @@ def _moved(
     data: _Data, best: dict[str, float], loss: float, name: str, step: float
 ) -> tuple[dict[str, float], float]:
     low, high = BOUNDS[name]
-    for factor in (step, 1 / step):
-        tried = {**best, name: float(np.clip(best[name] * factor, low, high))}
+    nearby = (float(np.clip(best[name] * f, low, high)) for f in (step, 1 / step))
+    for value in TILES if name == "m_tile" else nearby:
+        tried = {**best, name: value}
         if (found := _loss(data, tried)) < loss:
             return tried, found
     return best, loss

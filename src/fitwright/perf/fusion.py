@@ -38,7 +38,8 @@ _NORMS = (
 ELEMENTWISE = frozenset(_ELEMENTWISE.split())
 NORMS = frozenset(_NORMS.split())
 _WHOLE_NORMS = frozenset(k for k in NORMS if not k.startswith("Reduce"))
-QUANTISE = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
+_NARROWING = frozenset({"QuantizeLinear", "DynamicQuantizeLinear"})
+QUANTISE = _NARROWING | {"DequantizeLinear"}
 ATTENTION = frozenset({"Attention", "MultiHeadAttention", "GroupQueryAttention", "QAttention"})
 _CONVOLUTIONS = CONVOLUTIONS | {"ConvInteger", "FusedConv", "QLinearConv"}
 RECURRENT_KINDS = RECURRENT | {"DynamicQuantizeLSTM"}
@@ -60,6 +61,9 @@ class Fusion:
         transposes: those next to a product of activations are read in place.
         quantisation: pairs around a product make it one of integers and vanish.
         floats: classes that stay in floating point where a model is assumed to be quantised.
+        float_kinds: products without an integer kernel, whatever stands around them.
+        integer_kinds: what has an integer kernel beside products; what was quantised is widened
+            by a kernel of its own where anything else reads it. None: whatever reads it.
         host_s: least time per operator, views included, that the host needs to start it.
         source: where the rules are from.
     """
@@ -73,12 +77,20 @@ class Fusion:
     floats: frozenset[OperatorClass]
     host_s: float
     source: str
+    float_kinds: frozenset[str] = frozenset()
+    integer_kinds: frozenset[str] | None = None
 
 
 _ACTIVATIONS = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
 _WRITTEN_OUT = frozenset({"ReduceMean", "Tanh", "IsNaN"})
 _NONE = frozenset[str]()
 _RECURRENT = frozenset[OperatorClass]({"recurrent"})
+
+_INTEGER = (
+    "Add AveragePool Concat Gather GlobalAveragePool LeakyRelu MaxPool QuantizeLinear Reshape "
+    "Resize Sigmoid Slice Split Squeeze Transpose Unsqueeze"
+)
+_INTEGER_KINDS = frozenset(_INTEGER.split())
 
 FUSIONS: Mapping[Runtime, Fusion] = {
     "eager": Fusion(
@@ -113,7 +125,10 @@ FUSIONS: Mapping[Runtime, Fusion] = {
         floats=_RECURRENT,
         host_s=0.0,
         source="ONNX Runtime 1.32, graphs written by level all: Conv and Gemm with activation, "
-        "Conv with Add, FastGelu, SkipLayerNormalization; integer kernels for QDQ pairs",
+        "Conv with Add, FastGelu, SkipLayerNormalization; integer kernels for QDQ pairs, none "
+        "for ConvTranspose",
+        float_kinds=frozenset({"ConvTranspose"}),
+        integer_kinds=_INTEGER_KINDS,
     ),
     "openvino": Fusion(
         behind_products=ELEMENTWISE,
@@ -184,22 +199,44 @@ def wiring(operators: Sequence[OperatorCost], fusion: Fusion) -> Wiring:
     """The edges that carry bytes."""
     constant, transparent, behind = set[int](), set[int](), dict[int, tuple[int, ...]]()
     sources, integer = list[tuple[int, ...]](), set[int]()
+    widened = _widened(operators, fusion)
     for i, o in enumerate(operators):
-        narrow = fusion.quantisation and o.kind == "DequantizeLinear"
+        absorbed = _is_dequantised(o, fusion) and i not in widened
+        absorbed |= _is_rounded_again(operators, i, fusion)
         made = tuple(dict.fromkeys(s for r in o.reads_from for s in behind.get(r, (r,))))
         made = tuple(s for s in made if s not in constant)
         sources.append(made)
         if _folds(o, constant):
             constant.add(i)
-        if o.is_view or narrow or i in constant:
+        if o.is_view or absorbed or i in constant:
             transparent.add(i)
             behind[i] = made
         through = (*o.reads_from, *(b for r in o.reads_from for b in _views(operators, r)))
-        if any(_is_dequantised(operators[r], fusion) for r in through):
+        narrow = any(_is_dequantised(operators[r], fusion) for r in through)
+        if narrow and o.kind not in fusion.float_kinds:
             integer.add(i)
     return Wiring(
         sources=tuple(sources), transparent=frozenset(transparent), integer=frozenset(integer)
     )
+
+
+def _widened(operators: Sequence[OperatorCost], fusion: Fusion) -> frozenset[int]:
+    """What was quantised and is read by an operator that has no integer kernel."""
+    if fusion.integer_kinds is None:
+        return frozenset()
+    found = set[int]()
+    for o in operators:
+        if o.product is None and o.kind not in fusion.integer_kinds:
+            found.update(b for r in o.reads_from for b in (r, *_views(operators, r)))
+    return frozenset(i for i in found if _is_dequantised(operators[i], fusion))
+
+
+def _is_rounded_again(operators: Sequence[OperatorCost], at: int, fusion: Fusion) -> bool:
+    """A view of what was quantised, quantised: the integers go through."""
+    if fusion.integer_kinds is None or operators[at].kind != "QuantizeLinear":
+        return False
+    viewed = [b for r in operators[at].reads_from for b in _views(operators, r)]
+    return bool(viewed) and all(_is_dequantised(operators[b], fusion) for b in viewed)
 
 
 def _views(operators: Sequence[OperatorCost], at: int) -> tuple[int, ...]:
@@ -272,6 +309,7 @@ def fused(operators: Sequence[OperatorCost], wires: Wiring, fusion: Fusion) -> l
     if fusion.transposes:
         groups.merge_where(lambda g, r: _is_turn(groups, g, r))
     groups.merge_where(lambda g, r: _is_behind(groups, g, r, fusion))
+    groups.merge_where(lambda g, r: _is_narrowed(groups, g, r, fusion, wires))
     return [groups.members[last] for last in sorted(groups.members)]
 
 
@@ -351,8 +389,20 @@ def _is_behind(groups: _Groups, group: int, reader: int, fusion: Fusion) -> bool
         return False
     convolution = bool(groups.kinds(group) & _CONVOLUTIONS)
     allowed = fusion.behind_convolutions if convolution else fusion.behind_products
-    allowed |= QUANTISE if fusion.quantisation else _NONE
+    allowed |= _NARROWING if fusion.quantisation else _NONE
     return groups.kinds(reader) <= allowed
+
+
+def _is_narrowed(groups: _Groups, group: int, reader: int, fusion: Fusion, wires: Wiring) -> bool:
+    """An operator with an integer kernel between what was quantised and what quantises it."""
+    own = groups.members[group]
+    narrow = fusion.integer_kinds is not None and groups.kinds(group) <= fusion.integer_kinds
+    return (
+        narrow
+        and wires.integer.issuperset(own)
+        and "QuantizeLinear" not in groups.kinds(group)
+        and groups.kinds(reader) == {"QuantizeLinear"}
+    )
 
 
 def is_depthwise(operator: OperatorCost) -> bool:

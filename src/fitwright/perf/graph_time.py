@@ -23,7 +23,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fitwright.perf.calibrated import rows_of
+from fitwright.perf.calibrated import RunCosts, rows_of
 from fitwright.perf.fusion import FUSIONS, Runtime
 from fitwright.perf.kernel_times import Gap, KernelTimes, Works, kernel_times, tabulated
 from fitwright.perf.kernels import BESIDE, BESIDE_BY_RUNTIME, Kernel, curved_work, kernels, work_of
@@ -53,14 +53,18 @@ class Prepared:
 
     Attributes:
         num_started: operators that the host starts one by one (eager runtimes).
+        num_views: of them, those that only give what a query brought another shape.
         boundary_bytes: weights, inputs and outputs, each once.
+        output_bytes: outputs alone.
     """
 
     summary: ModelSummary
     runtime: Runtime
     kernels: tuple[Kernel, ...]
     num_started: int
+    num_views: int
     boundary_bytes: int
+    output_bytes: int
 
     @property
     def uncovered(self) -> tuple[str, ...]:
@@ -137,13 +141,20 @@ class GraphTime:
 
 def prepare(summary: ModelSummary, *, runtime: Runtime) -> Prepared:
     """What does not depend on the device: the kernels that the runtime makes of the graph."""
-    moved = sum(_num_bytes(t.shape, t.dtype) for t in (*summary.inputs, *summary.outputs))
+    given, made = (
+        sum(_num_bytes(t.shape, t.dtype) for t in some)
+        for some in (summary.inputs, summary.outputs)
+    )
     return Prepared(
         summary=summary,
         runtime=runtime,
         kernels=kernels(summary, runtime),
         num_started=len(summary.operators),
-        boundary_bytes=summary.weight_bytes + moved,
+        num_views=sum(
+            o.is_view and bool(o.reads_from or o.reads_inputs) for o in summary.operators
+        ),
+        boundary_bytes=summary.weight_bytes + given + made,
+        output_bytes=made,
     )
 
 
@@ -263,6 +274,7 @@ def _graph(
     scale = run.learned.constants["scale"] if run.learned else 1.0
     part_s = scale * np.maximum(times.time_s, host_s)
     views_s = host_s * max(prepared.num_started - len(prepared.kernels), 0)
+    besides_s = scale * _besides_s(prepared, times.besides, batch=run.batch)
     floor_s = _floor_s(prepared, sheet, works, batch=run.batch)
     spread = _spread(prepared, part_s, times.log_spread)
     rung = weakest(times.rungs)
@@ -272,7 +284,7 @@ def _graph(
         reasons.append(f"scaled by {scale:.3g} after {run.learned.num_points} models measured here")
     return GraphTime(
         latency=estimate(
-            max(float(part_s.sum()) + views_s + scale * times.run_s, floor_s),
+            max(float(part_s.sum()) + views_s + besides_s, floor_s),
             unit="s",
             rung=rung,
             spread=spread,
@@ -288,6 +300,12 @@ def _graph(
         batch=run.batch,
         streams=run.streams,
     )
+
+
+def _besides_s(prepared: Prepared, costs: RunCosts, *, batch: int) -> float:
+    """What the run costs that no kernel does."""
+    copied = costs.output_byte_s * batch * prepared.output_bytes
+    return costs.floor_s + costs.view_s * prepared.num_views + copied
 
 
 def _spread(prepared: Prepared, part_s: Column, log_spread: Column) -> float:

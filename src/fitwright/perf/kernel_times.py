@@ -9,7 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fitwright.perf.calibrated import calibrated_times, rows_of
+from fitwright.perf.calibrated import (
+    NOTHING_BESIDES,
+    RunCosts,
+    calibrated_times,
+    rows_of,
+    run_costs,
+)
 from fitwright.perf.fusion import Runtime
 from fitwright.perf.operators import OperatorTimes, WorkTable, operator_times, tabulate
 from fitwright.perf.work import OperatorClass, Work
@@ -72,7 +78,7 @@ class KernelTimes:
     Attributes:
         log_spread: half-width of the 80 % band, as a logarithm.
         binds: index into `operators.time.BINDS`.
-        run_s: what a run costs besides its kernels, where that was measured.
+        besides: what a run costs besides its kernels, where that was measured.
     """
 
     time_s: Column
@@ -80,7 +86,7 @@ class KernelTimes:
     binds: NDArray[np.int8]
     rungs: tuple[Rung, ...]
     reasons: tuple[tuple[str, ...], ...]
-    run_s: float = 0.0
+    besides: RunCosts = NOTHING_BESIDES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +115,7 @@ def kernel_times(
         binds=own.binds,
         rungs=tuple(rungs),
         reasons=tuple(reasons),
-        run_s=own.run_s,
+        besides=run_costs(here),
     )
     return _completed(times, works, missing, sheet, table) if missing.any() else times
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fitwright.perf.fusion import (
     FUSIONS,
     NORMS,
+    QUANTISE,
     RECURRENT_KINDS,
     Runtime,
     Wiring,
@@ -29,6 +30,10 @@ BESIDE: Mapping[str, tuple[str, ...]] = {
 }
 """What runs beside products of a narrow dtype, best first: softmax and norms stay in floats."""
 BESIDE_BY_RUNTIME: Mapping[Runtime, tuple[str, ...]] = {"onnxruntime": ("float32",)}
+
+
+_WIDENED_INSIDE = 4
+"""Integers that no product reads take as long as their floats: they are widened on the way."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +101,9 @@ def _kernel(
     integer = bool(heaviest.product) and bool(inside & wires.integer)
     dtype = "int8" if integer else heaviest.dtype
     weights = sum(_weights(operators[i], i in wires.integer, operators) for i in group)
+    moved = _read(inside, operators, wires) + _written(inside, operators, readers)
+    if heaviest.product is None and len(own) > 1 and own[-1].kind == "QuantizeLinear":
+        moved *= _WIDENED_INSIDE
     return Kernel(
         name=heaviest.name,
         kinds=tuple(o.kind for o in own),
@@ -105,7 +113,7 @@ def _kernel(
         flops=sum(o.flops or 0 for o in own),
         elementwise_flops=sum(o.elementwise_flops or 0 for o in own),
         weight_bytes=weights,
-        activation_bytes=_read(inside, operators, wires) + _written(inside, operators, readers),
+        activation_bytes=moved,
         dtype=dtype,
         product=_product(own, heaviest, operators),
         curved_bytes=_curved(own, heaviest),
@@ -128,6 +136,8 @@ def _class(own: Sequence[OperatorCost], heaviest: OperatorCost) -> OperatorClass
     return "gemm"
 
 
+_SUMMED_NORMS = frozenset({"LayerNormalization", "RMSNormalization"})
+_SKIP_NORMS = frozenset(k for k in NORMS if k.startswith("Skip"))
 _KINDS: Mapping[str, frozenset[str]] = {
     "softmax": frozenset({"Softmax", "LogSoftmax", "BiasSoftmax"}),
     "norm": NORMS,
@@ -136,6 +146,8 @@ _KINDS: Mapping[str, frozenset[str]] = {
     "transcendental": frozenset(
         {"Erf", "Exp", "FastGelu", "Gelu", "Log", "QuickGelu", "Sigmoid", "Sin", "Tanh"}
     ),
+    "quantise": QUANTISE,
+    "where": frozenset({"Where"}),
 }
 """Families of what only moves bytes, by any of their kinds; all others are elementwise."""
 
@@ -145,6 +157,8 @@ def _family(own: Sequence[OperatorCost], heaviest: OperatorCost) -> str:
     found = _class(own, heaviest)
     if found == "memory":
         kinds = {o.kind for o in own}
+        if ("Add" in kinds and kinds & _SUMMED_NORMS) or kinds & _SKIP_NORMS:
+            return "skip_norm"
         return next((name for name, some in _KINDS.items() if kinds & some), "elementwise")
     if heaviest.kind == "ConvTranspose":
         return "conv_transpose"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from fitwright.records.evidence import Evidence
 from fitwright.records.figure import Figure
 from fitwright.records.record import Record
@@ -48,6 +50,8 @@ class Profile(Record):
         rows: constants of every family of kernels, per backend and dtype (`perf.calibrated`),
             with rung ``measured``.
         confronted: models that runs have measured since, one row per model, backend and dtype.
+        gauges: seconds of a product of fixed size at its best, by backend and dtype: what a
+            later calibration tells by that neighbours use the same units.
         cpu_share: smallest share of the CPU time asked for that a probe of products got.
         notes: what was not measured, and why.
     """
@@ -63,6 +67,7 @@ class Profile(Record):
     confronted: tuple[Confronted, ...] = ()
     idle_power: Figure
     loaded_power: Figure
+    gauges: dict[str, float] = Field(default_factory=dict)
     cpu_share: float
     seconds: float
     notes: tuple[str, ...] = ()

@@ -116,11 +116,41 @@ def quantised() -> list:
 
 
 def test_a_product_between_quantisation_pairs_is_one_of_integers() -> None:
-    _, product, _ = kernels(summary(quantised()), "onnxruntime")
+    _, product, *_ = kernels(summary(quantised()), "onnxruntime")
     assert product.kinds == ("MatMul", "QuantizeLinear")
     assert product.dtype == "int8"
     assert product.weight_bytes == 256 * 256
     assert product.activation_bytes == ACTIVATION // 2  # a byte each, in and out
+
+
+def test_what_was_quantised_is_widened_for_a_reader_without_an_integer_kernel() -> None:
+    read_by_softmax = kinds(quantised(), "onnxruntime")
+    assert read_by_softmax[2:] == ["DequantizeLinear", "Softmax"]
+    assert kinds(quantised(), "openvino")[2:] == ["Softmax"]
+
+
+def test_a_sum_between_quantisation_pairs_is_one_kernel_and_a_view_none() -> None:
+    chain = [
+        *quantised()[:2],
+        operator("Reshape", 1, is_view=True, bytes_read=0, bytes_written=0),
+        operator("QuantizeLinear", 2),
+        operator("DequantizeLinear", 3),
+        operator("Add", 4, 4),
+        operator("QuantizeLinear", 5),
+        operator("DequantizeLinear", 6),
+        operator("Softmax", 7),
+    ]
+    assert kinds(chain, "onnxruntime") == [
+        "QuantizeLinear", "Add+QuantizeLinear", "DequantizeLinear", "Softmax"
+    ]  # fmt: skip
+
+
+def test_a_transposed_convolution_of_onnx_runtime_stays_in_floats() -> None:
+    chain = quantised()
+    chain[3] = chain[3].model_copy(update={"kind": "ConvTranspose"})
+    for runtime, dtype in (("onnxruntime", "float32"), ("openvino", "int8")):
+        (product,) = [k for k in kernels(summary(chain), runtime) if k.product]
+        assert product.dtype == dtype
 
 
 def test_eager_runtimes_run_quantisation_as_written() -> None:

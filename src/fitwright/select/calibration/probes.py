@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from fitwright.graph.chains import (
     Layer,
     Stored,
+    added_and_normalised,
     added_between_softmaxes,
     convolutions,
     dense,
+    guarded,
     normalised,
     plain,
     products,
     recurrent,
+    rounded,
+    seen_two_ways,
     turned,
     up_and_down,
 )
@@ -114,11 +118,11 @@ ROWS: Sequence[tuple[int, int]] = ((16, 256), (128, 384), (128, 768), (1024, 768
 
 def probes(dtype: str) -> tuple[Probe, ...]:
     """All chains for one dtype; integers have products and convolutions only."""
-    found = [*_dense(dtype), *_convolutions(dtype), *_depthwise(dtype)]
+    found = [*_dense(dtype), *_convolutions(dtype), *_depthwise(dtype), *_products(dtype)]
     if dtype != "int8":
-        found += [
-            *_softmax(dtype), *_plain(dtype), *_up(dtype), *_products(dtype), *_recurrent(dtype)
-        ]  # fmt: skip
+        found += [*_softmax(dtype), *_plain(dtype), *_up(dtype), *_recurrent(dtype)]
+    if dtype == "float32":
+        found += [*_guarded(dtype), *_rounded(), *_views()]
     return tuple(found)
 
 
@@ -238,11 +242,42 @@ def _softmax(dtype: str) -> Iterator[Probe]:
         yield _probe("elementwise", works, added_between_softmaxes, inputs, dtype)
 
 
+def _guarded(dtype: str) -> Iterator[Probe]:
+    for heads, s in SQUARES:
+        size, shape = heads * s * s, (heads, s, s)
+        is_nan = Work(operator_class="memory", dtype=dtype, flops=0.0, bytes_moved=5.0 * size)
+        where = Work(operator_class="memory", dtype=dtype, flops=0.0, bytes_moved=9.0 * size)
+        works = (("elementwise", is_nan), ("where", where))
+        yield _probe("where", works, guarded, {"x": shape}, dtype)
+
+
+def _rounded() -> Iterator[Probe]:
+    """Pairs that no product absorbs; floats in between."""
+    for rows, width in ROWS:
+        size = rows * width
+        one = Work(operator_class="memory", dtype="float32", flops=0.0, bytes_moved=5.0 * size)
+        works = (
+            ("quantise", one),
+            ("quantise", one),
+            ("transcendental", _traffic("float32", 2 * size)),
+        )
+        yield _probe("quantise", works, rounded, {"x": (rows, width)}, "float32")
+
+
+def _views() -> Iterator[Probe]:
+    """Reshapes, which move nothing and yet are started; see `Profile`."""
+    for rows, width in ROWS[:3]:
+        yield _probe("view", (), seen_two_ways(rows, width), {"x": (rows, width)}, "float32")
+
+
 def _plain(dtype: str) -> Iterator[Probe]:
     for rows, width in ROWS:
         work, shape = _traffic(dtype, 2 * rows * width), {"x": (rows, width)}
         scaled = _traffic(dtype, 2 * rows * width + 2 * width)
         yield _probe("norm", (("norm", scaled),), normalised(width), shape, dtype)
+        summed = (("skip_norm", _traffic(dtype, 3 * rows * width + 2 * width)),)
+        both = {**shape, "other": (rows, width)}
+        yield _probe("skip_norm", summed, added_and_normalised(width), both, dtype)
         yield _probe("transcendental", (("transcendental", work),), plain("Erf"), shape, dtype)
         heads = (rows, 8, width // 8)
         yield _probe("move", (("move", work),), turned(*heads), {"x": (1, *heads)}, dtype)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from time import perf_counter, process_time
 
 import numpy as np
@@ -14,12 +16,14 @@ from fitwright.errors import TrialFailed, one_line
 from fitwright.ports import Array, Runtime, Session
 from fitwright.records.plan import Settings
 
-TOGETHER: Mapping[str, int] = {"openvino": 40}
+TOGETHER: Mapping[str, int] = {"openvino": 100}
 """Sessions of a backend that live at the same time, in turn; of others one at a time: ONNX
 Runtime gives each session its own threads, which go on spinning for 50 ms after a run, so that
 another session's runs look two to three times as long."""
 NUM_ROUNDS = 6
+LEAST_SHARE = 0.25  # of the budget that is left to timing, however long loading took
 LATE = 3.0  # so many budgets after the start what has no figure yet stays without
+DISTURBED = 1.25  # times the gauge's fastest tenth: a neighbour is at work on the same units
 ROUND_S = 0.006  # of one model in one round; a longer run counts once
 MOST_REPEATS = 5
 OTHER_BYTES = 6 << 20  # more than a core's own caches hold
@@ -43,10 +47,12 @@ class Times:
         refused: why, each reason once.
         cpu_share: CPU time used over time asked for on all threads; below 1 others were at
             work, or the models keep no more threads busy.
+        gauge_s: what the gauge took beside each model; 0 without a gauge.
     """
 
     seconds: tuple[float, ...]
     cpu_share: float
+    gauge_s: tuple[float, ...]
     refused: tuple[str, ...] = ()
 
 
@@ -57,6 +63,7 @@ def time_models(
     *,
     num_threads: int,
     budget_s: float,
+    gauge: Timed | None = None,
 ) -> Times:
     """A typical run of each model: rounds over the sessions alive, each some runs long.
 
@@ -65,24 +72,32 @@ def time_models(
         models: written already; each file is removed when it is loaded.
         settings: for all of them.
         num_threads: that the settings ask for.
-        budget_s: for loading and timing: then every model has one figure, and no more come.
+        gauge: a model that is timed before every turn of another: matrix units that a
+            neighbour uses too run at half of their rate for seconds on end.
+        budget_s: for loading and timing, `LEAST_SHARE` of it for timing: then every model has
+            one figure, and no more come.
     """
     begin_s, used_s = perf_counter(), process_time()
     refused: list[str] = []
-    found: list[list[float]] = []
+    found: list[list[Turn]] = []
     caches = Caches(num_threads)
+    watch = Gauge.opened(runtime, gauge, settings)
     together = TOGETHER.get(runtime.name, 1)
     for first in range(0, len(models), together):
         some = models[first : first + together]
-        until_s = begin_s + budget_s * (first + len(some)) / len(models)
+        share_s = budget_s / len(models)
         sessions = [_opened(runtime, m.model, settings, refused) for m in some]
-        limits = (until_s, begin_s + LATE * budget_s)
-        found += _rounds(sessions, some, caches, limits_s=limits)
+        least_s = perf_counter() + LEAST_SHARE * share_s * len(some)
+        until_s = max(begin_s + share_s * (first + len(some)), least_s)
+        limits = until_s, begin_s + LATE * budget_s
+        found += _rounds(sessions, some, caches, watch, limits_s=limits)
         del sessions
     caches.close()
     asked_s = (perf_counter() - begin_s) * num_threads
+    kept = [_undisturbed(turns, watch) for turns in found]
     return Times(
-        seconds=tuple(float(np.quantile(t, QUANTILE)) if t else float("nan") for t in found),
+        seconds=tuple(_fastest_tenth(turns) for turns in kept),
+        gauge_s=tuple(median(t.gauge_s for t in turns) if turns else 0.0 for turns in kept),
         cpu_share=min(1.0, (process_time() - used_s) / asked_s),
         refused=tuple(dict.fromkeys(refused)),
     )
@@ -90,10 +105,12 @@ def time_models(
 
 def fastest(passes: Sequence[Times]) -> Times:
     """Several passes over the same models: of each the fastest, for neighbours only add."""
-    seconds = np.fmin.reduce([t.seconds for t in passes])
+    seconds = np.array([t.seconds for t in passes])
+    best = np.argmin(np.where(np.isnan(seconds), np.inf, seconds), axis=0)
     return Times(
-        seconds=tuple(float(s) for s in seconds),
+        seconds=tuple(float(s) for s in np.fmin.reduce(seconds)),
         cpu_share=max(t.cpu_share for t in passes),
+        gauge_s=tuple(passes[which].gauge_s[i] for i, which in enumerate(best)),
         refused=tuple(dict.fromkeys(why for t in passes for why in t.refused)),
     )
 
@@ -118,26 +135,80 @@ class Caches:
         self._pool.shutdown()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Some runs of a model, seconds each, and what the gauge said just before them."""
+
+    seconds: tuple[float, ...]
+    gauge_s: float
+
+
+class Gauge:
+    """A model whose time tells whether neighbours leave this machine's units alone."""
+
+    def __init__(self, session: Session | None, feed: dict[str, Array]) -> None:
+        self._session, self._feed = session, feed
+        self._seen_s: list[float] = []
+
+    @classmethod
+    def opened(cls, runtime: Runtime, model: Timed | None, settings: Settings) -> Gauge:
+        """One that finds nothing disturbed where there is no model."""
+        if model is None:
+            return cls(None, {})
+        return cls(_opened(runtime, model.model, settings, []), _values(model.inputs))
+
+    def read(self) -> float:
+        """Seconds of a run; the one before it fetches the weights."""
+        if self._session is None:
+            return 0.0
+        self._session.run(self._feed)
+        begin = perf_counter()
+        self._session.run(self._feed)
+        took_s = perf_counter() - begin
+        insort(self._seen_s, took_s)
+        return took_s
+
+    def is_quiet(self, gauge_s: float) -> bool:
+        """Whether such a run was about as fast as the fastest tenth so far."""
+        if self._session is None:
+            return True
+        return gauge_s <= DISTURBED * self._seen_s[int(QUANTILE * len(self._seen_s))]
+
+
 def _rounds(
     sessions: Sequence[Session | None],
     models: Sequence[Timed],
     caches: Caches,
+    gauge: Gauge,
     *,
     limits_s: tuple[float, float],
-) -> list[list[float]]:
-    """Times of each session, in turn.
+) -> list[list[Turn]]:
+    """Turns of each session, in turn.
 
     Args:
         limits_s: moments after which no second figure comes, and none at all.
     """
     until_s, never_s = limits_s
     feeds = [_values(m.inputs) for m in models]
-    found: list[list[float]] = [[] for _ in models]
+    found: list[list[Turn]] = [[] for _ in models]
     for _ in range(NUM_ROUNDS):
-        for session, feed, times in zip(sessions, feeds, found, strict=True):
-            if session is not None and perf_counter() < (until_s if times else never_s):
-                times += _timed(session, feed, times, caches)
+        for session, feed, turns in zip(sessions, feeds, found, strict=True):
+            if session is not None and perf_counter() < (until_s if turns else never_s):
+                gauge_s = gauge.read()
+                runs = _timed(session, feed, [s for t in turns for s in t.seconds], caches)
+                turns.append(Turn(seconds=tuple(runs), gauge_s=gauge_s))
     return found
+
+
+def _undisturbed(turns: Sequence[Turn], gauge: Gauge) -> Sequence[Turn]:
+    """All of them where a neighbour was at work in each."""
+    return [t for t in turns if gauge.is_quiet(t.gauge_s)] or turns
+
+
+def _fastest_tenth(turns: Sequence[Turn]) -> float:
+    """Of the runs; nan where there are none."""
+    runs = [s for turn in turns for s in turn.seconds]
+    return float(np.quantile(runs, QUANTILE)) if runs else float("nan")
 
 
 def _opened(
@@ -161,9 +232,12 @@ def _values(inputs: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
 def _timed(
     session: Session, feed: dict[str, Array], before: Sequence[float], caches: Caches
 ) -> list[float]:
-    """Some runs, each after the caches were spoiled; the first of all is not counted."""
-    if not before:
-        session.run(feed)
+    """Some runs, each after the cores' own caches were spoiled.
+
+    The first is not counted: since this session's last turn its weights have left the cache
+    that all cores share, in which a model that serves query after query finds them.
+    """
+    session.run(feed)
     count = 1 if not before else max(1, min(MOST_REPEATS, int(ROUND_S / min(before))))
     times = []
     for _ in range(count):

@@ -24,6 +24,9 @@ SMALL = {
     "transcendental": (16, 256),
     "move": (1, 16, 8, 32),
     "pool": (1, 512, 14, 14),
+    "quantise": (16, 256),
+    "skip_norm": (16, 256),
+    "where": (4, 64, 64),
 }
 
 
@@ -69,7 +72,7 @@ def test_a_layer_is_the_work_that_its_probe_states(family, folder) -> None:
     assert added(probe, "float32", folder) == stated
 
 
-@pytest.mark.parametrize("family", ["gemm", "conv", "depthwise"])
+@pytest.mark.parametrize("family", ["gemm", "conv", "depthwise", "products"])
 def test_a_layer_of_integers_is_the_work_that_its_probe_states(family, folder) -> None:
     probe = one_of(family, "int8")
     stated = sorted(
