@@ -52,7 +52,7 @@ def find_link(name: str) -> Link:
     Raises:
         ContractError: there is none.
     """
-    return _find(name, load_links(), "link")
+    return _find(name, load_links(), what="link", code="FW123")
 
 
 def find_cluster(name: str) -> Cluster:
@@ -61,7 +61,7 @@ def find_cluster(name: str) -> Cluster:
     Raises:
         ContractError: there is none.
     """
-    return _find(name, load_clusters(), "cluster")
+    return _find(name, load_clusters(), what="cluster", code="FW127")
 
 
 def clusters_of(device: str) -> tuple[Cluster, ...]:
@@ -112,7 +112,7 @@ def _load(folder: Path, key: str, read: Callable[[str, Any, Reading], _T]) -> Ma
         reading = Reading(sources=texts(raw.get("sources")))
         found |= {name: read(name, row, reading) for name, row in raw[key].items()}
         if reading.wrong:
-            raise ContractError(f"{file.name}: {'; '.join(reading.wrong)}", code="FW123")
+            raise ContractError(f"{file.name}: {'; '.join(reading.wrong)}", code="FW122")
     return MappingProxyType(found)
 
 
@@ -139,11 +139,11 @@ def _cluster(name: str, row: Mapping[str, Any], reading: Reading) -> Cluster:
     return Cluster.model_validate(whole)
 
 
-def _find(name: str, known: Mapping[str, _T], what: str) -> _T:
+def _find(name: str, known: Mapping[str, _T], *, what: str, code: str) -> _T:
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name.lower(), list(known), n=1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
     raise ContractError(
-        f"no {what} {name!r} in the catalogue{hint}", code="FW123", remedy="Give one of the names."
+        f"no {what} {name!r} in the catalogue{hint}", code=code, remedy="Give one of the names."
     )

@@ -110,7 +110,7 @@ def find_backend(name: str) -> Backend:
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
     raise ContractError(
         f"no backend {name!r} in the catalogue; {hint}",
-        code="FW123",
+        code="FW128",
         remedy="Give one of the names.",
     )
 

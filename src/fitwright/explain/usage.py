@@ -167,11 +167,25 @@ USAGE: Mapping[str, Explanation] = {
         example="fitwright devices new mine.yaml\nfitwright devices check mine.yaml",
     ),
     "FW123": Explanation(
-        title="There is no link, cluster or backend of that name in the catalogue.",
-        why="Links (nvlink4, infiniband-ndr), clusters (dgx-h100, tpu-v5e-pod) and backends "
-        "(openvino, tensorrt) are data of the catalogue; the message names the one that comes "
-        "nearest, or all.",
+        title="There is no link of that name in the catalogue.",
+        why="Links join devices to each other, to their host and over a network; the message "
+        "names the one that comes nearest, or all.",
         fix="Give one of the names.",
+        example="nvlink4, pcie5-x16, infiniband-ndr",
+    ),
+    "FW127": Explanation(
+        title="There is no cluster of that name in the catalogue.",
+        why="A cluster is so many nodes of one device with their links and their network; the "
+        "message names the one that comes nearest, or all.",
+        fix="Give one of the names.",
+        example="dgx-h100, tpu-v5e-pod, aws-p5",
+    ),
+    "FW128": Explanation(
+        title="There is no backend of that name in the catalogue.",
+        why="The support matrix says which backend runs which operators in which number format "
+        "on which device; the message names the one that comes nearest, or all.",
+        fix="Give one of the names.",
+        example="onnxruntime, openvino, tensorrt",
     ),
     "FW126": Explanation(
         title="The file for a new device cannot be written.",

@@ -75,8 +75,13 @@ def test_the_host_link_is_the_one_of_the_sheets_bandwidth() -> None:
     assert host_link(find_sheet("rpi5")).id == "on-package"
 
 
-@pytest.mark.parametrize("find", [find_link, find_cluster])
-def test_an_unknown_name_is_refused_with_a_guess(find) -> None:
-    with pytest.raises(ContractError, match="did you mean") as caught:
-        find("nvlnk4" if find is find_link else "dgxh100")
-    assert caught.value.code == "FW123"
+@pytest.mark.parametrize(
+    ("find", "name", "guess", "code"),
+    [(find_link, "nvlnk4", "nvlink4", "FW123"), (find_cluster, "dgxh100", "dgx-h100", "FW127")],
+)
+def test_an_unknown_name_is_refused_with_a_guess_and_a_code_of_its_own(
+    find, name: str, guess: str, code: str
+) -> None:
+    with pytest.raises(ContractError, match=f"did you mean '{guess}'") as caught:
+        find(name)
+    assert caught.value.code == code

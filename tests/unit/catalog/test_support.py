@@ -120,5 +120,6 @@ runs: [onnxruntime]
 
 
 def test_an_unknown_backend_is_an_error() -> None:
-    with pytest.raises(ContractError, match="did you mean 'onnxruntime'"):
+    with pytest.raises(ContractError, match="did you mean 'onnxruntime'") as caught:
         find_backend("onnx-runtime")
+    assert caught.value.code == "FW128"
