@@ -145,7 +145,14 @@ def rows_of(
 
 def run_costs(rows: Mapping[tuple[str, str], Evidence]) -> RunCosts:
     """Nothing where it was not measured."""
-    return RunCosts(**rows["run", ""].constants) if ("run", "") in rows else NOTHING_BESIDES
+    if ("run", "") not in rows:
+        return NOTHING_BESIDES
+    found = rows["run", ""].constants
+    return RunCosts(
+        floor_s=found["floor_s"],
+        view_s=found.get("view_s", 0.0),
+        output_byte_s=found.get("output_byte_s", 0.0),
+    )
 
 
 def calibrated_times(

@@ -11,12 +11,9 @@ from fitwright.perf.fusion import (
     QUANTISE,
     RECURRENT_KINDS,
     Runtime,
-    Wiring,
-    fused,
-    is_attention,
     is_depthwise,
-    wiring,
 )
+from fitwright.perf.merging import Wiring, fused, is_attention, wiring
 from fitwright.perf.operators.shapes import BITS
 from fitwright.perf.work import OperatorClass, Work
 from fitwright.records.model import ModelSummary, OperatorCost, Product

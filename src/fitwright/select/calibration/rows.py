@@ -23,20 +23,25 @@ BEFORE: Mapping[str, str] = {
 }
 """Families whose layers hold a kernel of another family, which is fitted first."""
 SMALL_S = 100e-6  # a shorter layer tells nothing of the peak
+FASTEST_SHARE = 0.1  # of the products: a single one may look too fast
 NUM_SHORTEST = 10  # chains that tell what a run costs besides its kernels
 LARGE_BYTES = 2 << 20  # of an output whose copy tells how long copies take
 VIEWS_A_LAYER = 2
 
 
 def peaks_of(device: Device, found: Sequence[Found]) -> dict[str, float]:
-    """The best rate of any layer or of the device's own probe, by dtype."""
+    """The rate of the fastest tenth of the products, or of the device's own probe, by dtype."""
     peaks = {d: f.value for d, f in device.peaks.items() if f.value}
     for one in found:
         dtype = one.combination.dtype
-        for probe, layer_s, slow in zip(one.probes, one.layer_s, one.slowdown, strict=True):
-            flops = slow * sum(w.flops for _, w in probe.works)
-            if probe.family == "gemm" and layer_s > SMALL_S:
-                peaks[dtype] = max(peaks.get(dtype, 0.0), flops / layer_s)
+        rates = sorted(
+            slow * sum(w.flops for _, w in probe.works) / layer_s
+            for probe, layer_s, slow in zip(one.probes, one.layer_s, one.slowdown, strict=True)
+            if probe.family == "gemm" and layer_s > SMALL_S
+        )
+        if rates:
+            fast = rates[-math.ceil(FASTEST_SHARE * len(rates))]
+            peaks[dtype] = max(peaks.get(dtype, 0.0), fast)
     return peaks
 
 
@@ -99,8 +104,10 @@ def _run_row(found: Found, device: Device) -> Evidence:
         if 0 < layer < s and (rest := s - layer)
     ]
     shortest = sorted(rests, key=lambda r: r[0])[:NUM_SHORTEST]
-    floor = max(median(r for _, r, _ in shortest) if shortest else 1e-5, 1e-6)
-    copies = [(r - floor) / out for _, r, p in rests if (out := _output_bytes(p)) >= LARGE_BYTES]
+    guess = median(r for _, r, _ in shortest) if shortest else 1e-5
+    copies = [(r - guess) / out for _, r, p in rests if (out := _output_bytes(p)) >= LARGE_BYTES]
+    byte_s = max(median(copies), 0.0) if copies else 0.0
+    floor = median(r - byte_s * _output_bytes(p) for _, r, p in shortest) if shortest else guess
     views = [
         max(layer, 0.0) / VIEWS_A_LAYER
         for layer, probe in zip(found.layer_s, found.probes, strict=True)
@@ -111,9 +118,9 @@ def _run_row(found: Found, device: Device) -> Evidence:
         rung="measured",
         scope=device.id,
         constants={
-            "floor_s": floor,
+            "floor_s": max(floor, 1e-6),
             "view_s": median(views) if views else 0.0,
-            "output_byte_s": max(median(copies), 0.0) if copies else 0.0,
+            "output_byte_s": byte_s,
         },
         spread=1.5,
         num_points=len(shortest),

@@ -94,7 +94,7 @@ def time_models(
         del sessions
     caches.close()
     asked_s = (perf_counter() - begin_s) * num_threads
-    kept = [_undisturbed(turns, watch) for turns in found]
+    kept = [undisturbed(turns, watch) for turns in found]
     return Times(
         seconds=tuple(_fastest_tenth(turns) for turns in kept),
         gauge_s=tuple(median(t.gauge_s for t in turns) if turns else 0.0 for turns in kept),
@@ -200,7 +200,7 @@ def _rounds(
     return found
 
 
-def _undisturbed(turns: Sequence[Turn], gauge: Gauge) -> Sequence[Turn]:
+def undisturbed(turns: Sequence[Turn], gauge: Gauge) -> Sequence[Turn]:
     """All of them where a neighbour was at work in each."""
     return [t for t in turns if gauge.is_quiet(t.gauge_s)] or turns
 
