@@ -1,5 +1,8 @@
 """SIGKILL at random moments: nothing that was finished is lost, little is done twice.
 
+A moment is a number of steps of the victim and a little time, so that they spread over the whole
+search however fast the machine is.
+
 60 moments by default; ``FITWRIGHT_CRASH_POINTS=200`` is the long variant.
 """
 
@@ -39,10 +42,16 @@ def stable() -> Iterator[Nursery]:
 
 @dataclass(frozen=True, kw_only=True)
 class Undisturbed:
-    """A search that nobody kills: what it ends with, and how long that takes."""
+    """A search that nobody kills: what it ends with, and how much it notes until then.
+
+    Attributes:
+        num_notes: lines of its side log: one when a child is opened, one when a trial is kept.
+        note_s: mean time from one line to the next, seconds.
+    """
 
     best: str
-    seconds: float
+    num_notes: int
+    note_s: float
     num_short: int
 
 
@@ -51,9 +60,11 @@ def undisturbed(stable: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Un
     folder = tmp_path_factory.mktemp("undisturbed")
     start = time.monotonic()
     assert stable.wait(stable.start("drive", folder)) == 0
+    seconds, found = time.monotonic() - start, notes(folder)
     return Undisturbed(
-        best=notes(folder)[-1]["finished"],
-        seconds=time.monotonic() - start,
+        best=found[-1]["finished"],
+        num_notes=len(found),
+        note_s=seconds / len(found),
         num_short=sum(t.stage == "short" for t in RunFolder(folder / "run").trials()),
     )
 
@@ -65,13 +76,17 @@ class Victim:
     folder: Path
     lives: list[str] = field(default_factory=list)
 
-    def live(self, stable: Nursery, *, seconds: float) -> int:
-        """A driver of the run until the moment of the kill; its status."""
+    def live(self, stable: Nursery, *, num_notes: int, seconds: float = 0.0) -> int:
+        """A driver until it has noted so many lines and some seconds more; its status."""
         self.lives.append(str(len(self.lives)))
+        before = len(notes(self.folder))
         pid = stable.start("drive", self.folder, self.lives[-1])
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            time.sleep(min(0.005, max(end - time.monotonic(), 0.0)))
+        while (
+            len(notes(self.folder)) - before < num_notes
+            and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        ):
+            time.sleep(0.001)
+        time.sleep(seconds)
         return stable.kill(pid)
 
     def trials(self) -> tuple[Trial, ...]:
@@ -119,7 +134,11 @@ def test_a_driver_killed_at_any_moment_loses_nothing_and_comes_to_the_same_end(
     victim = Victim(tmp_path / "0")
     victim.folder.mkdir()
     while num_kills < NUM_KILLS or not finished:
-        status = victim.live(stable, seconds=moments.uniform(0, undisturbed.seconds / 3))
+        status = victim.live(
+            stable,
+            num_notes=moments.randint(0, undisturbed.num_notes // 3),
+            seconds=moments.uniform(0, 2 * undisturbed.note_s),
+        )
         victim.check_nothing_is_lost()
         if status == KILLED:
             num_kills += 1
@@ -131,7 +150,7 @@ def test_a_driver_killed_at_any_moment_loses_nothing_and_comes_to_the_same_end(
         victim.folder.mkdir()
     assert set(finished) == {undisturbed.best}
     assert num_redone + victim.num_redone() <= num_kills
-    # a life shorter than the way to the first trial redoes nothing; most must be longer
+    # a kill between two trials redoes nothing; a good part must fall into one
     assert num_redone + victim.num_redone() >= num_kills / 10, "the kills came too early"
 
 
@@ -140,7 +159,7 @@ def test_a_resumed_run_begins_with_every_trial_there_is(
 ) -> None:
     victim = Victim(tmp_path)
     while not len(victim.trials()) >= undisturbed.num_short / 2:
-        victim.live(stable, seconds=undisturbed.seconds / 3)
+        victim.live(stable, num_notes=undisturbed.num_notes // 3)
     before = victim.trials()
     assert stable.wait(stable.start("drive", victim.folder, "last")) == 0
     after = victim.trials()

@@ -25,6 +25,9 @@ from processes import children_of_templates, gone
 MIB = 1 << 20
 LIMITS = ChildLimits(wall_s=30.0, memory_bytes=400 * MIB, output_bytes=4 * MIB)
 SHORT = ChildLimits(wall_s=2.0, memory_bytes=400 * MIB, output_bytes=4 * MIB)
+SEARCHES = 3
+"""Under `SHORT` a trial without a fault may time out where the machine stands still for that long,
+though not in search after search."""
 NUM_TRIALS = 4
 FAULTY = 1  # number of the trial that goes wrong
 
@@ -49,7 +52,8 @@ FAULTS = {
     "abort": Fault(faults.abort, "crashed", "SIGABRT"),
     "_exit": Fault(faults.exit_at_once, "crashed", "status 3"),
     "SIGKILL": Fault(faults.kill_self, "killed", "SIGKILL"),
-    "memory": Fault(faults.touch_memory, "memory", "resident", (3000 * MIB,)),
+    # twice what is allowed, and less than what makes the child itself run out of memory
+    "memory": Fault(faults.touch_memory, "memory", "resident", (800 * MIB,)),
     "python loop": Fault(faults.loop_forever, "timeout", "no answer within", limits=SHORT),
     "native loop": Fault(faults.wait_natively, "timeout", "no answer within", limits=SHORT),
     "1 GB of stdout": Fault(faults.print_gigabyte, "output", "printed over 4 MiB"),
@@ -74,7 +78,7 @@ def ray_executor() -> Iterator[Executor]:
 
 @pytest.fixture(params=["pool", "local", "ray"])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    """Whatever happens, no child is left five seconds after the last trial."""
+    """Whatever happens, no child is left after the last trial."""
     if request.param == "ray":
         yield request.getfixturevalue("ray_executor")
     elif request.param == "local":
@@ -97,7 +101,12 @@ def searched(trial: Callable[[int], object]) -> list[object | Failure]:
     return found
 
 
-def check(found: list[object | Failure], fault: Fault) -> None:
+def check(trial: Callable[[int], object], fault: Fault) -> None:
+    """One trial fails for the right cause and the others succeed."""
+    found = searched(trial)
+    for _ in range(SEARCHES - 1 if fault.limits is SHORT else 0):
+        if sum(isinstance(one, Failure) for one in found) > 1:
+            found = searched(trial)
     failure = found.pop(FAULTY)
     assert isinstance(failure, Failure)
     assert (failure.cause, fault.detail in failure.detail) == (fault.cause, True), failure
@@ -118,7 +127,7 @@ def test_a_faulty_call_costs_one_trial(executor: Executor, name: str, tmp_path: 
             return executor.call(fault.function, fault.limits, *args, **kwargs)
         return executor.call(faults.echo, fault.limits, number)
 
-    check(searched(trial), fault)
+    check(trial, fault)
     assert gone(lambda: [pid for pid in faults.pids_in(tmp_path) if psutil.pid_exists(pid)])
     assert len(faults.pids_in(tmp_path)) == (2 if name == "grandchildren" else 0)
 
@@ -140,7 +149,7 @@ def test_a_faulty_model_costs_one_trial(executor: Executor, name: str, tmp_path:
         finally:
             worker.close()
 
-    check(searched(trial), fault)
+    check(trial, fault)
 
 
 def test_the_matrix_is_complete() -> None:

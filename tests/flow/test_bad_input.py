@@ -268,7 +268,7 @@ def check(case: Case, folder: Path, cache: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(folder), "FITWRIGHT_CACHE_DIR": str(cache)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     shown = f"{done.stdout}\n{done.stderr}"
     assert done.returncode == case.exit, shown

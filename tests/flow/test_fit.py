@@ -158,7 +158,7 @@ def started(project: Path, environment: dict[str, str]) -> subprocess.Popen[byte
 
 
 def wait_for_trials(run: RunFolder, process: subprocess.Popen[bytes], *, number: int) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while time.monotonic() < end and process.poll() is None:
         if run.bundle.is_dir() and len(run.trials()) >= number:
             return
@@ -177,7 +177,7 @@ def killed(project: Path, environment: dict[str, str]) -> Iterator[RunFolder]:
     finally:
         process.kill()
         process.wait()
-    _, alive = psutil.wait_procs(children, timeout=5)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == [], "children outlived their driver"
     yield run
 
@@ -241,7 +241,7 @@ def test_an_interrupt_leaves_the_best_artefact_and_says_how_to_go_on(
     )
     wait_for_trials(run, process, number=2)  # type: ignore[arg-type]
     process.send_signal(sent)
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "fitwright tune" in told
     assert "Traceback" not in told

@@ -79,7 +79,7 @@ def nursery(program: Path) -> Iterator[Nursery]:
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         assert process.stdout is not None
         process.stdout.close()
 

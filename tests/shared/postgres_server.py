@@ -49,7 +49,7 @@ def running_postgres(programs: Path) -> Iterator[str]:
             yield f"postgresql://fitwright@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)  # fast shutdown: open connections are ended
-            server.wait(timeout=30)
+            server.wait(timeout=120)
 
 
 def free_port() -> int:
@@ -61,7 +61,7 @@ def free_port() -> int:
 def wait_until_it_answers(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     import psycopg
 
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         assert server.poll() is None, log.read_text()
         try:

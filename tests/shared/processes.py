@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import psutil
 
-GONE_S = 5.0
+GONE_S = 60.0
+"""Ending takes milliseconds; the rest is for a machine that stands still now and then."""
 TEMPLATE = "from fitwright.executors.template import serve"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,13 +19,20 @@ def file_store(path: Path, *, read: Callable[[str], T]) -> SqlStore[T]:
     return SqlStore(SqliteFile(path), read=read)
 
 
-def url_store(url: str, *, run: str, read: Callable[[str], T]) -> SqlStore[T]:
+def url_store(
+    url: str,
+    *,
+    run: str,
+    read: Callable[[str], T],
+    clock: Callable[[], float] = time.monotonic,
+) -> SqlStore[T]:
     """A store that several workers share.
 
     Args:
         url: ``postgresql://user@host/name``, any other that SQLAlchemy reads, or
             ``sqlite:///path`` (four slashes for an absolute one), which needs no extra.
         run: which run of that database.
+        clock: seconds, monotonic; see `SqlStore`.
 
     Raises:
         BackendMissing: SQLAlchemy or the driver is not installed.
@@ -35,4 +43,4 @@ def url_store(url: str, *, run: str, read: Callable[[str], T]) -> SqlStore[T]:
         database = SqliteFile(Path(url.removeprefix(_SQLITE)))
     else:
         database = UrlDatabase(url)
-    return SqlStore(database, read=read, run=run)
+    return SqlStore(database, read=read, run=run, clock=clock)

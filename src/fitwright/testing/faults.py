@@ -39,13 +39,14 @@ def keep_memory(num_bytes: int) -> None:
 
 
 def spin(seconds: float, file: Path | None = None) -> int:
-    """Use so much CPU time, seconds; how often it looked. The process writes its id into `file`."""
+    """Use so much CPU time, seconds; how often it looked. The process writes its id into `file`,
+    and ends early when that is removed."""
     if file is not None:
         file.write_text(str(os.getpid()))
     end, looks = time.process_time() + seconds, 0
-    while time.process_time() < end:
+    while time.process_time() < end and (file is None or file.exists()):
         looks += 1
-    return looks
+    return looks + 1
 
 
 def copy_into(file: Path, folder: Path) -> Path:
@@ -114,9 +115,10 @@ def kill_parent() -> None:
     time.sleep(3600)
 
 
-def touch_memory(num_bytes: int) -> int:
-    """Allocate and write pages a little at a time."""
-    return len([bytearray(os.urandom(4096)) * (MIB // 4096) for _ in range(num_bytes // MIB)])
+def touch_memory(num_bytes: int) -> None:
+    """Allocate and write pages a little at a time, and keep them until somebody looks."""
+    _remembered.extend(bytearray(os.urandom(4096)) * (MIB // 4096) for _ in range(num_bytes // MIB))
+    time.sleep(3600)
 
 
 def allocate_at_once(num_bytes: int) -> int:

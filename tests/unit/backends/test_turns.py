@@ -7,6 +7,8 @@ import time
 
 from fitwright.backends.openvino.turns import Turns
 
+NUM_RETURNS = 50
+
 
 def test_what_was_given_back_can_be_taken_again() -> None:
     turns = Turns("ab")
@@ -17,21 +19,21 @@ def test_what_was_given_back_can_be_taken_again() -> None:
 
 
 def test_nobody_starves_while_another_comes_back_at_once() -> None:
-    turns, served, enough = Turns(["request"]), [0, 0], threading.Event()
+    turns, served = Turns(["request"]), list[str]()
 
-    def caller(number: int) -> None:
-        while not enough.is_set():
-            thing = turns.take()
-            served[number] += 1
-            time.sleep(1e-4)  # an inference, with the interpreter free for others
-            turns.give(thing)
+    def wait_for_a_turn() -> None:
+        thing = turns.take()
+        served.append("who waited")
+        turns.give(thing)
 
-    threads = [threading.Thread(target=caller, args=(n,)) for n in range(2)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
-    enough.set()
-    for thread in threads:
-        thread.join()
-    # strict turns once both are there; the first may have been alone at the beginning
-    assert min(served) > 0.5 * max(served)
+    thing = turns.take()
+    for _ in range(NUM_RETURNS):
+        waiting = threading.Thread(target=wait_for_a_turn)
+        waiting.start()
+        while not turns._waiting:
+            time.sleep(0.001)
+        turns.give(thing)
+        thing = turns.take()
+        served.append("who came back")
+        waiting.join()
+    assert served == ["who waited", "who came back"] * NUM_RETURNS

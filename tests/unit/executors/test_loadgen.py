@@ -15,6 +15,7 @@ from fitwright.executors import loadgen
 from fitwright.ports import LoadGenLoad, Tensors
 
 QUERIES = [{"x": np.array(i)} for i in range(5)]
+ATTEMPTS = 4
 TRACE = """{"traceEvents":[
 {"name":"IssueQuery","ph":"X","pid":1,"tid":2,"ts":305.243,"dur":81.491,"args":{}},
 {"name":"Sample","cat":"default","ph":"b","pid":1,"id":1,"ts":100.0,"args":{"sample_seq":1,\
@@ -88,12 +89,14 @@ def test_every_scenario_lasts_as_long_as_asked_and_leaves_no_file(
 ) -> None:
     pytest.importorskip("mlperf_loadgen")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    served = Served()
-    latencies_s, elapsed_s = loadgen.block(
-        served, QUERIES, load=load(scenario, concurrency=concurrency, streams=2, rate_per_s=100.0)
-    )
-    # the queries are drawn in advance for 0.1 s by a probe, or by a Poisson process of 100/s;
-    # sleeps on a busy machine overshoot, they never end early
+    asked = load(scenario, concurrency=concurrency, streams=2, rate_per_s=100.0)
+    # the queries are drawn in advance for 0.1 s by a probe, or by a Poisson process of 100/s:
+    # fewer where the machine stood still during the probe, though not time after time
+    for _ in range(ATTEMPTS):
+        served = Served()
+        latencies_s, elapsed_s = loadgen.block(served, QUERIES, load=asked)
+        if elapsed_s > 0.04:
+            break
     assert elapsed_s > 0.04
     assert min(latencies_s) >= served.service_s
     streams = 2 if scenario == "multi_stream" else 1

@@ -25,7 +25,11 @@ from fitwright.records.plan import Settings
 from fitwright.testing import faults
 from fitwright.testing.models import write_two_layers
 
-LIMITS = ChildLimits(wall_s=30.0)
+LIMITS = ChildLimits(wall_s=300.0)
+WORK_S = 120.0
+"""CPU time of work that is told to end, by removing its file, long before it comes to that."""
+ATTEMPTS = 4
+"""A machine that stands still can spoil what takes seconds, though not time after time."""
 num_cores = len(os.sched_getaffinity(0))
 
 
@@ -73,36 +77,44 @@ def test_other_work_stands_still_during_a_timing(
 ) -> None:
     executor, measuring = worker
     file = tmp_path / "pid"
-    future = executor.submit(faults.spin, LIMITS, 1.0, file)
-    while not (file.exists() and file.read_text()):
-        time.sleep(0.01)
-    pid = int(file.read_text())
+    future = executor.submit(faults.spin, LIMITS, WORK_S, file)
+    pid = begun(file)
     latencies_s = measuring.time_block(seconds=0.0)
     assert len(latencies_s) >= 1
-    seen = []
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            seen.append(cpu_s(pid))
-
-    watching = threading.Thread(target=watch)
-    with executor._gate.measuring(executor._slots.measuring[0]):
-        watching.start()
-        time.sleep(0.4)
-        stop.set()
-        watching.join()
-    assert len(set(seen)) == 1  # not a tick of CPU time within 0.4 s
-    assert future.result() > 0  # and then it goes on to its end
+    used_s = []
+    # a core that is taken away may stop the work a little late, though not every time
+    while not (used_s and used_s[-1] == 0) and len(used_s) < ATTEMPTS:
+        with executor._gate.measuring(executor._slots.measuring[0]):
+            before_s = cpu_s(pid)
+            time.sleep(0.4)
+            used_s.append(cpu_s(pid) - before_s)
+    assert used_s[-1] == 0, used_s  # not a tick of CPU time within 0.4 s
+    goes_on_from = cpu_s(pid)
+    while cpu_s(pid) == goes_on_from:
+        time.sleep(0.01)
+    file.unlink()
+    assert future.result() > 0  # it went on, and to its end
 
 
-def test_the_clock_of_a_stopped_child_stands_still(worker: tuple[LocalExecutor, Worker]) -> None:
+def begun(file: Path) -> int:
+    """The process that does the work, once it does."""
+    while not (file.exists() and file.read_text()):
+        time.sleep(0.01)
+    return int(file.read_text())
+
+
+def test_the_clock_of_a_stopped_child_stands_still(
+    worker: tuple[LocalExecutor, Worker], tmp_path: Path
+) -> None:
     executor, measuring = worker
-    # one second of work may take three; the timing between takes another four
-    limits = ChildLimits(wall_s=3.0)
-    future = executor.submit(faults.spin, limits, 1.0)
-    time.sleep(0.2)
-    measuring.time_block(seconds=4.0)
+    for attempt in range(ATTEMPTS):
+        limits, file = ChildLimits(wall_s=2.0 * (1 + attempt)), tmp_path / f"{attempt}"
+        future = executor.submit(faults.spin, limits, WORK_S, file)
+        begun(file)
+        measuring.time_block(seconds=limits.wall_s + 0.5)
+        file.unlink()
+        if future.exception() is None:
+            break
     assert future.result() > 0
 
 
@@ -119,18 +131,18 @@ def test_a_child_that_hangs_while_nothing_is_measured_still_times_out(
 
 def test_what_is_submitted_runs_at_once_up_to_the_number_of_workers(tmp_path: Path) -> None:
     executor = LocalExecutor(workers=2)
-    begin = time.monotonic()
     futures = [executor.submit(faults.meet, LIMITS, tmp_path, n) for n in range(2)]
     # each waits for the other's file: one after the other they would never end
     assert sorted(f.result() for f in futures) == [0, 1]
-    assert time.monotonic() - begin < LIMITS.wall_s
 
 
-def test_what_has_not_begun_can_be_cancelled() -> None:
-    executor = LocalExecutor(workers=1)
-    first = executor.submit(faults.spin, LIMITS, 0.3)
+def test_what_has_not_begun_can_be_cancelled(tmp_path: Path) -> None:
+    executor, file = LocalExecutor(workers=1), tmp_path / "pid"
+    first = executor.submit(faults.spin, LIMITS, WORK_S, file)
     second = executor.submit(faults.echo, LIMITS, 1)
+    begun(file)
     assert second.cancel()
+    file.unlink()
     assert first.result() > 0
 
 
@@ -192,7 +204,7 @@ def test_a_gate_lets_one_measure_per_core_set() -> None:
 
 
 def test_slots_on_cores_of_their_own_measure_at_once() -> None:
-    gate, both = Gate(), threading.Barrier(2, timeout=20)
+    gate, both = Gate(), threading.Barrier(2, timeout=120)
 
     def measure(core: int) -> None:
         with gate.measuring((core,)):

@@ -15,6 +15,9 @@ from fitwright.ports import Array, Tensors
 
 QUERIES = [{"x": np.array(i)} for i in range(5)]
 SERVICE_S = 2e-3
+PATIENCE_S = 120.0
+LONGER_S = (0.02, 0.2, 2.0, 20.0)
+"""What a block does within its time it must do in one of these: a machine may stand still."""
 
 
 class Recorder:
@@ -58,7 +61,7 @@ def test_closed_loop_callers_run_at_once() -> None:
     together = threading.Barrier(3)  # breaks unless three runs are in flight
 
     def run(_: Tensors) -> dict[str, Array]:
-        together.wait(timeout=5)
+        together.wait(timeout=PATIENCE_S)
         return {}
 
     interval_s = sys.getswitchinterval()
@@ -69,15 +72,32 @@ def test_closed_loop_callers_run_at_once() -> None:
 
 
 def test_closed_loop_covers_every_query() -> None:
-    run = Recorder(1e-4)
-    timing.closed_loop(run, QUERIES, seconds=0.02, concurrency=2)
+    for seconds in LONGER_S:
+        run = Recorder(1e-4)
+        timing.closed_loop(run, QUERIES, seconds=seconds, concurrency=2)
+        if len(run.seen) >= 4 * len(QUERIES):
+            break
+    # each of two callers goes through all of them
     assert set(run.seen) == {0, 1, 2, 3, 4}
 
 
 def test_a_closed_loop_keeps_the_law_of_little() -> None:
-    """Callers are queries per second times latency, however unequal their last ends are."""
+    """Callers are queries per second times latency, however unequal their last ends are.
+
+    A caller that begins late, because the machine stood still, is missing: not every time.
+    """
+    # what a caller does between two queries is not in their latencies: well below a tenth
+    close = pytest.approx(2, rel=0.1)
+    seen = []
+    while not (seen and seen[-1] == close) and len(seen) < 5:
+        seen.append(callers_by_little())
+    assert seen[-1] == close, seen
+
+
+def callers_by_little() -> float:
+    """Queries over elapsed time, times mean latency, of a closed loop of two callers."""
     service_s = [0.030, 0.004]
-    callers = {}
+    callers: dict[int, float] = {}
 
     def run(_: Tensors) -> dict[str, Array]:
         time.sleep(callers.setdefault(threading.get_ident(), service_s[len(callers) % 2]))
@@ -85,8 +105,7 @@ def test_a_closed_loop_keeps_the_law_of_little() -> None:
 
     latencies_s, elapsed_s = timing.closed_loop(run, QUERIES, seconds=0.04, concurrency=2)
     mean_s = sum(latencies_s) / len(latencies_s)
-    # what a caller does between two queries is not in their latencies: well below a tenth
-    assert len(latencies_s) / elapsed_s * mean_s == pytest.approx(2, rel=0.1)
+    return len(latencies_s) / elapsed_s * mean_s
 
 
 def test_a_closed_loop_can_begin_at_a_given_moment() -> None:
@@ -109,8 +128,11 @@ def test_a_closed_loop_can_begin_at_a_given_moment() -> None:
 
 
 def test_a_burst_waits_for_its_slowest_query() -> None:
-    run = Recorder(SERVICE_S)
-    latencies_s, elapsed_s = timing.bursts(run, QUERIES, seconds=0.02, size=3)
+    for seconds in LONGER_S:
+        run = Recorder(SERVICE_S)
+        latencies_s, elapsed_s = timing.bursts(run, QUERIES, seconds=seconds, size=3)
+        if len(latencies_s) >= 2:
+            break
     assert len(run.seen) == 3 * len(latencies_s)
     # each burst begins where the last one ended
     assert sorted(run.seen[:3]) == [0, 1, 2]
@@ -123,7 +145,7 @@ def test_the_queries_of_a_burst_run_at_once() -> None:
     together = threading.Barrier(3)  # breaks unless three runs are in flight
 
     def run(_: Tensors) -> dict[str, Array]:
-        together.wait(timeout=5)
+        together.wait(timeout=PATIENCE_S)
         return {}
 
     latencies_s, _ = timing.bursts(run, QUERIES, seconds=0.0, size=3)
@@ -167,9 +189,14 @@ def test_open_loop_never_begins_before_the_arrival() -> None:
 
 
 def test_open_loop_with_a_free_caller_does_not_wait() -> None:
-    latencies_s, _ = timing.open_loop(Recorder(0.05), QUERIES, [0.0, 0.0], concurrency=2)
-    # one after the other would take 0.1 s; half of the difference is left for a busy machine
-    assert max(latencies_s) < 0.075
+    together = threading.Barrier(2)  # breaks unless two runs are in flight
+
+    def run(_: Tensors) -> dict[str, Array]:
+        together.wait(timeout=PATIENCE_S)
+        return {}
+
+    latencies_s, _ = timing.open_loop(run, QUERIES, [0.0, 0.0], concurrency=2)
+    assert len(latencies_s) == 2
 
 
 @pytest.mark.parametrize("arrivals_s", [(), (0.0, 0.0, 0.0)])

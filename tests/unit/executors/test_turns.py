@@ -32,5 +32,5 @@ def test_filling_ends_when_nobody_is_left_to_serve() -> None:
     filling = threading.Thread(target=turns.fill, args=(writing_end, 100_000))
     filling.start()
     os.close(reading_end)
-    filling.join(10)
+    filling.join(120)
     assert not filling.is_alive()

@@ -13,7 +13,7 @@ from fitwright.records.hold import held
 
 HOLDER = (
     "import sys, time; from pathlib import Path; from fitwright.records.hold import held\n"
-    "with held(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    "with held(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(3600)"
 )
 
 
