@@ -18,37 +18,24 @@ from statistics import median
 from typing import Any
 
 import yaml
+from llm_operators import BETWEEN, LEGACY, power_evidence, powered, sweep_evidence
 from llm_priors import priors, row, shares
 from llm_rows import (
     SERVED_BY,
-    SWEPT,
     Decode,
     Served,
-    attention_shares,
     decode_rows,
     decode_s,
     eager_layer_s,
-    gemm_shares,
-    mlperf_rows,
-    power_rows,
     served_per_s,
     served_rows,
 )
-
-from fitwright.catalog.evidence import evidence
-from fitwright.catalog.sheets import find_sheet
-from fitwright.perf.llm.machine import watts_per_peak
-from fitwright.records.estimate import Estimate
-from fitwright.records.evidence import Evidence
-from fitwright.validate.case import Knowledge
-from fitwright.validate.domains.llm_serving import predict_mlperf_offline
+from llm_submissions import mlperf_evidence
 
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/llm.yaml"
 GPT_FAST = "meta-pytorch/gpt-fast and pytorch/ao, decode at batch 1 (llm_decode_batch1.csv)"
 TRT = "NVIDIA/TensorRT-LLM performance overview v0.17 (llm_serving_trtllm_vllm.csv)"
 VLLM = "pytorch/ao, vLLM 0.13 offline on H100 (llm_serving_trtllm_vllm.csv)"
-MLPERF = "MLPerf inference v4.1 and v5.1, offline (mlperf_best_per_device.csv)"
-LEGACY = "ml-energy/leaderboard-v2 legacy, batch 1 (mlenergy_legacy_batch1.csv)"
 CAPS = {
     "step_s": 1e-3,
     "layer_s": 36e-6,
@@ -86,12 +73,6 @@ def descend(start: Guess, loss: Callable[[Guess], float], *, sweeps: int) -> Gue
 def mean_error(pairs: Sequence[tuple[float, float]]) -> float:
     """Mean of |log|, each no more than 0.5 so that outliers do not steer."""
     return sum(min(abs(math.log(p / m)), 0.5) for p, m in pairs) / len(pairs)
-
-
-def powered(device: str) -> dict[str, float]:
-    """Watts for each peak FLOP/s of the device that was measured."""
-    watts = watts_per_peak(find_sheet(device))
-    return {"watts_per_peak": watts} if watts else {}
 
 
 def report(name: str, pairs: Sequence[tuple[float, float]]) -> float:
@@ -271,130 +252,11 @@ def eager_evidence(data: Path) -> list[dict[str, Any]]:
                 source=LEGACY) for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
 
 
-# ---- operators alone, for engines whose runs were not published
-
-SWEEPS = "GEMM and attention sweeps (ai-dynamo/aiconfigurator)"
-
-BETWEEN = 0.87
-"""Norms, rotations, sums and gates run between the products: in a prompt of Llama 3 8B they move
-about 0.3 MB a token and block, an eighth of the time of its products on an H100."""
-
-
-def _near(shares_found: Sequence[float], otherwise: float, cap: float) -> float:
-    return min(median(shares_found), cap) if shares_found else otherwise
-
-
-def sweep_evidence(data: Path) -> list[dict[str, Any]]:
-    """Shares of products and attention as their kernels reach them alone."""
-    found = []
-    for (system, group), (streams, computes) in gemm_shares(data).items():
-        constants = shares(_near(streams, 0.7, 0.92), BETWEEN * _near(computes, 0.7, 0.95))
-        found += _swept("llm/products", group, system, constants, len(streams) + len(computes))
-    for (system, dtype), (streams, computes) in attention_shares(data).items():
-        constants = {"kv_share": _near(streams, 0.7, 0.92),
-                     "prefill_share": _near(computes, 0.45, 0.95), "kv_order": 0.3}  # fmt: skip
-        found += _swept("llm/attention", dtype, system, constants, len(streams) + len(computes))
-    return [*found, *_families(found)]
-
-
-def _swept(
-    what: str, dtype: str, system: str, constants: dict[str, float], points: int
-) -> list[dict[str, Any]]:
-    device, architecture = SWEPT[system]
-    print(device, what, dtype, constants)
-    if what == "llm/products":
-        constants = constants | powered(device)
-    return [
-        row(what, dtype, rung, scope, constants, spread=1.15, num_points=points, source=SWEEPS)
-        for rung, scope in (("device", device), ("architecture", architecture))
-    ]
-
-
-def _families(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Medians over the architectures of NVIDIA that were swept."""
-    own = [r for r in found if r["rung"] == "architecture" and r["scope"] != "Xe2"]
-    rows = []
-    for what, dtype in dict.fromkeys((r["what"], r["dtype"]) for r in own):
-        alike = [r for r in own if (r["what"], r["dtype"]) == (what, dtype)]
-        constants = {k: median(r["constants"][k] for r in alike) for k in alike[0]["constants"]}
-        points = sum(r["num_points"] for r in alike)
-        rows.append(row(what, dtype, "family", "nvidia-gpu", constants, spread=1.3,
-                        num_points=points, source=SWEEPS))  # fmt: skip
-    return rows
-
-
-# ---- power
-
-IDLE_SHARE = 0.23
-
-
-def power_evidence(data: Path) -> list[dict[str, Any]]:
-    """Share of the room between idle and TDP that reading at full bandwidth would draw."""
-    found = []
-    for device, architecture, loads in power_rows(data):
-        share = median((w - IDLE_SHARE) / (1 - IDLE_SHARE) / b for b, w in loads)
-        off = sorted(
-            math.exp(abs(math.log((IDLE_SHARE + (1 - IDLE_SHARE) * min(1, share * b)) / w)))
-            for b, w in loads
-        )
-        spread = off[int(0.82 * len(off))]
-        print(f"power {device}: byte share {share:.2f}, {len(loads)} rows, 80 % x{spread:.2f}")
-        constants = {"idle_share": IDLE_SHARE, "byte_share": share, "flop_share": 1.25}
-        for rung, scope in (("device", device), ("architecture", architecture)):
-            found.append(row("llm/power", "", rung, scope, constants, spread=max(spread, 1.2),
-                             num_points=len(loads), source=LEGACY))  # fmt: skip
-    family = median(r["constants"]["byte_share"] for r in found)
-    constants = {"idle_share": IDLE_SHARE, "byte_share": family, "flop_share": 1.25}
-    return [*found, row("llm/power", "", "family", "nvidia-gpu", constants, spread=1.35,
-                        num_points=len(found), source=LEGACY)]  # fmt: skip
-
-
-# ---- submissions
-
-
-def _middle(factors: Sequence[float]) -> float:
-    """Median, drawn towards 1 as if one more had been exactly as simulated."""
-    if not factors:
-        return 1.0
-    return float(median(factors) ** (len(factors) / (len(factors) + 1)))
-
-
-def mlperf_evidence(
-    data: Path, rows: Sequence[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Submissions over simulations, by benchmark and by device."""
-    table = (*(Evidence.model_validate(r) for r in rows), *evidence("collectives"))
-    off: list[tuple[str, str, float]] = []
-    for task, asked in mlperf_rows(data):
-        known = Knowledge(sheet=find_sheet(asked.device_id), evidence=table)
-        said = predict_mlperf_offline(asked, known)
-        assert isinstance(said, Estimate) and asked.measured
-        off.append((task, asked.device_id, asked.measured / said.value))
-
-    def of_task(task: str, without: str) -> float:
-        return _middle([f for t, d, f in off if t == task and d != without])
-
-    def of_device(device: str, without: str) -> float:
-        return _middle([f / of_task(t, device) for t, d, f in off if d == device and t != without])
-
-    bare = report("MLPerf, datasheet only", [(of_task(t, d), f) for t, d, f in off])
-    own = report("MLPerf, other benchmarks of the device known",
-                 [(of_task(t, d) * of_device(d, t), f) for t, d, f in off])  # fmt: skip
-    found = []
-    for task in dict.fromkeys(t for t, _, _ in off):
-        count = sum(t == task for t, _, _ in off)
-        found += [row("llm/mlperf", task, "kind", kind, {"factor": of_task(task, "")},
-                      spread=bare, num_points=count, source=MLPERF)
-                  for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
-    for device in dict.fromkeys(d for _, d, _ in off):
-        rest = [f / of_task(t, "") for t, d, f in off if d == device]
-        found.append(row("llm/mlperf-device", "", "device", device, {"factor": _middle(rest)},
-                         spread=own, num_points=len(rest), source=MLPERF))  # fmt: skip
-    return found, {"device": own, "bare": bare}
+# ---- everything together
 
 
 def bands(
-    decode: Mapping[str, float], served: Mapping[str, float], mlperf: Mapping[str, float]
+    decode: Mapping[str, float], served: Mapping[str, float], mlperf: dict[str, float]
 ) -> list[dict[str, Any]]:
     """By question and rung: as found on rows left out; where there were none, doubled margins."""
 
@@ -409,7 +271,7 @@ def bands(
         band("decode/local", 1.2, 1.3, "prior: llama.cpp was not published here"),
         band("prefill", 1.3, 1.5, "prior: no published rows of prefill alone"),
         band("throughput", served["device"], served["bare"], left_out),
-        band("mlperf", mlperf["device"], mlperf["bare"], left_out),
+        row("llm/band", "mlperf", "kind", "gpu", mlperf, source=left_out),
         band("tpot", served["device"] * 1.2, served["bare"] * 1.2, left_out + ", widened"),
         band("ttft", served["device"] * 1.4, served["bare"] * 1.5, left_out + ", widened"),
         band("energy", 1.45, 1.6, "prior: batched requests were not published here"),

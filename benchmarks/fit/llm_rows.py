@@ -279,26 +279,30 @@ SUBMITTED = {
 }
 TASKS = ("gptj", "llama2-70b", "mixtral-8x7b", "llama3.1-405b", "llama3.1-8b", "deepseek-r1")
 
+SCENARIOS = ("Offline", "Server")
+GIVEN = ("version", "benchmark", "scenario", "weight_dtype", "n_devices")
+
 
 def mlperf_rows(data: Path) -> list[tuple[str, Case]]:
-    """Offline rows of language models with their benchmark; each device and version once."""
-    rows: dict[tuple[str, str, str], tuple[str, Case]] = {}
+    """Offline and server rows of language models with their benchmark; each device, version and
+    scenario once."""
+    rows: dict[tuple[str, str, str, str], tuple[str, Case]] = {}
     with (data / "mlperf_best_per_device.csv").open() as file:
         for r in csv.DictReader(file):
             name = r["benchmark"].replace("_", ".")
             task = next((t for t in TASKS if name.startswith(t)), None)
             device = SUBMITTED.get(r["device"].lower())
-            if task is None or device is None or r["scenario"] != "Offline":
+            if task is None or device is None or r["scenario"] not in SCENARIOS:
                 continue
             asked = Case(
                 case=r["source"],
                 domain="e2e/llm-offline",
                 device_id=device,
-                inputs={k: r[k] for k in ("version", "benchmark", "weight_dtype", "n_devices")},
+                inputs={k: r[k] for k in GIVEN},
                 metric="best_value",
                 measured=float(r["best_value"]),
                 unit=r["unit"],
                 source=r["source"],
             )
-            rows[r["version"], device, task] = (task, asked)
+            rows[r["version"], device, task, r["scenario"]] = (task, asked)
     return list(rows.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from fitwright.perf.llm.engines import Engine
@@ -47,33 +48,71 @@ def offline(
 
 
 def steady_tokens_per_s(
-    model: StepModel, policy: Policy, *, input_tokens: float, output_tokens: float
+    model: StepModel,
+    policy: Policy,
+    *,
+    input_tokens: float,
+    output_tokens: float,
+    beams: int = 1,
 ) -> float:
     """Output tokens a second once the queue has run in, in closed form.
 
-    In balance every pass ends ``b / output`` of the b running sequences, whose places are taken
+    In balance every pass ends ``b / output`` of the b running requests, whose places are taken
     by as many prompts; these come in full passes (`max_tokens`), so a share f of the passes
     carries prompts and the others decode alone. Agrees with `offline` to a few per cent where
     the engine reserves the cache, and is what fits use: two passes instead of thousands.
+
+    Args:
+        beams: answers searched side by side: sequences that share one prompt in the cache; the
+            tokens of one are counted.
     """
-    length = input_tokens + output_tokens
-    seats = min(float(policy.max_batch), max(1.0, policy.cache_tokens // length))
-    per_pass = input_tokens / output_tokens  # prompt tokens that one sequence asks for in a pass
-    running = min(seats, policy.max_tokens / (1 + per_pass))
-    room = max(policy.max_tokens - running, 1.0)
+    length = input_tokens + beams * output_tokens
+    seats = max(1.0, min(policy.max_batch / beams, policy.cache_tokens // length))
+    per_pass = input_tokens / output_tokens  # prompt tokens that one request asks for in a pass
+    running = min(seats, policy.max_tokens / (beams + per_pass))
+    room = max(policy.max_tokens - beams * running, 1.0)
     prompts = min(room, running * input_tokens)
     share = min(1.0, running * per_pass / prompts)
-    context = running * (input_tokens + output_tokens / 2)
+    context = beams * running * (input_tokens + output_tokens / 2)
     past = max(0.0, input_tokens - prompts) / 2
     pairs = prompts * (past + min(prompts, input_tokens) / 2)
-    alone = model.cost(Pass(decode=running, context=context)).time_s
+    alone = model.cost(Pass(decode=beams * running, context=context)).time_s
     full = model.cost(
         Pass(
             prefill_tokens=prompts,
             prefill_pairs=pairs,
-            decode=running,
+            decode=beams * running,
             context=context,
             finished_prompts=prompts / input_tokens,
         )
     ).time_s
     return running / ((1 - share) * alone + share * full)
+
+
+def steady_within(
+    model: StepModel,
+    policy: Policy,
+    *,
+    input_tokens: float,
+    output_tokens: float,
+    beams: int = 1,
+    token_s: float,
+) -> float:
+    """As `steady_tokens_per_s`, with as many requests at once as keep the mean time of a token
+    below `token_s`; with a single one where even that takes longer."""
+
+    def rate(requests: int) -> float:
+        limited = replace(policy, max_batch=requests * beams)
+        return steady_tokens_per_s(
+            model, limited, input_tokens=input_tokens, output_tokens=output_tokens, beams=beams
+        )
+
+    most = max(1, policy.max_batch // beams)
+    most = min(most, max(1, int(policy.cache_tokens // (input_tokens + beams * output_tokens))))
+    low, high = 1, most
+    if token_s == math.inf or most / rate(most) <= token_s:
+        return rate(most)
+    while high - low > 1:  # each token takes longer the more there are
+        middle = (low + high) // 2
+        low, high = (middle, high) if middle / rate(middle) <= token_s else (low, middle)
+    return rate(low)

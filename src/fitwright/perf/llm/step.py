@@ -145,25 +145,31 @@ class StepModel:
 
     def cost(self, asked: Pass) -> Cost:
         """Of a pass; with a pipeline, of a pass in which every stage has its part of the batch."""
-        m, shape, pp = self.machine, self.shape, self.pp
-        tokens = (asked.prefill_tokens + asked.decode) / pp
-        rows = (asked.decode + asked.finished_prompts) / pp
+        m, shape = self.machine, self.shape
+        # parts of the batch under way at once: a sequence is in one stage at a time
+        parts = min(float(self.pp), max(1.0, asked.decode + asked.finished_prompts))
+        tokens = (asked.prefill_tokens + asked.decode) / parts
+        rows = (asked.decode + asked.finished_prompts) / parts
         weights = counts.touched_block_parameters(shape, tokens) * self.form.bits / 8
         weights += self._head * self.form.head_bits / 8 if rows else 0.0
         weights /= self.tp
         flops = 2 * (self._active * tokens + self._head * rows) / self.tp
         pairs = asked.prefill_pairs * self._attended(asked.prefill_pairs, asked.prefill_tokens)
-        attention = counts.attention_flops(shape, pairs / pp) / self.tp
+        attention = counts.attention_flops(shape, pairs / parts) / self.tp
         mean = asked.context / asked.decode if asked.decode else 0.0
         kv = asked.context * counts.attended_share(shape, mean) * self.kv_bytes_per_token
         kv += asked.prefill_pairs and asked.prefill_tokens * self.kv_bytes_per_token
+        kv *= self.pp / parts
         slower = _norm(flops / m.flop_per_s, weights / m.weight_bytes_per_s)
         busy = slower + attention / m.attention_flop_per_s + kv / self._kv_bytes_per_s
         device = busy + m.layer_s * shape.num_layers + self._reduced_s(tokens)
         host = m.host_layer_s * shape.num_layers
         fixed = m.step_s + m.sequence_s * asked.decode
+        own = parts / self.pp  # each device works in its stage alone
         return Cost(
-            time_s=fixed + max(device, host), flops=flops + attention, bytes_moved=weights + kv
+            time_s=fixed + max(device, host),
+            flops=(flops + attention) * own,
+            bytes_moved=(weights + kv) * own,
         )
 
     def _attended(self, pairs: float, tokens: float) -> float:

@@ -13,7 +13,7 @@ from fitwright.records.benchmark import Benchmark
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
-from fitwright.validate.domains.llm_serving import predict_mlperf_offline
+from fitwright.validate.domains.llm_mlperf import predict_mlperf_offline
 
 STREAM_SPREAD = 1.15
 """Widens the band of a latency: devices left out of the fit differ by this factor (80 %)

@@ -13,7 +13,7 @@ from fitwright.perf.llm.machine import reach
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Inputs, Knowledge
 from fitwright.validate.domains import PREDICTORS
-from fitwright.validate.domains.llm_serving import really_run
+from fitwright.validate.domains.llm_mlperf import really_run
 
 TABLE = (*evidence("llm"), *evidence("collectives"), *evidence("energy"))
 
