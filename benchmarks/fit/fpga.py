@@ -103,23 +103,14 @@ def tiny_constants(data: Path) -> tuple[dict[str, float], int]:
     return found | {"clock_hz": 1.5e8}, sum(map(len, [*cycles.values(), *shares.values()]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    data = parser.parse_args().data
-    found = rows(data)
+def dense_constants(found: list[Built]) -> dict[str, float]:
+    """Of the resource strategy; prints the errors of whole shapes left out."""
     luts, ffs = [r.lut for r in found], [r.ff for r in found]
     lut_errors, ff_errors = left_out(found, lut_terms, luts), left_out(found, ff_terms, ffs)
     say("LUT, shape left out", lut_errors)
     say("FF, shape left out", ff_errors)
-    say(
-        "cycles by the rule for reuse",
-        [np.log((sum(reuses(r.net)) + 2 * len(r.net.layers) - 1) / r.cycles) for r in found],
-    )
-    blocks = [r for r in found if r.net.weight_bits >= 8]
-    say("DSP, 8 bits and more", [np.log(multipliers(r.net) / r.dsp) for r in blocks])
     lut, ff = solve(found, lut_terms, luts), solve(found, ff_terms, ffs)
-    constants = {
+    return {
         "cycles_per_layer": 2,
         "cycles": -1,
         "widest_in_luts": 7,
@@ -133,6 +124,20 @@ def main() -> None:
         "spread_ff": 1.05,
         "spread_dsp": 1.1,
     }
+
+
+def say_rules(found: list[Built]) -> None:
+    """Prints the errors of what follows from the tool's rules and is not fitted."""
+    say(
+        "cycles by the rule for reuse",
+        [np.log((sum(reuses(r.net)) + 2 * len(r.net.layers) - 1) / r.cycles) for r in found],
+    )
+    blocks = [r for r in found if r.net.weight_bits >= 8]
+    say("DSP, 8 bits and more", [np.log(multipliers(r.net) / r.dsp) for r in blocks])
+
+
+def priors() -> list[dict[str, Any]]:
+    """What no row here tells: from papers, and not fitted."""
     latency = {
         "cycles_per_layer": 2,
         "cycles": 1,
@@ -142,34 +147,29 @@ def main() -> None:
         "ff_per_lut": 0.3,
     }
     folded = {"macs_per_lut": 0.094, "share_lut": 0.58, "share_ff": 0.31, "share_dsp": 0.12}
-    out = [
-        evidence("fpga_resource", "family", "amd-fpga", constants, 1.08, len(found), SOURCE),
-        evidence("fpga_resource", "kind", "fpga", constants, 1.4, len(found), SOURCE),
-        evidence(
-            "fpga_latency",
-            "kind",
-            "fpga",
-            latency,
-            1.6,
-            0,
-            "prior: LUT = bit operations (HGQ), one level of adders in six a cycle; not fitted",
-        ),
-        evidence(
-            "fpga_folded",
-            "kind",
-            "fpga",
-            folded,
-            1.8,
-            3,
-            "FINN (FPGA 2017) and BNN-PYNQ: designs that fill their part",
-        ),
+    hgq = "prior: LUT = bit operations (HGQ), one level of adders in six a cycle; not fitted"
+    finn = "FINN (FPGA 2017) and BNN-PYNQ: designs that fill their part"
+    return [
+        evidence("fpga_latency", "kind", "fpga", latency, 1.6, 0, hgq),
+        evidence("fpga_folded", "kind", "fpga", folded, 1.8, 3, finn),
     ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    data = parser.parse_args().data
+    found = rows(data)
+    dense = dense_constants(found)
+    say_rules(found)
     tiny, points = tiny_constants(data)
-    out.append(
-        evidence(
-            "fpga_tiny", "kind", "fpga", tiny, 2.0, points, "MLCommons tiny results v0.7, v1.1"
-        )
-    )
+    tiny_source = "MLCommons tiny results v0.7, v1.1"
+    out = [
+        evidence("fpga_resource", "family", "amd-fpga", dense, 1.08, len(found), SOURCE),
+        evidence("fpga_resource", "kind", "fpga", dense, 1.4, len(found), SOURCE),
+        *priors(),
+        evidence("fpga_tiny", "kind", "fpga", tiny, 2.0, points, tiny_source),
+    ]
     OUT.write_text(yaml.dump(out, sort_keys=False, Dumper=yaml.CSafeDumper))
 
 

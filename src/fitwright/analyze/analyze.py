@@ -60,27 +60,46 @@ def analyze(
     metrics: Collection[str] = tuple(FLOOR_RANGE),
     seed: int = 0,
 ) -> Analyzed:
-    """Read, count, load the data and run the original once.
+    """Read, count, load the data and run the original once, in children of the executor.
 
     Args:
-        contract: what must hold.
-        folder: where the contract's relative paths start.
-        executor: runs everything that touches the model in a child process.
-        runtime: the backend that gives the reference outputs.
-        limits: of each child.
+        contract: what must hold; its relative paths start at `folder`.
+        runtime: the backend that gives the reference outputs; each child has `limits`.
         classifier_check: whether reference outputs are those of a trained classifier.
         metrics: names of the metrics that can be computed.
         seed: of the split and of synthetic data.
 
     Raises:
-        ModelRefused: the model is broken, hostile, too slow to read, does not run, or
-            gives NaN.
-        ContractError: the contract does not fit the model.
-        DataError: the data does not fit the model.
+        ModelRefused: the model is broken, hostile, too slow to read, does not run, or gives NaN.
+        ContractError, DataError: the contract, or the data, does not fit the model.
     """
     check_metric(contract, metrics)
-    metric = _loaded_metric(contract, folder)
-    model = resolved(contract.model, folder)
+    metric, model = _loaded_metric(contract, folder), resolved(contract.model, folder)
+    summary, split = _read_with_data(
+        model, contract, folder=folder, executor=executor, limits=limits, seed=seed
+    )
+    answered, reference = _answered(
+        model, contract, split, executor=executor, runtime=runtime, limits=limits
+    )
+    check_top1 = summary.is_classifier_shape and classifier_check(reference)
+    need = need_of(contract, summary, answered, check_top1=check_top1, metrics=metrics)
+    need = need.model_copy(update={"data_sha256": digest(split)})
+    analysis, metric = Analysis(need=need, summary=summary), metric or need.metric
+    return Analyzed(
+        analysis=analysis, model=model, split=answered, reference=reference, metric=metric
+    )
+
+
+def _read_with_data(
+    model: Path,
+    contract: Contract,
+    *,
+    folder: Path,
+    executor: Executor,
+    limits: ChildLimits,
+    seed: int,
+) -> tuple[ModelSummary, Split]:
+    """The model, its free sizes bound by the user's arrays, and the queries that fit it."""
     arrays = source_arrays(contract.data, folder) if contract.data else {}
     shapes = {name: a.shape for name, a in arrays.items()}
     summary, signature = _read(model, contract, executor=executor, limits=limits, arrays=shapes)
@@ -93,6 +112,20 @@ def analyze(
         arrays=arrays or None,
     )
     check_constant_inputs(contract, summary, split)
+    return summary, split
+
+
+def _answered(
+    model: Path,
+    contract: Contract,
+    split: Split,
+    *,
+    executor: Executor,
+    runtime: Runtime,
+    limits: ChildLimits,
+) -> tuple[Split, Tensors]:
+    """The split with the queries that the original answers in its share of the budget, and its
+    answers."""
     evaluation, reference = reference_outputs(
         model,
         split.evaluation,
@@ -101,17 +134,7 @@ def analyze(
         limits=limits,
         budget_s=REFERENCE_SHARE * contract.budget.time_s,
     )
-    answered = _shortened(split, evaluation)
-    check_top1 = summary.is_classifier_shape and classifier_check(reference)
-    need = need_of(contract, summary, answered, check_top1=check_top1, metrics=metrics)
-    need = need.model_copy(update={"data_sha256": digest(split)})
-    return Analyzed(
-        analysis=Analysis(need=need, summary=summary),
-        model=model,
-        split=answered,
-        reference=reference,
-        metric=metric or need.metric,
-    )
+    return _shortened(split, evaluation), reference
 
 
 def _shortened(split: Split, evaluation: Samples) -> Split:
@@ -189,6 +212,6 @@ def _read_and_count(
     return summary, signature
 
 
-def _loaded_metric(contract: Contract, folder: Path) -> Callable[..., float] | None:
+def _loaded_metric(contract: Contract, folder: Path) -> Metric | None:
     name = contract.data.metric if contract.data else None
     return load_function(name, folder) if name is not None and is_reference(name) else None
