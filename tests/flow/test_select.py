@@ -74,6 +74,30 @@ def test_the_table_fits_80_columns_and_names_reasons_and_rules(tmp_path: Path) -
     assert "<svg" in (tmp_path / "page.html").read_text()
 
 
+def test_an_accuracy_that_nothing_predicts_stands_in_table_page_and_json(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "d.npz", x=np.ones((8, SIZE), np.float32), labels=np.arange(8, dtype=np.int64)
+    )
+    contract(
+        tmp_path,
+        "devices: [hailo-8, l4]\nlimits: {latency_p99: 5 ms, accuracy: {drop: 0.01}}\n"
+        "data: {source: d.npz, labels: labels, metric: accuracy}",
+    )
+    done = fitwright("select", "c.yaml", "--html", "page.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^ *\d+ (\S+) +likely \S+ %(\*?) ", done.stdout, re.M)
+    assert sorted(rows) == [("hailo-8", "*"), ("l4", "")]
+    told = " ".join(done.stdout.split())
+    assert "2 likely meet the contract (accuracy unmeasured for 1 of them)" in told
+    assert "* accuracy unmeasured in int8" in told
+    assert "likely meets; accuracy unmeasured" in (tmp_path / "page.html").read_text()
+    found = json.loads(fitwright("select", "c.yaml", "--json", cwd=tmp_path).stdout)
+    assert {p["device_id"]: p["unmeasured"] for p in found["prospects"]} == {
+        "hailo-8": ["accuracy"],
+        "l4": [],
+    }
+
+
 def test_one_device_is_told_in_full_even_if_the_contract_leaves_it_out(tmp_path: Path) -> None:
     contract(tmp_path, "devices: [l4]")
     done = fitwright("select", "c.yaml", "--device", "t4", cwd=tmp_path)

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from fitwright.records.selection import Selection
 
 WIDTH = 80
-ROW = "{:>2} {:<17} {:<12} {:>8} {:>8} {:>8} {:>3} {:<8} {:<6}"
+ROW = "{:>2} {:<17} {:<13} {:>7} {:>8} {:>7} {:>4} {:<8} {:<6}"
 HEADER = ("", "device", "contract", "p99", "USD/1M", "energy", "num", "dtype", "known")
 REFUSED_SHOWN = 12
+LEGEND = (
+    "contract: by the 80 % band, and the chance; num: devices; known: nearest measurement, here, "
+    "of the device, its architecture, family or kind."
+)
 RUNGS = {"architecture": "arch.", "measured": "here"}
 
 Targets = Annotated[
@@ -93,31 +97,36 @@ def _answer(found: Sequence[Chosen]) -> None:
 
 
 def _print(chosen: Chosen, *, device: Sequence[str], top: int) -> None:
+    from fitwright.deliver.choice_wording import refusals_told
+
     selection = chosen.selection
     if device:
         for name in device:
             _tell(selection, name)
         return
-    lines("", *textwrap.wrap(f"{Path(chosen.summary.path).name}: {_counts(selection)}", WIDTH), "")
+    lines("", *textwrap.wrap(f"{Path(chosen.summary.path).name}: {_counts(selection)}", WIDTH))
     if selection.prospects:
-        lines(ROW.format(*HEADER).rstrip())
-        for number, prospect in enumerate(selection.prospects[:top], start=1):
-            lines(_row(number, prospect))
-        _more(len(selection.prospects) - top, "device", "--top or --json shows all")
+        _table(selection.prospects, top=top)
         _paragraph("why the first", selection.prospects[0])
     _list("together for less", [m.text for m in selection.mixes])
     _list("what would have to give", [c.text for c in selection.concessions])
-    _list("refused", [f"{r.device_id}: {r.reason}" for r in selection.refused[:REFUSED_SHOWN]])
-    _more(len(selection.refused) - REFUSED_SHOWN, "refusal", "--json shows all")
+    refused = [f"{who}: {reason}" for who, reason in refusals_told(selection.refused)]
+    _list("refused", refused[:REFUSED_SHOWN])
+    _more(len(refused) - REFUSED_SHOWN, "refusal", "--json shows all")
     rules = [f"{c.text}: {c.holds}; {'; '.join(c.reasons)}" for c in selection.claims]
     _list("rules of thumb, for this model", rules)
     _list("notes", selection.notes)
 
 
 def _counts(selection: Selection) -> str:
+    from fitwright.deliver.choice_wording import unmeasured_told
+
     total = len(selection.prospects) + len(selection.refused)
     kinds = [p.expected for p in selection.prospects]
     parts = [f"{kinds.count(e)} {words}" for e, words in _EXPECTED.items() if kinds.count(e)]
+    unmeasured = unmeasured_told(selection.prospects)
+    if unmeasured:
+        parts[0] += f" ({unmeasured})"
     if selection.refused:
         parts.append(f"{len(selection.refused)} refused")
     return f"{total} device{'s' if total != 1 else ''}: {', '.join(parts)}"
@@ -130,6 +139,33 @@ _EXPECTED: dict[Expected, str] = {
 }
 
 
+def _table(prospects: Sequence[Prospect], *, top: int) -> None:
+    """The devices, and beneath them what the words of the columns mean."""
+    lines("", ROW.format(*HEADER).rstrip())
+    for number, prospect in enumerate(prospects[:top], start=1):
+        lines(_row(number, prospect))
+    _more(len(prospects) - top, "device", "--top or --json shows all")
+    for text in (LEGEND, *_marked(prospects[:top])):
+        lines(*textwrap.wrap(text, WIDTH, initial_indent="   ", subsequent_indent="   "))
+
+
+def _marked(prospects: Sequence[Prospect]) -> list[str]:
+    """What the mark in the column `contract` stands for, where a row has it."""
+    marked = [p for p in prospects if _mark(p)]
+    if not marked:
+        return []
+    dtypes = ", ".join(sorted({p.way.dtype for p in marked}))
+    return [
+        f"* {marked[0].unmeasured[0]} unmeasured in {dtypes}: it is never predicted; word and "
+        "share are of the other limits, and what rounds comes behind what does not. `fitwright "
+        "fit` measures it."
+    ]
+
+
+def _mark(prospect: Prospect) -> str:
+    return "" if prospect.verdict == prospect.expected else "*"
+
+
 def _row(number: int, prospect: Prospect) -> str:
     from fitwright.records.estimate import Estimate
 
@@ -138,22 +174,28 @@ def _row(number: int, prospect: Prospect) -> str:
     return ROW.format(
         number,
         _cut(prospect.device_id, 17),
-        _chance(prospect),
+        _chance(prospect) + _mark(prospect),
         _shown(prospect, "latency_p99"),
         _shown(prospect, "cost").removesuffix(" USD/1M"),
         _shown(prospect, "energy"),
-        prospect.num_devices,
+        _number(prospect.num_devices),
         prospect.way.dtype,
         known,
     ).rstrip()
 
 
+def _number(devices: int) -> str:
+    return f"{devices}" if devices < 10_000 else f"{devices / 1000:.0f}k"
+
+
 def _chance(prospect: Prospect) -> str:
+    from fitwright.deliver.choice_wording import chance
+
     word = prospect.expected.split(":")[0].split(" ")[0]
     if prospect.probability is None or not prospect.outlooks:
         return word if prospect.outlooks or word != "likely" else "no limits"
-    share = min(max(prospect.probability, 0.01), 0.99)
-    return f"{word} {share:.0%}".replace("%", " %")
+    share = chance(prospect.probability).replace("over ", ">").replace("under ", "<")
+    return f"{word} {share}"
 
 
 def _shown(prospect: Prospect, figure: str) -> str:
@@ -185,7 +227,7 @@ def _also(dtype: str, runtime: str, latency: Estimate | NoData) -> None:
 
 
 def _paragraph(title: str, prospect: Prospect) -> None:
-    lines("", f"{title}: {prospect.device_id}, {prospect.expected}")
+    lines("", *textwrap.wrap(f"{title}: {prospect.device_id}, {prospect.verdict}", WIDTH))
     text = ". ".join(prospect.reasons) + "."
     lines(*textwrap.wrap(text, WIDTH, break_long_words=False))
     if prospect.measurement is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fitwright import units
+from fitwright.deliver.choice_wording import chance, refusals_told, unmeasured_told
 from fitwright.deliver.pages import render, sentence
 from fitwright.deliver.svg import Svg
 from fitwright.deliver.svg_devices import (
@@ -76,6 +77,7 @@ def _title(chosen: Sequence[ChosenFor]) -> str:
 
 def _model(chosen: ChosenFor) -> dict[str, object]:
     selection, prospects = chosen.selection, chosen.selection.prospects
+    refused = refusals_told(selection.refused)
     return {
         "name": plain(Path(chosen.summary.path).name),
         "lead": _lead(chosen),
@@ -93,8 +95,9 @@ def _model(chosen: ChosenFor) -> dict[str, object]:
         ),
         "paragraphs": [(p, sentences(p)) for p in prospects[:ROWS]],
         "selection": selection,
-        "refused": selection.refused[:REFUSALS],
-        "refused_hidden": max(0, len(selection.refused) - REFUSALS),
+        "unmeasured": sorted({q for p in prospects for q in p.unmeasured}),
+        "refused": refused[:REFUSALS],
+        "refused_hidden": max(0, len(refused) - REFUSALS),
     }
 
 
@@ -104,6 +107,9 @@ def _lead(chosen: ChosenFor) -> str:
     counts = [sum(p.expected == e for p in selection.prospects) for e in EXPECTED]
     words = ("likely meet the contract", "are unknown until measured", "cannot")
     parts = [f"{n} {w}" for n, w in zip(counts, words, strict=True) if n]
+    unmeasured = unmeasured_told(selection.prospects)
+    if unmeasured:
+        parts[0] += f" ({unmeasured})"
     if selection.refused:
         parts.append(f"{len(selection.refused)} are refused by a hard limit")
     summary = chosen.summary
@@ -127,16 +133,10 @@ def _row(prospect: Prospect) -> Row:
     figures = ("latency_p99", "throughput", "cost", "energy", "peak_memory")
     return Row(
         prospect=prospect,
-        chance="" if prospect.probability is None else _share(prospect.probability),
+        chance="" if prospect.probability is None else chance(prospect.probability),
         cells=tuple(_cell(prospect.figures.get(name)) for name in figures),
         evidence=latency.rung if isinstance(latency, Estimate) else "none",
     )
-
-
-def _share(probability: float) -> str:
-    if probability > 0.99:
-        return "over 99 %"
-    return "under 1 %" if probability < 0.01 else f"{probability * 100:.0f} %"
 
 
 def _cell(figure: Estimate | NoData | None) -> tuple[str, str]:

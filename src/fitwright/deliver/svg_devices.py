@@ -195,7 +195,7 @@ def _draw_points(
     order: list[Expected] = [*SHAPES][::-1]
     for a, b, p in sorted(points, key=lambda point: order.index(point[2].expected)):
         hint = f"{p.device_id}: {units.show(a, units_of[0])}, {units.show(b, units_of[1])}, "
-        hint += f"{p.expected} ({p.way.dtype} on {p.way.runtime})"
+        hint += f"{p.verdict} ({p.way.dtype} on {p.way.runtime})"
         _shape(drawing, p.expected, x(a), y(b), hint=hint)
 
 

@@ -117,4 +117,11 @@ def _with_local(
     here = select(need, summary, devices=(local,))
     known = {r.device_id for r in found.refused}
     more = tuple(r for r in here.refused if r.device_id not in known)
-    return found.model_copy(update={"choices": here.choices, "refused": (*more, *found.refused)})
+    refused = {r.device_id for r in more}
+    return found.model_copy(
+        update={
+            "choices": here.choices,
+            "prospects": tuple(p for p in found.prospects if p.device_id not in refused),
+            "refused": (*more, *found.refused),
+        }
+    )

@@ -15,6 +15,8 @@ Expected = Literal["likely meets", "unknown: measure first", "cannot meet"]
 """As a verdict, before it: the whole 80 % band keeps the bound, some of it, or none of it."""
 EXPECTED: tuple[Expected, ...] = ("likely meets", "unknown: measure first", "cannot meet")
 Binds = Literal["compute", "bandwidth", "overhead"]
+Quality = Literal["accuracy", "agreement"]
+"""Limits on the answers themselves: a metric on labels, or closeness to the original."""
 
 
 class Outlook(Record):
@@ -99,7 +101,11 @@ class Prospect(Record):
             `cost_owned`, `carbon`); those of money are per inference over all devices,
             ``throughput`` is that of all devices together.
         expected: the weakest of the outlooks.
-        probability: that every limit is met; None where a limit has no prediction.
+        probability: that every limit with a prediction is met; None where one that could be
+            predicted is not.
+        unmeasured: limits that no prediction answers on this way, so that `expected` and
+            `probability` leave them out: ``accuracy``, or ``agreement`` with the original where
+            the contract states no accuracy.
         measurement: what would decide, when unknown.
         usd_per_s: of one device at this load, rented or owned, whichever is less.
         planned_per_s: inferences per second that one device takes at most, limits kept.
@@ -117,10 +123,18 @@ class Prospect(Record):
     outlooks: tuple[Outlook, ...]
     expected: Expected
     probability: float | None = None
+    unmeasured: tuple[Quality, ...] = ()
     measurement: Measurement | None = None
     usd_per_s: float | None = None
     planned_per_s: float | None = None
     reasons: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """``likely meets; accuracy unmeasured``: what is expected, and what that leaves out."""
+        if not self.unmeasured or self.expected == "cannot meet":
+            return self.expected
+        return f"{self.expected}; {' and '.join(self.unmeasured)} unmeasured"
 
 
 class Part(Record):

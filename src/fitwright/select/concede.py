@@ -75,8 +75,12 @@ def _text(prospect: Prospect, short: Sequence[Outlook], bounds: dict[str, float]
     way = prospect.way
     return (
         f"{changes} is met by {num}{prospect.device_id}{price} ({way.dtype}, {way.runtime}; "
-        f"evidence: {_rung(prospect)})"
+        f"evidence: {_rung(prospect)}{_open(prospect)})"
     )
+
+
+def _open(prospect: Prospect) -> str:
+    return "".join(f"; {quality} unmeasured" for quality in prospect.unmeasured)
 
 
 def _rung(prospect: Prospect) -> str:

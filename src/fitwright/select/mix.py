@@ -15,7 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from fitwright import units
-from fitwright.records.prospect import Mix, Part, Prospect
+from fitwright.records.prospect import Mix, Part, Prospect, Quality
 
 MOST_KINDS = 24
 """Kinds that are paired: the cheapest per inference and the cheapest per device."""
@@ -29,6 +29,7 @@ class _Kind:
     device_id: str
     takes_per_s: float
     usd_per_s: float
+    unmeasured: tuple[Quality, ...] = ()
 
 
 def mixes(prospects: Sequence[Prospect], *, rate_per_s: float | None) -> tuple[Mix, ...]:
@@ -52,7 +53,12 @@ def mixes(prospects: Sequence[Prospect], *, rate_per_s: float | None) -> tuple[M
 
 def _kinds(prospects: Sequence[Prospect]) -> list[_Kind]:
     return [
-        _Kind(device_id=p.device_id, takes_per_s=p.planned_per_s, usd_per_s=usd)
+        _Kind(
+            device_id=p.device_id,
+            takes_per_s=p.planned_per_s,
+            usd_per_s=usd,
+            unmeasured=p.unmeasured,
+        )
         for p in prospects
         if p.expected == "likely meets" and p.planned_per_s and (usd := _full_usd_per_s(p))
     ]
@@ -104,8 +110,16 @@ def _mix(
         usd_per_s=usd_per_s,
         saves=saves,
         text=f"{words} serve {units.count(rate_per_s, '/s')} for {usd_per_s * 3600:.3g} USD/h, "
-        f"{saves:.0%} less than the cheapest single kind; split the traffic by what each takes",
+        f"{saves:.0%} less than the cheapest single kind; split the traffic by what each takes"
+        + _left_open(parts),
     )
+
+
+def _left_open(parts: Sequence[tuple[_Kind, int]]) -> str:
+    """``; accuracy unmeasured on hailo-8``."""
+    kinds = [kind for kind, _ in parts if kind.unmeasured]
+    names = " and ".join(k.device_id for k in kinds)
+    return f"; {kinds[0].unmeasured[0]} unmeasured on {names}" if kinds else ""
 
 
 def _parts(parts: Sequence[tuple[_Kind, int]], total: float) -> Iterator[Part]:

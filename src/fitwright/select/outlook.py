@@ -137,6 +137,11 @@ def told(look: Outlook) -> str:
     return f"{look.limit} {value} ({low} to {high}), {sign} {bound}: {percent(chance)} to be met"
 
 
+def times(ratio: float) -> str:
+    """``2.5x``, and ``26,900x`` rather than a power of ten."""
+    return f"{ratio:,.0f}x" if ratio >= 1000 else f"{ratio:.3g}x"
+
+
 def percent(share: float) -> str:
     """Whole per cent, never 0 or 100 where it is neither."""
     if share >= 0.995:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fitwright import units
 from fitwright.records.estimate import Estimate
 from fitwright.records.model import ModelSummary
 from fitwright.records.prospect import EXPECTED, Prospect, Way
 from fitwright.records.selection import Refused, Selection
 from fitwright.records.sheet import Sheet
 from fitwright.select.claims import claims
-from fitwright.select.concede import blocking, concessions
+from fitwright.select.concede import blocking, concessions, distance
 from fitwright.select.demand import Demand
 from fitwright.select.mix import mixes
-from fitwright.select.outlook import cheapest_measurement
+from fitwright.select.outlook import cheapest_measurement, times
 from fitwright.select.physics import Bare, bare, overfull, refusals
 from fitwright.select.predict import Forecast
 from fitwright.select.tell import reasons
@@ -59,14 +60,15 @@ def survey(
         concessions=concessions(reachable) if nobody else (),
         claims=claims(summary, model, [(a.sheet, a.prospect) for a in answers]),
         model=summary.path,
-        notes=tuple(_notes(summary, reachable if nobody else ())),
+        notes=(*_notes(summary, reachable if nobody else ()), *_cheaper_if_it_holds(ranked)),
     )
 
 
-def rank(prospect: Prospect) -> tuple[int, float, float, float, float]:
-    """Expected first; then cost and energy where known, then margin, then time."""
+def rank(prospect: Prospect) -> tuple[int, bool, float, float, float, float]:
+    """Expected first, then what needs no accuracy measured; cost, energy, margin and time."""
     return (
         EXPECTED.index(prospect.expected),
+        prospect.way.rounds,
         _value(prospect, "cost"),
         _value(prospect, "energy"),
         max((o.gap for o in prospect.outlooks if o.gap is not None), default=1.0),
@@ -118,6 +120,7 @@ def _prospect(
     found = prospect(
         sheet,
         best,
+        demand=demand,
         others=others,
         reasons=reasons(sheet, best, demand=demand, summary=summary),
     )
@@ -135,8 +138,25 @@ def _notes(summary: ModelSummary, reachable: Sequence[Prospect]) -> list[str]:
     ]
     block = blocking(reachable) if reachable else None
     if block is not None and block.gap is not None and block.expected != "likely meets":
+        nearest = min(reachable, key=distance).device_id
         notes.append(
-            f"no device is likely to meet the contract; {block.limit} blocks: the nearest device "
-            f"is predicted at {block.gap:.3g}x its bound"
+            f"no device is likely to meet the contract; {block.limit} blocks: the nearest device, "
+            f"{nearest}, is predicted at {times(block.gap)} its bound"
         )
     return notes
+
+
+def _cheaper_if_it_holds(ranked: Sequence[Prospect]) -> list[str]:
+    """What is ranked behind for want of a measured accuracy, and would come first by cost."""
+    likely = [p for p in ranked if p.expected == "likely meets"]
+    if not likely or likely[0].way.rounds:
+        return []
+    cheapest = min(likely, key=lambda p: _value(p, "cost"))
+    cost = cheapest.figures.get("cost")
+    if not cheapest.way.rounds or not isinstance(cost, Estimate):
+        return []
+    price, (quality, *_) = units.usd_per_million(cost.value), cheapest.unmeasured
+    return [
+        f"{cheapest.device_id} would cost least, {price}, if {quality} holds in "
+        f"{cheapest.way.dtype}: `fitwright fit` measures that here"
+    ]

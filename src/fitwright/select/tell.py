@@ -12,7 +12,7 @@ from fitwright.records.prospect import Way
 from fitwright.records.sheet import Sheet
 from fitwright.select.demand import Demand
 from fitwright.select.floors import boundary_bytes
-from fitwright.select.outlook import told
+from fitwright.select.outlook import times, told
 from fitwright.select.physics import capacity_bytes
 from fitwright.select.serve import QUIET_TAIL, Service
 from fitwright.select.weigh import Weighed
@@ -40,7 +40,7 @@ def reasons(
         *_serving(service, way, demand),
         *_memory(sheet, way),
         *_figure_reasons(weighed),
-        *_caveats(way),
+        *_caveats(way, demand),
         "; ".join((f"evidence: {way.latency_s.rung}", *way.latency_s.reasons)),
         *_published(sheet, way),
     )
@@ -54,8 +54,8 @@ def _time(way: Way, time: Estimate) -> str:
         f"({units.seconds(time.low)} to {units.seconds(time.high)})"
     )
     if way.roofline_s:
-        ratio = time.value / way.roofline_s
-        text += f", {ratio:.3g}x the {units.seconds(way.roofline_s)} that its published peaks allow"
+        floor = units.seconds(way.roofline_s)
+        text += f", {times(time.value / way.roofline_s)} the {floor} that its published peaks allow"
     return text
 
 
@@ -130,12 +130,13 @@ def _figure_reasons(weighed: Weighed) -> Iterator[str]:
             yield f"{title} {value}{each}: {'; '.join(figure.reasons)}"
 
 
-def _caveats(way: Way) -> Iterator[str]:
-    if way.rounds:
-        yield (
-            f"{way.dtype} rounds: whether accuracy holds is not predicted; `fitwright fit` "
-            "measures it on this machine, whatever device runs it later"
-        )
+def _caveats(way: Way, demand: Demand) -> Iterator[str]:
+    measured = "`fitwright fit` measures it on this machine, whatever device runs it later"
+    for quality in demand.unmeasured(way):
+        if way.rounds:
+            yield f"{way.dtype} rounds: whether {quality} holds is not predicted; {measured}"
+        else:
+            yield f"whether the model reaches the floor of {quality} is not predicted; {measured}"
     if way.num_unruled:
         yield f"{way.num_unruled} kinds of operators have no rule: the band is wider for them"
 
@@ -150,4 +151,4 @@ def _published(sheet: Sheet, way: Way) -> Iterator[str]:
     }
     doubtful = [name for name, fact in facts.items() if fact and fact.confidence == "C"]
     if doubtful:
-        yield f"from memory and not from a source (confidence C): {', '.join(doubtful)}"
+        yield f"read from no source (confidence C): {', '.join(doubtful)}"

@@ -246,7 +246,12 @@ def _usd_per_s(cost: Estimate | NoData, service: Service) -> float | None:
 
 
 def prospect(
-    sheet: Sheet, weighed: Weighed, *, others: Sequence[Way], reasons: Sequence[str]
+    sheet: Sheet,
+    weighed: Weighed,
+    *,
+    demand: Demand,
+    others: Sequence[Way],
+    reasons: Sequence[str],
 ) -> Prospect:
     """As it is shown."""
     expected, probability = expectation(weighed)
@@ -264,6 +269,7 @@ def prospect(
             "outlooks": weighed.outlooks,
             "expected": expected,
             "probability": probability,
+            "unmeasured": demand.unmeasured(weighed.way),
             "usd_per_s": weighed.usd_per_s,
             "planned_per_s": service.planned_per_s if service else None,
             "reasons": tuple(reasons),

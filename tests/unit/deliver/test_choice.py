@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from fitwright.catalog.sheets import load_sheets
 from fitwright.deliver.choice import ChosenFor, write_choice
+from fitwright.deliver.choice_wording import chance, refusals_told
 from fitwright.deliver.svg_devices import Cell, draw_heat, draw_trade
 from fitwright.perf.ladder import estimate
 from fitwright.records.contract import Agreement, Budget, Traffic
@@ -136,5 +138,38 @@ def test_a_trade_of_less_than_two_devices_is_not_drawn() -> None:
 
 
 def test_the_heat_map_is_a_sound_drawing_whatever_the_names() -> None:
-    cell = Cell(ratio=1.0, words="1", hint="x")
-    ET.fromstring(draw_heat({"<m>": [cell]}, columns=["<&>"]).text)
+    cells = [Cell(ratio=1.0, words="1", hint="x < y"), Cell(ratio=None, words="–", hint="none")]
+    root = ET.fromstring(draw_heat({"<m>": cells}, columns=["<&>", "b"]).text)
+    assert {"<m>", "<&>", "b", "1", "–"} <= {t.text for t in root.iter() if t.tag == "text"}
+
+
+def test_the_verdict_of_a_row_says_that_accuracy_is_unmeasured(tmp_path: Path) -> None:
+    open_ = prospect("hailo-8", 1e-3, 1e-7, unmeasured=("accuracy",))
+    page = written(tmp_path, chosen(open_, prospect("l4", 2e-3, 1e-7)))
+    (cell,) = re.findall(r"<td><span class=\"word expected-likely\">.*?accuracy.*?</td>", page)
+    assert "accuracy unmeasured" in cell
+    assert "hailo-8 – likely meets; accuracy unmeasured" in page
+    assert "(accuracy unmeasured for 1 of them)" in page
+    assert "“Accuracy unmeasured”: it is never predicted" in page
+    assert "<summary>l4 – likely meets</summary>" in page
+
+
+def test_nothing_is_said_about_accuracy_where_it_is_not_open(tmp_path: Path) -> None:
+    page = written(tmp_path, chosen(prospect("l4", 1e-3, 1e-7)))
+    assert "unmeasured" not in page
+
+
+def test_devices_refused_for_the_same_reason_are_told_together() -> None:
+    rows = [
+        Refused(device_id=name, limit="peak_memory", reason=reason, gap=2.0)
+        for name, reason in [("a", "x"), ("b", "y"), ("c", "x"), ("d", "x"), ("e", "x"), ("f", "x")]
+    ]
+    assert refusals_told(rows) == [("a, c, d and 2 more", "x"), ("b", "y")]
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(1.0, "over 99 %"), (0.994, "99 %"), (0.006, "1 %"), (0.004, "under 1 %")],
+)
+def test_a_chance_is_never_none_and_never_all(probability: float, words: str) -> None:
+    assert chance(probability) == words

@@ -179,7 +179,55 @@ def test_what_runs_without_calibration_is_preferred_where_it_keeps_the_contract(
     hard = demand(at_most("latency_p50", 0.5e-3))
     (narrow,) = chosen(hard, summary(flops=10**6), sheet(), told=fast).prospects
     assert narrow.way.dtype == "int8"
-    assert any("whether accuracy holds is not predicted" in r for r in narrow.reasons)
+    assert any("whether agreement holds is not predicted" in r for r in narrow.reasons)
+
+
+@pytest.mark.parametrize(
+    ("bound_s", "has_floor", "dtype", "verdict"),
+    [
+        (2e-3, False, "float32", "likely meets"),
+        (2e-3, True, "float32", "likely meets; accuracy unmeasured"),
+        (0.5e-3, False, "int8", "likely meets; accuracy unmeasured"),
+        (0.1e-3, True, "float32", "cannot meet"),
+    ],
+)
+def test_the_verdict_says_where_accuracy_is_unmeasured(
+    summary: Make, bound_s: float, has_floor: bool, dtype: str, verdict: str
+) -> None:
+    asked = demand(at_most("latency_p50", bound_s), quality="accuracy", has_floor=has_floor)
+    card = sheet(peaks={"float32": fact(30e12), "int8": fact(240e12)})
+    (found,) = chosen(asked, summary(flops=10**6), card, told=Told(int8_gain=4)).prospects
+    assert (found.way.dtype, found.verdict) == (dtype, verdict)
+    # a bound is cannot-meet whatever accuracy does, so the verdict alone leaves it out there
+    assert found.unmeasured == (("accuracy",) if has_floor or dtype == "int8" else ())
+
+
+def test_what_needs_no_accuracy_measured_comes_first_and_the_cheaper_one_is_noted(
+    summary: Make,
+) -> None:
+    narrow = sheet("narrow", peaks={"int8": fact(240e12)})
+    wide = sheet("wide", rents=(Rent(usd_per_s=1e-3, provider="P", date="d", source="s"),))
+    asked = demand(at_most("latency_p50", 2e-3), quality="accuracy")
+    found = chosen(asked, summary(flops=10**6), narrow, wide)
+    assert [p.device_id for p in found.prospects] == ["wide", "narrow"]
+    assert {p.expected for p in found.prospects} == {"likely meets"}
+    (note,) = found.notes
+    assert note.startswith("narrow would cost least, 0.1 USD/1M, if accuracy holds in int8")
+
+
+def test_a_concession_says_where_accuracy_is_unmeasured(summary: Make) -> None:
+    narrow = sheet("narrow", peaks={"int8": fact(240e12)})
+    asked = demand(at_most("latency_p50", 0.5e-3), quality="accuracy")
+    (found,) = chosen(asked, summary(flops=10**6), narrow).concessions
+    assert found.text.endswith("; accuracy unmeasured)")
+
+
+def test_the_limit_that_blocks_is_told_with_the_nearest_device(summary: Make) -> None:
+    told = Told(times_s={"near": 10.0, "far": 100.0})
+    limit = at_most("latency_p50", 5e-3)
+    found = chosen(demand(limit), summary(flops=10**6), sheet("far"), sheet("near"), told=told)
+    (note,) = found.notes
+    assert "the nearest device, near, is predicted at 2,000x its bound" in note
 
 
 def test_devices_rank_by_expectation_then_cost(summary: Make) -> None:
@@ -281,6 +329,20 @@ def test_two_kinds_share_the_rate_where_that_costs_less(summary: Make) -> None:
     assert mix.usd_per_s == pytest.approx(11.5e-4, rel=1e-3)
     assert mix.rate_per_s >= 1000
     assert sum(p.share for p in mix.parts) == pytest.approx(1)
+    assert "unmeasured" not in mix.text
+
+
+def test_a_mix_names_the_devices_whose_accuracy_is_unmeasured(summary: Make) -> None:
+    small = sheet(
+        "small",
+        rents=(Rent(usd_per_s=1.5e-4, provider="P", date="d", source="s"),),
+        peaks={"int8": fact(240e12)},
+    )
+    large = sheet("large", rents=(Rent(usd_per_s=10e-4, provider="P", date="d", source="s"),))
+    told = Told(times_s={"small": 10e-3, "large": 1e-3}, spread=1.08)
+    asked = demand(at_least("throughput", 1000), quality="accuracy")
+    (mix, *_) = chosen(asked, summary(flops=10**6), small, large, told=told).mixes
+    assert mix.text.endswith("; accuracy unmeasured on small")
 
 
 def test_one_kind_is_not_split_without_a_saving(summary: Make) -> None:
