@@ -78,10 +78,11 @@ def _title(chosen: Sequence[ChosenFor]) -> str:
 def _model(chosen: ChosenFor) -> dict[str, object]:
     selection, prospects = chosen.selection, chosen.selection.prospects
     refused = refusals_told(selection.refused)
+    unmeasured = sorted({quality for p in prospects for quality in p.unmeasured})
     return {
         "name": plain(Path(chosen.summary.path).name),
         "lead": _lead(chosen),
-        "limits": [(figure_title(x.figure), bound_text(x)) for x in chosen.need.limits],
+        "limits": [*_limits(chosen), *((q, "never predicted") for q in unmeasured)],
         "rows": [_row(p) for p in prospects[:ROWS]],
         "hidden": max(0, len(prospects) - ROWS),
         "roofs": _roofs(chosen),
@@ -95,10 +96,14 @@ def _model(chosen: ChosenFor) -> dict[str, object]:
         ),
         "paragraphs": [(p, sentences(p)) for p in prospects[:ROWS]],
         "selection": selection,
-        "unmeasured": sorted({q for p in prospects for q in p.unmeasured}),
+        "unmeasured": unmeasured,
         "refused": refused[:REFUSALS],
         "refused_hidden": max(0, len(refused) - REFUSALS),
     }
+
+
+def _limits(chosen: ChosenFor) -> list[tuple[str, str]]:
+    return [(figure_title(x.figure), bound_text(x)) for x in chosen.need.limits]
 
 
 def _lead(chosen: ChosenFor) -> str:

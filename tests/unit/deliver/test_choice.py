@@ -12,7 +12,7 @@ import pytest
 from fitwright.catalog.sheets import load_sheets
 from fitwright.deliver.choice import ChosenFor, write_choice
 from fitwright.deliver.choice_wording import chance, refusals_told
-from fitwright.deliver.svg_devices import Cell, draw_heat, draw_trade
+from fitwright.deliver.svg_devices import SHAPES, Cell, draw_heat, draw_trade
 from fitwright.perf.ladder import estimate
 from fitwright.records.contract import Agreement, Budget, Traffic
 from fitwright.records.estimate import Estimate, NoData
@@ -129,7 +129,11 @@ def test_the_front_names_only_what_no_other_beats() -> None:
 def test_every_expectation_has_a_shape_and_a_place_in_the_legend(expected: Expected) -> None:
     two = [prospect(n, t, 1e-7, expected=expected) for n, t in (("a", 1e-3), ("b", 2e-3))]
     svg = draw_trade(two, across=("latency_p99", "time"), up=("energy", "energy"))
-    assert svg is not None and expected in svg.text
+    assert svg is not None
+    root = ET.fromstring(svg.text)
+    (legend,) = (t.text for t in root.iter() if t.get("class") == "legend")
+    drawn = [e for e in root.iter() if e.get("class") == f"shape {SHAPES[expected]}"]
+    assert (legend, len(drawn)) == (expected, 3)  # two devices and the legend's own
 
 
 def test_a_trade_of_less_than_two_devices_is_not_drawn() -> None:

@@ -152,7 +152,9 @@ def test_without_a_time_of_the_reference_times_are_told_as_factors() -> None:
 @pytest.mark.parametrize("ratios", [(1.0, 1.0), (1.0, 300.0), (1e-9, 1.0)])
 def test_any_range_of_times_fits_on_the_paper(ratios: tuple[float, float]) -> None:
     front = record(*(point(i, r, size=100.0 * (i + 1)) for i, r in enumerate(ratios)))
-    for shape in shapes(drawn(front, artefact="", baseline=""), "member"):
+    members = shapes(drawn(front, artefact="", baseline=""), "member")
+    assert len(members) == 2
+    for shape in members:
         assert 0 <= float(shape.get("cx", "-1")) <= 960
         assert 0 <= float(shape.get("cy", "-1")) <= 470
 

@@ -129,9 +129,8 @@ def test_headers_have_scope_and_pictures_have_words(run: RunFolder) -> None:
 
 def test_every_limit_trial_and_skipped_recipe_is_shown(run: RunFolder) -> None:
     text = Page(written(run)).text
-    for limit in run.read(Verdict).limits:
-        assert limit.figure.value is not None
-        assert text.count(limit.status) >= 1
+    judged = [limit.status for limit in run.read(Verdict).limits]
+    assert judged and all(text.count(s) >= judged.count(s) for s in judged)
     for words in ("p99 latency", "≤ 5 ms", "≤ 512 MiB", "≤ 480 KiB", "≤ 50 mJ", "≤ 0.01"):
         assert words in text
     for trial in run.trials():
