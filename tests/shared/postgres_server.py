@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+PORTS, START_S = 3, 120.0
 USER = "nobody"  # PostgreSQL refuses to run as root
 
 
@@ -33,23 +34,36 @@ def running_postgres(programs: Path) -> Iterator[str]:
         folder = Path(place)
         if as_user:
             shutil.chown(folder, USER)
-        data, port = folder / "data", free_port()
+        data = folder / "data"
         initdb = [programs / "initdb", "-D", data, "-A", "trust", "-U", "fitwright", "-N"]
         subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **as_user)  # type: ignore[call-overload]
-        options = {
-            "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "",
-            "max_connections": 40, "shared_buffers": "16MB",
-        }  # fmt: skip
-        command = [programs / "postgres", "-D", data]
-        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **as_user)  # type: ignore[call-overload]
+        server, port = started(programs / "postgres", folder, as_user)
         try:
-            wait_until_it_answers(port, server, folder / "log")
             yield f"postgresql://fitwright@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)  # fast shutdown: open connections are ended
             server.wait(timeout=120)
+
+
+def started(
+    program: Path, folder: Path, as_user: dict[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
+    """A server that answers, and its port; another one where somebody took the first."""
+    for _ in range(PORTS):
+        port = free_port()
+        options = {
+            "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "",
+            "max_connections": 40, "shared_buffers": "16MB",
+        }  # fmt: skip
+        command = [program, "-D", folder / "data"]
+        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, **as_user)  # type: ignore[call-overload]
+        if answers(port, server):
+            return server, port
+        server.kill()
+        server.wait()
+    raise AssertionError((folder / "log").read_text())
 
 
 def free_port() -> int:
@@ -58,15 +72,16 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def wait_until_it_answers(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+def answers(port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Whether it does in time; False once it has ended."""
     import psycopg
 
-    end = time.monotonic() + 120
-    while True:
-        assert server.poll() is None, log.read_text()
+    end = time.monotonic() + START_S
+    while server.poll() is None and time.monotonic() < end:
         try:
             psycopg.connect(f"host=127.0.0.1 port={port} user=fitwright dbname=postgres").close()
-            return
         except psycopg.OperationalError:
-            assert time.monotonic() < end, log.read_text()
             time.sleep(0.05)
+        else:
+            return True
+    return False

@@ -20,7 +20,7 @@ end_when_interrupted()
 try:
     resource = Resource()
     del resource
-    time.sleep(60)
+    time.sleep(3600)
 except KeyboardInterrupt:
     sys.exit(130)
 sys.exit(0)
@@ -30,7 +30,7 @@ sys.exit(0)
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_strikes_in_a_finaliser_ends_the_command(sent: signal.Signals) -> None:
     code = STRUCK_IN_A_FINALISER.format(name=sent.name)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (130, "")
 
 

@@ -107,7 +107,7 @@ def run_it(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", code, str(bundle / "run.py"), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd="/",
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
@@ -215,7 +215,7 @@ def test_a_run_of_several_queries_is_filled_up_and_taken_apart(
     np.savez(tmp_path / "x.npz", x=x)
     command = [sys.executable, str(bundle / "run.py"), "--input", str(tmp_path / "x.npz")]
     done = subprocess.run(
-        [*command, "--output", str(tmp_path / "y")], capture_output=True, text=True, timeout=60
+        [*command, "--output", str(tmp_path / "y")], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -279,7 +279,7 @@ def test_a_missing_backend_is_named_with_the_remedy(deliver: Deliver) -> None:
         [sys.executable, "-c", code, str(deliver() / "run.py")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 4
     assert "pip install -r requirements.lock" in done.stderr
