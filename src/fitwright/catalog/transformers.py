@@ -29,7 +29,10 @@ round (Chameleon "30B" has 34.3, Gemma "7B" 8.5 thousand million parameters)."""
 def _tokens(name: str) -> list[str]:
     """``meta-llama/Llama-3_1-8B`` -> llama, 3.1, 8b: the vendor left out, digits kept whole."""
     last = name.lower().rsplit("/", 1)[-1]
+    last = re.sub(r"[-.](?:gguf|ggml|safetensors)$", "", last)
+    last = re.sub(r"[-_.](?:ud-)?(?:i?q\d_[a-z\d_]+|q\d|b?f16|f32)$", "", last)  # of llama.cpp
     last = re.sub(r"(?<=\d)_(?=\d)", ".", last)
+    last = re.sub(r"(?<=\db)\.(?=a\d)", "-", last)  # 30B.A3B
     return [t.strip(".") for t in re.split(r"[-_\s:()]+", last) if t.strip(".")]
 
 
@@ -91,10 +94,11 @@ def _parts(tokens: list[str]) -> Iterator[list[str]]:
 
 def _known(tokens: list[str], size: Size | None) -> Transformer | None:
     meaningful = [t for t in tokens if not _NOISE.fullmatch(t)]
-    for candidate in (tokens, meaningful):
+    versioned = [t for t in tokens if not _NOISE.fullmatch(t) or re.fullmatch(r"v\d.*", t)]
+    for candidate in (tokens, versioned, meaningful):
         if found := _by_key().get(_key(candidate)):
             return found
-    for part in _parts(meaningful):
+    for part in (*_parts(versioned), *_parts(meaningful)):
         found = _by_key().get(_key(part))
         if found and _agrees(found, size) and any(c.isalpha() for c in part[0]):
             return found

@@ -99,3 +99,20 @@ def test_a_name_that_says_nothing_finds_nothing(name: str) -> None:
 def test_latent_attention_counts_its_own_projections() -> None:
     deepseek = next(t for t in transformers() if t.name == "DeepSeek-V3")
     assert deepseek.active_parameters == pytest.approx(37.5e9, rel=0.05)  # authors: 37e9
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("llama-2-7b.Q4_K_M.gguf", "Llama-2-7B"), ("llama 8B Q4_K - Medium", "Llama-3-8B"),
+     ("Meta-Llama-3.1-8B-Instruct-IQ2_XXS", "Llama-3-8B"), ("llama3.1:70b", "Llama-3-70B"),
+     ("TheBloke/Llama-2-70B-chat-GPTQ", "Llama-2-70B"),
+     ("Qwen/Qwen2.5-7B-Instruct-AWQ", "Qwen2-7B"),
+     ("unsloth/Qwen3-8B-unsloth-bnb-4bit", "Qwen3-8B"), ("gpt-oss 20B MXFP4 MoE", "gpt-oss-20b"),
+     ("qwen3moe 30B.A3B Q4_K - Medium", "Qwen3-30B-A3B"),
+     ("RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "Llama-3-8B"),
+     ("deepseek-ai/DeepSeek-V2-Lite-Chat", "DeepSeek-V2-Lite")],
+)  # fmt: skip
+def test_names_of_quantised_files_stand_for_the_model_inside(name: str, shape: str) -> None:
+    found = find_transformer(name)
+    assert found is not None
+    assert found.name == shape

@@ -72,11 +72,33 @@ LLAMA_CPP_BITS = {
 layouts of its blocks give them (q8_0: 32 weights of 8 bits and a scale of 16)."""
 
 
+_LLAMA_CPP_WORDS = {
+    "fp16": "f16",
+    "fp32": "f32",
+    "mxfp4_moe": "mxfp4",
+    **dict.fromkeys(("4bit", "4_bit", "int4", "q4"), "q4_0"),
+    **dict.fromkeys(("8bit", "8_bit", "int8", "q8"), "q8_0"),
+}
+_SIZES = {"small": "s", "medium": "m", "large": "l"}
+
+
+def _llama_cpp_key(quant: str) -> str:
+    """``Q4_K - Medium`` -> q4_k_m; ``mostly Q4_0`` -> q4_0; ``IQ4_XS - 4.25 bpw`` -> iq4_xs;
+    ``UD-Q4_K_XL`` -> q4_k_xl; the layouts for Arm (``Q4_0_4_8``) have the size of q4_0."""
+    key = re.sub(r"\.gguf$|\b(?:mostly|all|gguf|ud)\b|[\d.]+ *bpw", " ", quant.strip().lower())
+    key = re.sub(r"[\s\-.]+", "_", key).strip("_")
+    key = re.sub(r"_(small|medium|large)$", lambda found: "_" + _SIZES[found[1]], key)
+    key = re.sub(r"^(q4_0)_[48]_[48]$|^(q\d_k)_xl$", lambda m: m[1] or f"{m[2]}_l", key)
+    return _LLAMA_CPP_WORDS.get(key, key)
+
+
 def llama_cpp_format(quant: str) -> Format | None:
-    """A file type of llama.cpp: ``Q4_K_M``, ``q8_0``, ``F16`` …; None: unknown."""
-    key = re.sub(r"[\s\-.]+", "_", quant.strip().lower())
-    key = {"fp16": "f16", "fp32": "f32", "4bit": "q4_0", "8bit": "q8_0"}.get(key, key)
-    bits = LLAMA_CPP_BITS.get(key)
+    """A file type of llama.cpp: ``Q4_K_M``, ``Q4_K - Medium``, ``q8_0``, ``F16`` …; None:
+    unknown. A larger variant (``_L``) has the blocks of the medium one."""
+    key = _llama_cpp_key(quant)
+    stored = key if key in LLAMA_CPP_BITS else re.sub(r"_(?:l|s)$", "_m", key)
+    stored = stored if stored in LLAMA_CPP_BITS else re.sub(r"_m$", "", stored)
+    bits = LLAMA_CPP_BITS.get(stored)
     if bits is None:
         return None
     if bits >= 16:
@@ -108,14 +130,18 @@ def read_format(text: str | None) -> Format | None:
     """A precision as tables write it; None stands for 16 bits, an unknown word gives None back.
 
     Knows ``bf16``, ``fp16``, ``int8``, ``int8 weight-only``, ``int8 dynamic act+weight``,
-    ``int4 g32``, ``w4a16``, ``fp8``, ``fp8_block``, ``nvfp4``, ``awq`` …
+    ``int4 g32``, ``w4a16``, ``fp8``, ``fp8_block``, ``nvfp4``, ``awq``, ``gptq-int8``, ``nf4``,
+    and the file types of llama.cpp.
     """
     key = (text or "bf16").strip().lower().replace("float", "fp")
+    if re.fullmatch(r"(?:ud-)?i?q\d_.*", key):
+        return llama_cpp_format(key)
     if re.search(r"nvfp4|mxfp4|fp4", key):
         return Format(name=key, bits=4.5, head_bits=16, arithmetic="float4", group="float4")
     if re.search(r"w4a8", key):
         return Format(name=key, bits=4.25, head_bits=16, arithmetic="int8", group="int8")
-    if re.search(r"int4|uint4|w4|awq|gptq|4[ -]?bit|hqq", key):
+    eight = re.search(r"(?:gptq|awq|bnb).*(?:int8|8[ -]?bit)", key)
+    if not eight and re.search(r"int4|uint4|w4|awq|gptq|4[ -]?bit|hqq|nf4", key):
         bits = 4 + _scale_bits(key)
         return Format(name=key, bits=bits, head_bits=16, arithmetic="float16", group="int4w")
     if re.search(r"fp8|e4m3|f8", key):

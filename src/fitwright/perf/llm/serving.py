@@ -42,6 +42,9 @@ class Policy:
         reserves: a request is let in only when its last token will have a place, too; otherwise
             it is let in with its prompt, and the youngest is thrown out (and computed again)
             when the cache is full.
+        watermark: share of the cache that nobody is let into while others run: without it the
+            one that was thrown out would come back at once and throw out the next.
+        expects: share of the answers still to come that room is kept for.
     """
 
     order: Order = "chunked"
@@ -49,6 +52,8 @@ class Policy:
     max_tokens: int = 8192
     cache_tokens: float = float("inf")
     reserves: bool = False
+    watermark: float = 0.01
+    expects: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +128,7 @@ class _State:
     passes: int = 0  # in which the running ones got a token each
     context: float = 0.0
     held: float = 0.0  # cache promised or used by those let in
+    full: float = 0.0  # what they will hold with their last token
     flops: float = 0.0
     bytes_moved: float = 0.0
     recomputed: int = 0
@@ -151,13 +157,30 @@ def _let_in(state: _State) -> None:
     """First come, first served, while there is a seat and cache."""
     p = state.policy
     while state.waiting:
+        s = state.waiting[0]
         seats = p.max_batch - state.num_running - len(state.filling)
-        claim = _claim(p, state.waiting[0])
+        claim = _claim(p, s)
         alone = state.num_running + len(state.filling) == 0
-        if seats <= 0 or (state.held + claim > p.cache_tokens and not alone):
+        if seats <= 0 or not (alone or _has_room(state, s, claim)):
             return
         state.held += claim
+        state.full += _length(s)
         state.filling.append(state.waiting.popleft())
+
+
+def _length(s: _Sequence) -> int:
+    """With its last token."""
+    return s.request.input_tokens + s.request.output_tokens
+
+
+def _has_room(state: _State, s: _Sequence, claim: float) -> bool:
+    """For the claim, and for what those who run beside it are expected to grow by."""
+    p = state.policy
+    if p.reserves:
+        return state.held + claim <= p.cache_tokens
+    held = state.held + claim
+    growth = p.expects * (state.full + _length(s) - held)
+    return held + growth <= p.cache_tokens * (1 - p.watermark)
 
 
 def _chunks(state: _State) -> list[tuple[_Sequence, int]]:
@@ -195,6 +218,7 @@ def _start(state: _State, s: _Sequence) -> None:
 def _leave(state: _State, s: _Sequence, *, held: float) -> None:
     s.alive = False
     state.held -= held
+    state.full -= _length(s)
     state.served.append(Served(request=s.request, first_s=s.first_s, end_s=state.now))
 
 
@@ -222,6 +246,7 @@ def _throw_out_youngest(state: _State) -> None:
     s.done = state.passes - s.born + 1
     state.context -= s.prompt
     state.held -= s.prompt
+    state.full -= _length(s)
     state.num_running -= 1
     s.alive = False
     again = _Sequence(request=s.request, index=next(state.numbers), done=s.done, first_s=s.first_s)

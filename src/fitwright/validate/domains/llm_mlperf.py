@@ -158,6 +158,8 @@ class _Run:
 def scenario_of(case: Case) -> str:
     """``offline``, ``server``, ``interactive`` or ``singlestream``; from the unit if need be."""
     said = re.sub(r"[^a-z]", "", read.text(case.inputs, "scenario").lower())
+    if "interactive" in read.text(case.inputs, "benchmark", "model").lower() and said != "offline":
+        return "interactive"
     if said:
         return said
     unit = case.unit.strip().lower()

@@ -77,14 +77,22 @@ def format_of(text: str, *, float8_cache: bool = False) -> Format | NoData:
     return form
 
 
+_PRECISION = re.compile(
+    r"nvfp4|mxfp4|fp8|fp4|int8|int4|awq|gptq|w4a16|w8a16|w8a8|w4a8|nf4|[48]-?bit"
+    r"|(?<![a-z])i?q\d_(?:k_)?[a-z\d]+"
+)
+"""Precisions that names of models carry; of ``GPTQ-Int8`` the bits count."""
+
+
 def precision_of(case: Case) -> str:
     """As the case says, else as the model's name does (``-FP8``, ``-AWQ``); empty: 16 bits."""
     said = read.text(case.inputs, "precision", "dtype", "weight_dtype", "quant")
     if said:
         return said
     name = read.text(case.inputs, "model", "model_path").lower()
-    words = re.findall(r"fp8|int8|int4|awq|gptq|nvfp4|w4a16|w8a8", name)
-    return words[-1] if words else ""
+    words: list[str] = _PRECISION.findall(name)
+    kept = [w for w in words if w not in ("gptq", "awq")]
+    return (kept or words or [""])[-1]
 
 
 def set_up(
