@@ -96,14 +96,14 @@ def hang(folder: Path, name: str) -> None:
 
 
 def linger(folder: Path, name: str) -> None:
-    """A worker whose trial lasts until the folder holds the file `ENOUGH`."""
-    store = shared_store(folder)
+    """A worker whose trial lasts until the folder holds the file `ENOUGH`, or the test is over."""
+    store, parent = shared_store(folder), os.getppid()
     lease = ask(store, ["slow"], worker=name, lease_s=SHORT_LEASE_S)
     assert lease is not None
 
     def measured() -> Trial:
         note(folder, life=name, begun="slow")
-        while not (folder / ENOUGH).exists():
+        while not (folder / ENOUGH).exists() and os.getppid() == parent:
             time.sleep(TRIAL_S)
         return rejected("slow", reason=name)
 
