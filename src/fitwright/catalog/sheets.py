@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import yaml
 
+from fitwright.catalog.plain_yaml import plain_yaml
 from fitwright.catalog.sheet_file import read_sheet
 from fitwright.catalog.support import backends_of
 from fitwright.errors import ContractError
@@ -59,11 +60,16 @@ def sheet_from_file(path: Path) -> Sheet:
         raw = yaml.load(text, Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ContractError(
-            f"{path} cannot be read: {error}",
+            f"{path} cannot be read: {_told(error)}",
             code="FW122",
             remedy="Give a YAML file; `fitwright devices new FILE` writes one to fill in.",
         ) from error
     return _with_runs(read_sheet(raw, where=str(path), repeated=twice))
+
+
+def _told(error: Exception) -> str:
+    """Without the number and the path that the system's own words repeat."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _with_runs(sheet: Sheet) -> Sheet:
@@ -124,7 +130,7 @@ def _ids() -> frozenset[str]:
 @cache
 def _packaged(name: str) -> Sheet:
     file = DEVICES / f"{name}.yaml"
-    raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    raw = plain_yaml(file.read_text(encoding="utf-8"))
     return _with_runs(read_sheet(raw, where=file.name))
 
 

@@ -175,14 +175,15 @@ def _shared(estimate: Estimate, among: int) -> Estimate:
 
 def _binds(found: GraphTime) -> dict[Binds, float]:
     """Share of the time that each resource binds, largest first."""
-    total = float(found.part_s.sum()) or 1.0
-    names = np.array(found.binds)
-    found_shares = {b: float(found.part_s[names == b].sum()) / total for b in BINDS}
-    known = [(b, share) for b, share in found_shares.items() if share > 0]
+    places = list(map(_PLACES.__getitem__, found.binds))
+    seconds = np.bincount(places, weights=found.part_s, minlength=len(BINDS)).tolist()
+    total = sum(seconds) or 1.0
+    known = [(bind, s / total) for bind, s in zip(BINDS, seconds, strict=True) if s > 0]
     return dict(sorted(known, key=lambda item: -item[1]))
 
 
 BINDS: tuple[Binds, ...] = ("compute", "bandwidth", "overhead")
+_PLACES: dict[str, int] = {bind: place for place, bind in enumerate(BINDS)}
 
 
 def _bottlenecks(found: GraphTime) -> tuple[Bottleneck, ...]:

@@ -7,6 +7,7 @@ their drivers, and clocks) keep what is promised; else for the predicted value.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from fitwright.perf.waiting import BUSIEST, busiest, wait_services
@@ -41,18 +42,25 @@ class Service:
     is_sized_for_slow_end: bool = True
 
 
-def serve(way: Way, demand: Demand, *, utilisation: float) -> Service:
+def serve(
+    way: Way,
+    demand: Demand,
+    *,
+    utilisation: float,
+    percents: Collection[int] = tuple(TIMES.values()),
+) -> Service:
     """The smallest number of devices for the traffic.
 
     Args:
         way: how one device runs the model; its latency must be known.
         demand: traffic and limits.
         utilisation: share of the time that a device works where no rate is stated.
+        percents: of the latencies that are wanted.
     """
     assert isinstance(way.latency_s, Estimate), "a way without a time serves nothing"
     if demand.traffic.scenario == "server":
-        return _arriving(way, way.latency_s, demand)
-    return _steady(way, way.latency_s, demand, utilisation=utilisation)
+        return _arriving(way, way.latency_s, demand, percents)
+    return _steady(way, way.latency_s, demand, percents, utilisation=utilisation)
 
 
 def capacity(way: Way, time: Estimate, demand: Demand) -> Estimate:
@@ -67,7 +75,9 @@ def capacity(way: Way, time: Estimate, demand: Demand) -> Estimate:
     )
 
 
-def _steady(way: Way, time: Estimate, demand: Demand, *, utilisation: float) -> Service:
+def _steady(
+    way: Way, time: Estimate, demand: Demand, percents: Collection[int], *, utilisation: float
+) -> Service:
     """No arrivals: every device works without a pause at its own stream of queries."""
     rate = capacity(way, time, demand)
     num, slow = _side_by_side(time, rate, demand)
@@ -77,7 +87,7 @@ def _steady(way: Way, time: Estimate, demand: Demand, *, utilisation: float) -> 
         utilisation=utilisation,
         capacity_per_s=rate,
         planned_per_s=rate.low if slow else rate.value,
-        latencies={p: _stretched(time, burst * QUIET_TAIL[p]) for p in TIMES.values()},
+        latencies={p: _stretched(time, burst * QUIET_TAIL[p]) for p in percents},
         is_sized_for_slow_end=slow,
     )
 
@@ -96,7 +106,7 @@ def _side_by_side(time: Estimate, rate: Estimate, demand: Demand) -> tuple[int, 
     return num, False
 
 
-def _arriving(way: Way, time: Estimate, demand: Demand) -> Service:
+def _arriving(way: Way, time: Estimate, demand: Demand, percents: Collection[int]) -> Service:
     """Poisson arrivals, split at random over the devices: each is an M/D/1 queue."""
     arriving = demand.traffic.rate_per_s or 0.0
     rate = capacity(way, time, demand)
@@ -109,7 +119,7 @@ def _arriving(way: Way, time: Estimate, demand: Demand) -> Service:
         utilisation=min(1.0, arriving * time.value / (way.batch * way.streams) / num),
         capacity_per_s=rate,
         planned_per_s=share / service_s * demand.traffic.batch,
-        latencies={p: _waited(way, time, arriving / num, p) for p in TIMES.values()},
+        latencies={p: _waited(way, time, arriving / num, p) for p in percents},
         is_sized_for_slow_end=slow,
     )
 

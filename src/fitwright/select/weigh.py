@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from fitwright.perf.money import Use, carbon_kg, owned_usd, rented_usd
@@ -19,6 +20,8 @@ from fitwright.select.physics import capacity_bytes
 from fitwright.select.predict import Forecast
 from fitwright.select.serve import Service, serve
 
+FIGURES = frozenset({*TIMES, "throughput", "peak_memory", "size", "energy"})
+"""What is shown of a device beside money."""
 STACKED = (8, 64)
 """Queries put into one run of an offline contract, beside one."""
 COPIES = (2, 4)
@@ -56,8 +59,9 @@ def best_way(
     found = [forecast(sheet, asked) for asked in ways]
     fitting = [way for way in found if _fits(way, sheet)] or found
     varied = [v for way in fitting for v in _varied(way, sheet, demand, forecast)]
-    weighed = [weigh(way, sheet, demand, summary=summary) for way in varied]
-    best = min(weighed, key=_preference)
+    decisive = frozenset({"cost", *(limit.figure for limit in demand.limits)})
+    weighed = (weigh(way, sheet, demand, summary=summary, wanted=decisive) for way in varied)
+    best = weigh(min(weighed, key=_preference).way, sheet, demand, summary=summary)
     others = [w for w in found if (w.dtype, w.runtime) != (best.way.dtype, best.way.runtime)]
     return best, tuple(sorted(others, key=_seconds))
 
@@ -112,14 +116,29 @@ def _seconds(way: Way) -> float:
     return way.latency_s.value if isinstance(way.latency_s, Estimate) else float("inf")
 
 
-def weigh(way: Way, sheet: Sheet, demand: Demand, *, summary: ModelSummary) -> Weighed:
-    """Figures and outlooks of one way."""
+def weigh(
+    way: Way,
+    sheet: Sheet,
+    demand: Demand,
+    *,
+    summary: ModelSummary,
+    wanted: Collection[str] = FIGURES,
+) -> Weighed:
+    """Figures and outlooks of one way.
+
+    Args:
+        wanted: the figures that are made, those of money always: most ways are compared by
+            what the contract limits alone, and never shown.
+    """
     if isinstance(way.latency_s, NoData):
         figures = _unknown(way, way.latency_s)
         service, usd_per_s = None, None
     else:
-        service = serve(way, demand, utilisation=1.0)
-        figures = _figures(way, service, sheet, demand, summary=summary)
+        percents = [p for name, p in TIMES.items() if name in wanted]
+        service = serve(way, demand, utilisation=1.0, percents=percents)
+        made = _figures(way, service, sheet, demand, summary=summary)
+        figures = {name: make() for name, make in made.items() if name in wanted}
+        figures |= money_figures(way, service, sheet, demand)
         usd_per_s = _usd_per_s(figures["cost"], service)
     return Weighed(
         way=way,
@@ -141,15 +160,14 @@ def _unknown(way: Way, why: NoData) -> dict[str, Estimate | NoData]:
 
 def _figures(
     way: Way, service: Service, sheet: Sheet, demand: Demand, *, summary: ModelSummary
-) -> dict[str, Estimate | NoData]:
-    money = money_figures(way, service, sheet, demand)
+) -> dict[str, Callable[[], Estimate | NoData]]:
+    """All but those of money, each made when it is called."""
     return {
-        **{name: service.latencies[p] for name, p in TIMES.items()},
-        "throughput": _of_all(service, demand),
-        "peak_memory": _process(way.memory_bytes, sheet),
-        "size": _size(way, summary),
-        "energy": way.energy_j,
-        **money,
+        **{name: partial(service.latencies.__getitem__, p) for name, p in TIMES.items()},
+        "throughput": partial(_of_all, service, demand),
+        "peak_memory": partial(_process, way.memory_bytes, sheet),
+        "size": partial(_size, way, summary),
+        "energy": lambda: way.energy_j,
     }
 
 
