@@ -15,6 +15,7 @@ IN_BASE_UNITS: Mapping[str, float] = {
     "s": 1.0,
     "min": 60.0,
     "h": 3600.0,
+    "seconds": 1.0,
     "b": 1.0,
     "kb": 1e3,
     "mb": 1e6,
@@ -43,11 +44,22 @@ IN_BASE_UNITS: Mapping[str, float] = {
 """Lower-case; a unit of things (``FPS``, ``img/s``, ``tok/s``, ``cycles``, ``LUT``) is 1."""
 COUNTED = re.compile(
     r"(fps|cycles?|luts?|ffs?|dsps?|brams?\d*|urams?|share|ratio"
-    r"|(img|images?|samples?|tok|tokens?|req|requests?|inf|inferences?|queries|seq|sequences?)?/s)"
+    r"|(1|it|img|images?|frames?|samples?|tok|tokens?|req|requests?|inf|inferences?|queries|seq|sequences?)?/s)"
 )
+KINDS: Mapping[str, str] = {
+    "a time": "ns us µs ms s seconds min h",
+    "a size": "b kb mb gb kib mib gib",
+    "an energy": "uj µj mj j kj wh",
+    "a power": "mw w kw",
+    "arithmetic a second": "gflop/s tflop/s pflop/s gflops tflops tops",
+    "bytes a second": "gb/s",
+}
+"""What units measure; units of things are a rate where they are per second, else a count."""
 _ASIDE = re.compile(r"\(.*?\)")
 _TAIL = re.compile(r"_p\d+(_per_\d+)?$")
-_PER = re.compile(r"/(device|gpu|sample|request|inference|token|query|image|chip|node)s?\b")
+_PER = re.compile(
+    r"(?:/| per )(device|gpu|accelerator|sample|request|inference|token|query|image|chip|node)s?\b"
+)
 
 
 def in_base_units(unit: str) -> float | None:
@@ -56,17 +68,34 @@ def in_base_units(unit: str) -> float | None:
     ``J/request (GPU)`` is joules, ``tok/s/device`` tokens per second: what a figure is stated
     per is the metric's business, not the unit's.
     """
-    plain = _PER.sub("", _TAIL.sub("", _ASIDE.sub("", unit).strip().lower())).strip()
+    plain = _plain(unit)
     if plain in IN_BASE_UNITS:
         return IN_BASE_UNITS[plain]
     return 1.0 if COUNTED.fullmatch(plain) else None
 
 
+def _plain(unit: str) -> str:
+    """Lower-case, without asides, percentiles and what it is stated per."""
+    return _PER.sub("", _TAIL.sub("", _ASIDE.sub("", unit).strip().lower())).strip()
+
+
+def measures(unit: str) -> str | None:
+    """What a unit measures, ``a time`` or ``a rate``; None when the unit is not known."""
+    plain = _plain(unit)
+    found = next((kind for kind, units in KINDS.items() if plain in units.split()), None)
+    if found or in_base_units(unit) is None:
+        return found
+    return "a rate" if plain.endswith(("/s", "fps")) else "a count"
+
+
 def in_unit(estimate: Estimate, unit: str) -> Estimate | NoData:
-    """The estimate as the table writes it."""
+    """The estimate as the table writes it; a time is no answer where a rate is asked for."""
     factor = in_base_units(unit)
     if factor is None:
         return NoData(reason=f"the unit {unit!r} is not known")
+    asked, found = measures(unit), measures(estimate.unit)
+    if found is not None and asked != found:
+        return NoData(reason=f"the unit {unit!r} asks for {asked}; {found} is predicted here")
     return estimate.model_copy(
         update={
             "value": estimate.value / factor,

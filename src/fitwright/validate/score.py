@@ -7,13 +7,17 @@ from difflib import get_close_matches
 from statistics import median
 
 from fitwright.catalog.evidence import all_evidence
-from fitwright.catalog.sheets import find_sheet
 from fitwright.errors import FitwrightError
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.validation import Scored, Summed, Validation
 from fitwright.validate.case import Case, Knowledge, Unreadable
+from fitwright.validate.device import find_device
 from fitwright.validate.domains import PREDICTORS
 from fitwright.validate.measures import in_unit
+
+OUTSIDE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
+"""What formulas raise on numbers outside their domain, such as widths below 0: one absurd row
+must not cost the others of its table their answers."""
 
 
 def validate(cases: Iterable[Case | Unreadable]) -> Validation:
@@ -61,10 +65,13 @@ def predicted(case: Case) -> Estimate | NoData:
         guess = f" (did you mean {close[0]!r}?)" if close else ""
         return NoData(reason=f"no model for the domain {case.domain!r}{guess}")
     try:
-        sheet = find_sheet(case.device_id)
+        sheet = find_device(case.device_id)
     except FitwrightError as error:
         return NoData(reason=error.rule)
-    answer = predictor(case, Knowledge(sheet=sheet, evidence=all_evidence()))
+    try:
+        answer = predictor(case, Knowledge(sheet=sheet, evidence=all_evidence()))
+    except OUTSIDE as error:
+        return NoData(reason=f"no figure follows from these inputs ({error})")
     return answer if isinstance(answer, NoData) else in_unit(answer, case.unit)
 
 

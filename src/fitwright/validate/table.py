@@ -12,6 +12,8 @@ from fitwright.errors import UsageError
 from fitwright.validate.case import Case, Unreadable
 
 COLUMNS = ("case", "domain", "device_id", "inputs", "metric", "measured", "unit")
+OPTIONAL = ("source", "device_string")
+"""`device_string`, the device in the source's words, stands in for an id that is left out."""
 PUBLISHED = Path(__file__).parents[1] / "catalog" / "published"
 
 
@@ -47,7 +49,7 @@ def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[Case | Unreadable
 
 
 def _case(row: Mapping[str, str | None], *, line: int) -> Case | Unreadable:
-    cells = {column: (row.get(column) or "").strip() for column in (*COLUMNS, "source")}
+    cells = {column: (row.get(column) or "").strip() for column in (*COLUMNS, *OPTIONAL)}
     name, domain = cells["case"] or f"line {line}", cells["domain"]
     inputs = _inputs(cells["inputs"])
     measured = _number(cells["measured"])
@@ -57,7 +59,7 @@ def _case(row: Mapping[str, str | None], *, line: int) -> Case | Unreadable:
     return Case(
         case=name,
         domain=domain,
-        device_id=cells["device_id"],
+        device_id=cells["device_id"] or cells["device_string"],
         inputs=inputs,
         metric=cells["metric"],
         measured=measured,

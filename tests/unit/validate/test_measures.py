@@ -43,3 +43,18 @@ def test_an_unknown_unit_is_no_data() -> None:
     told = in_unit(base, "furlongs")
     assert isinstance(told, NoData)
     assert "furlongs" in told.reason
+
+
+@pytest.mark.parametrize("unit", ["tok/s per GPU (median)", "tok/s/GPU", "samples/s per device"])
+def test_what_a_rate_is_stated_per_does_not_change_it(unit: str) -> None:
+    assert in_base_units(unit) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("predicted", "asked"), [("s", "W"), ("1/s", "ms_p90"), ("J", "GiB"), ("cycles", "FPS")]
+)
+def test_an_answer_of_another_kind_than_asked_for_is_no_answer(predicted: str, asked: str) -> None:
+    one = Estimate(value=1.0, low=0.5, high=2.0, unit=predicted, rung="kind")
+    answer = in_unit(one, asked)
+    assert isinstance(answer, NoData)
+    assert repr(asked) in answer.reason

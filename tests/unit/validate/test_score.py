@@ -24,6 +24,8 @@ def case(
 
 
 def twice(asked: Case, known: Knowledge) -> Estimate | NoData:
+    if (ratio := asked.inputs.get("over")) is not None:
+        return NoData(reason=str(1 / float(str(ratio))))
     seconds = asked.inputs.get("seconds")
     if not isinstance(seconds, float):
         return NoData(reason="seconds is missing")
@@ -96,3 +98,10 @@ def test_rows_are_summed_up_by_device_and_by_evidence() -> None:
     found = score.validate([case("a", seconds=0.01), case("b")])
     assert {n: s.num_rows for n, s in score.by(found.rows, "device_id").items()} == {"h100-sxm": 2}
     assert set(score.by(found.rows, "rung")) == {"family", "no data"}
+
+
+def test_a_row_that_no_formula_can_work_with_costs_no_other_row_its_answer() -> None:
+    absurd, sane = score.validate([case("a", over=0), case("b", seconds=0.01)]).rows
+    assert absurd.predicted is None
+    assert "division by zero" in absurd.reason
+    assert sane.predicted is not None

@@ -75,3 +75,10 @@ def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"missing\.csv"):
         read_cases(tmp_path / "missing.csv")
+
+
+def test_a_device_without_an_id_goes_by_its_name(tmp_path: Path) -> None:
+    header = HEADER.replace("device_id", "device_string,device_id")
+    (case,) = read_cases(written(tmp_path, "H1,op/gemm,GeForce RTX 4090,,{},t,1,ms", header=header))
+    assert isinstance(case, Case)
+    assert case.device_id == "GeForce RTX 4090"

@@ -7,36 +7,40 @@ import re
 from fitwright.validate.case import Inputs
 
 LABELS = {
-    "fp32": "float32",
-    "f32": "float32",
-    "float32": "float32",
-    "fp16": "float16",
-    "float16": "float16",
-    "bf16": "bfloat16",
-    "bfloat16": "bfloat16",
-    "int8": "int8",
-    "uint8": "int8",
-    "w8a8": "int8",
-    "fp8": "float8",
-    "float8": "float8",
-    "fp4": "float4",
-    "int4": "int4",
+    "float64": ("fp64", "f64", "double"),
+    "float32": ("fp32", "f32", "single", "float"),
+    "float16": ("fp16", "f16", "half"),
+    "bfloat16": ("bf16",),
+    "int8": ("i8", "uint8", "u8", "w8a8", "sq"),
+    "float8": ("fp8", "e4m3", "e5m2"),
+    "float4": ("fp4", "nvfp4", "mxfp4"),
+    "int4": ("i4", "uint4", "u4", "w4a16"),
 }
+"""Numpy's names, and what else tables write for them."""
+_NAMES = {word: name for name, words in LABELS.items() for word in (name, *words)}
 
 
 def text(inputs: Inputs, *names: str) -> str:
     """The first of these inputs that is given, as text; empty when none is."""
     for name in names:
-        value = inputs.get(name)
+        value = _given(inputs, name)
         if value is not None and value != "":
             return str(value).strip()
     return ""
 
 
+def _given(inputs: Inputs, name: str) -> object:
+    """By its name, whatever the case of its letters; None: not there, or null."""
+    if name in inputs:
+        return inputs[name]
+    lower = name.lower()
+    return next((value for key, value in inputs.items() if key.lower() == lower), None)
+
+
 def number(inputs: Inputs, *names: str) -> float | None:
     """The first of these inputs that holds a number (``"12 bit"`` is 12)."""
     for name in names:
-        found = re.search(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", str(inputs.get(name) or "").lower())
+        found = re.search(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", str(_given(inputs, name) or "").lower())
         if found:
             return float(found[0])
     return None
@@ -45,4 +49,4 @@ def number(inputs: Inputs, *names: str) -> float | None:
 def dtype(inputs: Inputs, *names: str) -> str:
     """A label such as ``fp16`` or ``fp16 (float model)`` as a numpy name; empty: unknown."""
     words = re.findall(r"[a-z0-9]+", text(inputs, *names).lower())
-    return next((LABELS[w] for w in words if w in LABELS), "")
+    return next((_NAMES[w] for w in words if w in _NAMES), "")
