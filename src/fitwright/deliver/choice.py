@@ -110,13 +110,13 @@ def _lead(chosen: ChosenFor) -> str:
     """How many devices can, and which is first."""
     selection = chosen.selection
     counts = [sum(p.expected == e for p in selection.prospects) for e in EXPECTED]
-    words = ("likely meet the contract", "are unknown until measured", "cannot")
+    words = ("likely meet the contract", "unknown until measured", "cannot")
     parts = [f"{n} {w}" for n, w in zip(counts, words, strict=True) if n]
     unmeasured = unmeasured_told(selection.prospects)
     if unmeasured:
         parts[0] += f" ({unmeasured})"
     if selection.refused:
-        parts.append(f"{len(selection.refused)} are refused by a hard limit")
+        parts.append(f"{len(selection.refused)} refused by a hard limit")
     summary = chosen.summary
     return (
         f"{units.count(summary.flops, 'FLOP')} and {units.bytes_(summary.weight_bytes)} of weights "
