@@ -27,7 +27,7 @@ device left out; the second is a judgement."""
 def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Samples a second per device, or the latency of a stream, or joules per sample."""
     if is_language_model(case):
-        return predict_mlperf_offline(case, knowledge)
+        return _language_model(case, knowledge)
     found = started(case, knowledge)
     if isinstance(found, NoData):
         return found
@@ -48,8 +48,27 @@ def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 def is_language_model(case: Case) -> bool:
     """Whether tokens are counted, which the model of language models does."""
     name = read.text(case.inputs, "benchmark", "model").lower()
-    tokens = re.search(r"llama|mixtral|deepseek", name) is not None
-    return tokens and case.domain == "e2e/mlperf"
+    return re.search(r"llama|mixtral|deepseek", name) is not None
+
+
+def _language_model(case: Case, knowledge: Knowledge) -> Estimate | NoData:
+    """As simulated; joules are the system's watts over its pace, or times its latency."""
+    run = predict_mlperf_offline(case, knowledge)
+    if isinstance(run, NoData) or not ("energy" in case.metric or "power" in case.metric):
+        return run
+    sheet, rows = knowledge.sheet, submission.effects(knowledge.evidence, knowledge.sheet)
+    count, full = max(1, int(read.number(case.inputs, "n_devices") or 1)), run.unit != "s"
+    constants = power_constants([rows[r] for r in LADDER if r in rows])
+    watts = system_w(constants, sheet=sheet, num_devices=count, queue_full=full)
+    if watts is None:
+        return NoData(reason=f"{sheet.id} has no published TDP, or no system of it was metered")
+    reasons = (*run.reasons, f"{watts:.0f} W for the system of {count}")
+    spread = POWER_SPREAD[full]
+    if "power" in case.metric:
+        return estimate(watts, unit="W", rung=run.rung, spread=spread, reasons=reasons)
+    joules = watts / (count * run.value) if full else watts * run.value
+    spread = max(spread, run.high / run.value)
+    return estimate(joules, unit="J", rung=run.rung, spread=spread, reasons=reasons)
 
 
 def started(case: Case, knowledge: Knowledge) -> tuple[Benchmark, Reached] | NoData:
