@@ -73,7 +73,7 @@ def choose(contract: Contract, *, folder: Path, tools: Tools, also: Sequence[str
     forecast = Forecaster(summary=summary, table=table, batch=contract.traffic.batch)
     found = survey(demand, summary, sheets, forecast=forecast)
     return Chosen(
-        selection=_with_local(found, need, summary, local),
+        selection=with_local(found, need, summary, local),
         need=need,
         summary=summary,
         sheets={sheet.id: sheet for sheet in sheets},
@@ -108,7 +108,7 @@ def _local(tools: Tools) -> Device:
     return device
 
 
-def _with_local(
+def with_local(
     found: Selection, need: Need, summary: ModelSummary, local: Device | None
 ) -> Selection:
     """This machine also by its measured peaks, as a run would judge it."""
