@@ -74,7 +74,7 @@ def _language_model(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 def started(case: Case, knowledge: Knowledge) -> tuple[Benchmark, Reached] | NoData:
     """The benchmark and the share of the peak, or why not."""
     name = read.text(case.inputs, "benchmark", "model")
-    benchmark = find_benchmark(name)
+    benchmark = find_benchmark(name) or find_benchmark(name.rsplit("/", 1)[-1])
     if benchmark is None:
         known = ", ".join(b.name for b in load_benchmarks())
         return NoData(reason=f"no MLPerf benchmark {name!r}; known: {known}")
