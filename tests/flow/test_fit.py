@@ -20,6 +20,7 @@ from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
 from fitwright.testing.models import two_layers, write_two_layers
+from fitwright.tune.proposal import RUNOFF
 
 pytestmark = pytest.mark.slow
 
@@ -207,7 +208,8 @@ def test_a_killed_run_loses_no_trial_and_goes_on(
             after = gone_on(killed, environment, time=longer)
     assert after[: len(before)] == before
     assert [t.number for t in after] == list(range(1, len(after) + 1))
-    short = [t.candidate.key for t in after if t.stage == "short"]
+    # a run-off races a candidate once more on purpose
+    short = [t.candidate.key for t in after if t.stage == "short" and t.round != RUNOFF]
     assert len(short) == len(set(short)), "a finished trial was repeated"
     assert half_made(killed) == []
     assert killed.read(Environment).command.startswith("fitwright fit "), "what repeats the run"
