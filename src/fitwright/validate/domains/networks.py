@@ -46,6 +46,8 @@ def _predict(case: Case, knowledge: Knowledge, *, mode: Mode) -> Estimate | NoDa
     return batch if asks_for_time(case) else per_second(batch, setting.batch)
 
 
+RECIPES = re.compile(r"^(gluon|tf|tv|ssl|swsl|ig|legacy)_", re.IGNORECASE)
+"""Before timm's names of networks whose weights came from elsewhere."""
 UNSTATED: tuple[Runtime, ...] = ("compiled", "eager")
 """What a table may mean that does not say how its networks were run."""
 
@@ -88,7 +90,7 @@ def workload_of(case: Case, table: Sequence[Evidence]) -> Workload | NoData:
     """The totals that the case states; what it leaves out is taken from the catalogue."""
     name = read.text(case.inputs, "model", "network", "benchmark")
     side = read.number(case.inputs, "img_size", "image_size", "input_size", "resolution") or 0.0
-    known = find_network(name)
+    known = find_network(name) or find_network(RECIPES.sub("", name))
     known = known.at_side(side) if known and side else known
     source = "the case"
     macs, parameters = _macs(case), read.number(case.inputs, "params_M", "params_m", "mparams")
