@@ -143,7 +143,7 @@ def evidences(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:
                     )
                 )
         rows += wider(op, found, source)
-    return rows + lone() + bridges(found) + networks()
+    return rows + lone() + cube_mesh(found) + bridges(found) + networks()
 
 
 def wider(op: str, found: dict[tuple[str, str], Constants], source: str) -> list[dict[str, Any]]:
@@ -175,6 +175,32 @@ def lone() -> list[dict[str, Any]]:
         evidence(op, "pcie", "device", "l40s", constants=c, spread=1.6, num_points=1, source=source)
         for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
     ]
+
+
+def cube_mesh(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:
+    """V100 in a hybrid cube mesh: two of eight share one of a device's six links, four four.
+
+    Each link is used as A100's eight use theirs, start-up as well.
+    """
+    source = f"links between the first 2, 4 and 8 GPUs of a DGX-1 (its topology); {SOURCE}"
+    rows = []
+    for op in sorted({op for _, op in found}):
+        rings = found["a100_sxm", op]
+        links = {2: 1 / 6, 4: 4 / 6, 8: 1.0}
+        shares = {f"share_{n}": round(part * rings["share_8"], 4) for n, part in links.items()}
+        rows.append(
+            evidence(
+                op,
+                "nvlink",
+                "device",
+                "v100-sxm2",
+                constants=rings | shares,
+                spread=1.4,
+                num_points=6,
+                source=source,
+            )
+        )
+    return rows
 
 
 def bridges(found: dict[tuple[str, str], Constants]) -> list[dict[str, Any]]:

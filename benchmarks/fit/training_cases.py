@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from fitwright.validate.case import Case
@@ -11,9 +12,13 @@ from fitwright.validate.case import Case
 FOUNDRY_IDS = {"a100_80gb": "a100-80-sxm", "a100_40gb": "a100-40-sxm", "h100_80gb": "h100-sxm"}
 NEUSIGHT_IDS = {
     "AMD_Instinct_MI210": "mi210",
-    "NVIDIA_A100_80GB_PCIe": "a100-80-pcie",
-    "Tesla_V100-PCIE-32GB": "v100-pcie-32",
+    "NVIDIA_A100-PCIE-40GB": "a100-40-pcie",
     "NVIDIA_A100-SXM4-40GB": "a100-40-sxm",
+    "NVIDIA_A100_80GB_PCIe": "a100-80-pcie",
+    "Tesla_P100-PCIE-16GB": "tesla-p100-pcie",
+    "Tesla_P4": "tesla-p4",
+    "Tesla_T4": "t4",
+    "Tesla_V100-PCIE-32GB": "v100-pcie-32",
 }
 TITAN = "h100-sxm-96-hbm2e"
 FIGURES = (
@@ -25,6 +30,15 @@ FIGURES = (
     "megatron_tflops_per_gpu",
     "oneflow_samples_s",
     "megatron_samples_s",
+    "megatron_memory_MiB",
+)
+
+
+# MiB in use under Megatron-LM, in the order of the table of OneFlow's runs
+# (Oneflow-Inc/DLPerf:Megatron-LM/README.md).
+MEGATRON_MIB = (
+    *(14362, 14938, 14508, 14508, 9810, 12684, 12150, 8834, 14938),
+    *(12684, 9104, 9642, 14928, 15004, 7130, 14204, 10018, 10554),
 )
 
 
@@ -74,12 +88,25 @@ def foundry(data: Path) -> Iterator[Case]:
 
 def titan(data: Path) -> Iterator[Case]:
     """torchtitan."""
-    for r in rows(data, "training_torchtitan"):
-        inputs = {k: v for k, v in r.items() if k not in ("device", "source", *FIGURES)}
-        measured = r["tokens_s_per_gpu"]
-        if not r["device"].startswith("H100-96GB"):
-            continue
-        yield case(TITAN, inputs, "tokens_s_per_gpu", measured, "tok/s/GPU", source=r["source"])
+    for r in _titan_rows(data):
+        yield _titan(r, "tokens_s_per_gpu", "tok/s/GPU")
+
+
+def titan_peaks(data: Path) -> Iterator[Case]:
+    """Peak memory that torchtitan reserves, where it is stated."""
+    for r in _titan_rows(data):
+        if r["peak_memory_GiB"]:
+            yield replace(_titan(r, "peak_memory_GiB", "GiB"), domain="memory/training")
+
+
+def _titan_rows(data: Path) -> Iterator[dict[str, str]]:
+    """Of the device that is in the catalogue."""
+    return (r for r in rows(data, "training_torchtitan") if r["device"].startswith("H100-96GB"))
+
+
+def _titan(r: dict[str, str], metric: str, unit: str) -> Case:
+    inputs = {k: v for k, v in r.items() if k not in ("device", "source", *FIGURES)}
+    return case(TITAN, dict(inputs), metric, r[metric], unit, source=r["source"])
 
 
 def megatron(data: Path) -> Iterator[Case]:
@@ -133,16 +160,26 @@ def korthikanti(data: Path) -> Iterator[Case]:
 
 def dlperf(data: Path, software: str) -> Iterator[Case]:
     """OneFlow's report: ``oneflow`` or ``megatron`` on the same V100s."""
+    metric = f"{software}_samples_s"
+    return (_dlperf(r, metric, "samples/s") for r in rows(data, "oneflow_dlperf_gpt"))
+
+
+def dlperf_peaks(data: Path) -> Iterator[Case]:
+    """Memory in use on a V100 under OneFlow."""
     for r in rows(data, "oneflow_dlperf_gpt"):
-        inputs = {k: v for k, v in r.items() if k not in ("device", "dtype", "source", *FIGURES)}
-        yield case(
-            "v100-sxm2",
-            inputs,
-            f"{software}_samples_s",
-            r[f"{software}_samples_s"],
-            "samples/s",
-            source=r["source"],
-        )
+        yield replace(_dlperf(r, "oneflow_memory_MiB", "MiB"), domain="memory/training")
+
+
+def megatron_peaks(data: Path) -> Iterator[Case]:
+    """Memory in use on the same V100s under Megatron-LM."""
+    for r, used in zip(rows(data, "oneflow_dlperf_gpt"), MEGATRON_MIB, strict=True):
+        said = r | {"megatron_memory_MiB": str(used)}
+        yield replace(_dlperf(said, "megatron_memory_MiB", "MiB"), domain="memory/training")
+
+
+def _dlperf(r: dict[str, str], metric: str, unit: str) -> Case:
+    inputs = {k: v for k, v in r.items() if k not in ("device", "dtype", "source", *FIGURES)}
+    return case("v100-sxm2", dict(inputs), metric, r[metric], unit, source=r["source"])
 
 
 def neusight(data: Path) -> Iterator[Case]:

@@ -56,25 +56,6 @@ def figure_1(data: Path) -> Iterable[Case]:
             )
 
 
-def peaks(data: Path) -> Iterable[Case]:
-    for r in published.rows(data, "training_torchtitan"):
-        if r["peak_memory_GiB"] and r["device"].startswith("H100-96GB"):
-            inputs = {
-                k: v for k, v in r.items() if k not in ("device", "source", *published.FIGURES)
-            }
-            yield replace(
-                published.case(
-                    published.TITAN,
-                    dict(inputs),
-                    "peak_memory_GiB",
-                    r["peak_memory_GiB"],
-                    "GiB",
-                    source=r["source"],
-                ),
-                domain="memory/training",
-            )
-
-
 def collectives(data: Path) -> Iterable[Case]:
     for r in published.rows(data, "collectives_alpha_beta"):
         yield replace(
@@ -130,7 +111,7 @@ def table(data: Path) -> Iterable[Case]:
         (published.titan(data), 6),
         (four(data), 2),
         (figure_1(data), 3),
-        (peaks(data), 4),
+        (published.titan_peaks(data), 4),
         (collectives(data), 8),
         (unseen(), 1),
     )

@@ -7,7 +7,6 @@ on rows (five folds) and on devices that the fit did not see.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import training_cases as published
 import yaml
 
 from fitwright.catalog.sheets import load_sheets
@@ -33,16 +33,6 @@ from fitwright.records.transformer import Transformer
 
 OUT = Path("src/fitwright/catalog/constants/transformer_fp32.yaml")
 SOURCE = "sitar-lab/NeuSight:scripts/asplos/label"
-DEVICES = {
-    "AMD_Instinct_MI210": "mi210",
-    "NVIDIA_A100-PCIE-40GB": "a100-40-pcie",
-    "NVIDIA_A100-SXM4-40GB": "a100-40-sxm",
-    "NVIDIA_A100_80GB_PCIe": "a100-80-pcie",
-    "Tesla_P100-PCIE-16GB": "tesla-p100-pcie",
-    "Tesla_P4": "tesla-p4",
-    "Tesla_T4": "t4",
-    "Tesla_V100-PCIE-32GB": "v100-pcie-32",
-}
 
 
 @dataclass(frozen=True)
@@ -59,10 +49,10 @@ class Row:
         return load_sheets()[self.device]
 
 
-def read(path: Path) -> list[Row]:
+def read(data: Path) -> list[Row]:
     """Rows of one device; those of several devices are too few to fit and only checked."""
     rows = []
-    for r in csv.DictReader(path.read_text().splitlines()):
+    for r in published.rows(data, "neusight_e2e_measured"):
         shape = find_transformer(r["model"])
         assert shape is not None, r["model"]
         split = r["option"][:2] if r["option"][:2] in ("tp", "dp", "pp") else ""
@@ -74,7 +64,7 @@ def read(path: Path) -> list[Row]:
             split=split,  # type: ignore[arg-type]
             num_devices=int(r["option"][2:]) if split else 1,
         )
-        rows.append(Row(DEVICES[r["device"]], shape, step, float(r["e2e_ms"]) / 1e3))
+        rows.append(Row(published.NEUSIGHT_IDS[r["device"]], shape, step, float(r["e2e_ms"]) / 1e3))
     return rows
 
 
@@ -166,7 +156,7 @@ def device_out(rows: Sequence[Row]) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    every = read(parser.parse_args().data / "published" / "neusight_e2e_measured.csv")
+    every = read(parser.parse_args().data)
     rows = [r for r in every if r.step.num_devices == 1]
     known, apart = calibrated(rows), device_out(rows)
     for kind, at in (

@@ -26,6 +26,10 @@ Zero = Literal[0, 1, 2, 3]
 class Shape:
     """A stack of equal transformer blocks on sequences of one length.
 
+    Not a `Transformer`: that record holds one published model, checked, in whole numbers; a sweep
+    varies widths as arrays, and a block's share of them need not be whole. `shape_of` is the one
+    way from the record to here.
+
     Attributes:
         ffn: inner width of one expert; `ffn_matrices` is 3 where a gate multiplies, else 2.
         experts, active: 1 and 1 in dense models; per token.
@@ -95,6 +99,8 @@ class Layout:
         float8: see `Float8`; attention, logits and the optimiser stay wide.
         optimiser: whether its step is part of what is timed.
         async_tp: tensor parallel transfers run beneath their products.
+        whole_sends: every tensor parallel rank sends the whole activation to the next stage, as
+            before Megatron's scatter/gather of 2021; else its share.
         value_bytes: of an activation and of a gathered weight.
         gradient_bytes: of a reduced gradient.
     """
@@ -115,6 +121,7 @@ class Layout:
     fsdp: bool = False
     compiled: bool = False
     async_tp: bool = False
+    whole_sends: bool = False
     float8: Float8 = ""
     optimiser: bool = True
     value_bytes: float = 2.0

@@ -22,9 +22,37 @@ def block_activation_bytes(shape: Shape, layout: Layout) -> Numbers:
     if layout.recompute == "full":
         return entered
     if layout.recompute == "selective" and layout.attention == "fused":
-        return (written_bytes(shape, layout) + entered) / 2  # torchtitan: every second block
+        return (kept_bytes(shape, layout) + entered) / 2  # torchtitan: every second block
     scores = 0 if layout.recompute == "selective" else None
-    return written_bytes(shape, layout, scores=scores)
+    return kept_bytes(shape, layout, scores=scores)
+
+
+def kept_bytes(shape: Shape, layout: Layout, *, scores: float | None = None) -> Numbers:
+    """What of `written_bytes` stays: a compiler computes the activation (or its product with the
+    gate) again in the backward pass, since that is cheaper than to read it."""
+    again = layout.tokens(shape) * layout.value_bytes * shape.ffn * shape.active / layout.tp
+    return written_bytes(shape, layout, scores=scores) - (again if layout.compiled else 0.0)
+
+
+def working_bytes(shape: Shape, layout: Layout) -> Numbers:
+    """Of the one block that is at work, beside what is kept of every block.
+
+    Recomputed, it is there whole; under sequence parallelism what enters its two halves is
+    gathered, and what leaves them is whole until it is summed: four activations.
+    """
+    whole = layout.tokens(shape) * layout.value_bytes * shape.hidden
+    gathered = 4 * whole * (1 - 1 / layout.tp) if layout.sequence_parallel else 0.0
+    return gathered + (kept_bytes(shape, layout) if layout.recompute == "full" else 0.0)
+
+
+def boundary_bytes(shape: Shape, layout: Layout, *, copies: float) -> Numbers:
+    """What crosses a stage's boundary in a step, where the software keeps all micro batches.
+
+    Args:
+        copies: 1 for activations, 2 with their gradients.
+    """
+    whole = layout.tokens(shape) * layout.value_bytes * shape.hidden
+    return np.where(np.asarray(layout.pp) > 1, copies * whole * layout.micro_batches, 0.0)
 
 
 def written_bytes(shape: Shape, layout: Layout, *, scores: float | None = None) -> Numbers:
@@ -122,6 +150,7 @@ def peak_bytes(
     optimiser_bytes: float = 12.0,
     workspace_bytes: float = 2e9,
     logit_each: float = 10.0,
+    boundary_copies: float = 0.0,
     slack: float = 1.05,
 ) -> Numbers:
     """The most that one device holds at once.
@@ -129,10 +158,9 @@ def peak_bytes(
     Args:
         workspace_bytes: framework, communicators and libraries.
         logit_each: bytes per logit, with its copies for loss and gradient.
+        boundary_copies: see `boundary_bytes`.
         slack: what the allocator holds beyond what is used, as a factor.
     """
-    again = layout.recompute == "full"
-    block = written_bytes(shape, layout) if again else 0.0
     logits = logit_bytes(shape, layout, each=logit_each)
     last = np.where(np.asarray(layout.pp) > 1, 0.0, logits)
     used = (
@@ -145,7 +173,8 @@ def peak_bytes(
             embedding_copies=embedding_copies,
         )
         + activation_bytes(shape, layout)
-        + block
+        + working_bytes(shape, layout)
+        + boundary_bytes(shape, layout, copies=boundary_copies)
         + last
         + gathered_bytes(shape, layout)
     )

@@ -175,12 +175,17 @@ def context_s(shape: Shape, layout: Layout, machine: Machine) -> Numbers:
 
 
 def send_s(shape: Shape, layout: Layout, machine: Machine) -> Numbers:
-    """Between stages, per micro batch: activations forward, gradients backward, `v` times."""
-    payload = layout.tokens(shape) * shape.hidden * layout.value_bytes / layout.tp
+    """Between stages, per micro batch and piece: activations forward while gradients come back.
+
+    A schedule of one forward and one backward pass in turn exchanges both at once (Megatron's
+    ``send_forward_recv_backward``), and links are full duplex.
+    """
+    payload = layout.tokens(shape) * shape.hidden * layout.value_bytes
+    payload = payload if layout.whole_sends else payload / layout.tp
     pair = np.where(np.asarray(layout.pp) > 1, 2, 1)
     inside = np.where(np.asarray(layout.tp) * layout.pp > machine.node, 1, pair)
     once = _transfer("send", payload, pair, inside, machine)
-    return 2 * layout.interleave * once
+    return layout.interleave * once
 
 
 def data_s(
@@ -198,7 +203,8 @@ def data_s(
     inside = np.clip(machine.node // layout.tp, 1, ranks)
     if not layout.fsdp:
         once = _gradients(held, layout, ranks, inside, machine)
-        hidden = eff.overlap * compute * 2 / 3
+        # transfers of split tensors and gradient sums wait for each other: they share a stream
+        hidden = eff.overlap * compute * np.where(np.asarray(layout.tp) > 1, 0.0, 2 / 3)
         return np.maximum(once - hidden, eff.contention * once)
     gathers = 2 if layout.zero >= 3 else 1
     each = gathers * _transfer("all_gather", held * layout.value_bytes, ranks, inside, machine)

@@ -29,6 +29,8 @@ def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     ran = read(case)
     if isinstance(ran, NoData):
         return ran
+    if ran.layout.ep > 1:
+        return NoData(reason="no measured training with experts spread over devices")
     found = footing(
         knowledge.sheet,
         knowledge.evidence,

@@ -17,6 +17,9 @@ Inputs = Mapping[str, Any]
 MEGATRON_VOCAB = 51_200
 # Micro batch and interleaving of Korthikanti et al. 2022, tables 4 and 5, by parameters.
 KORTHIKANTI = {"22": (4, 1), "175": (1, 3), "530": (1, 3), "1": (1, 1), "1000": (1, 1)}
+DLPERF_ACCUMULATION = 32
+"""Micro batches per step of DLPerf's pipelines, not interleaved; without one, a rank's whole batch
+is one micro batch (Oneflow-Inc/DLPerf:Megatron-LM/README.md)."""
 VISION = {"b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16)}
 
 
@@ -44,7 +47,7 @@ def read(case: Case) -> Ran | NoData:
     (llm-foundry), ``fsdp`` or ``local_batch`` (torchtitan, torchao), else Megatron and its kin.
     """
     given = {str(k).lower(): v for k, v in case.inputs.items() if v not in (None, "")}
-    model = _shape(case, given)
+    model = _offloaded(given) or _shape(case, given)
     if isinstance(model, NoData):
         return model
     shape, notes = model
@@ -56,6 +59,16 @@ def read(case: Case) -> Ran | NoData:
     if titan & given.keys() or "maxtext" in case.domain:
         return _titan(shape, given, notes)
     return _megatron(shape, given, case, notes)
+
+
+def _offloaded(given: Inputs) -> NoData | None:
+    """What lies in the host's memory is neither timed nor counted."""
+    asked = next((k for k, v in given.items() if "offload" in k and not _false(v)), None)
+    if asked is None:
+        return None
+    return NoData(
+        reason=f"{asked}={given[asked]}: training that offloads to the host is unmeasured"
+    )
 
 
 def number(given: Inputs, *names: str, default: float | None = None) -> float | None:
@@ -95,9 +108,9 @@ def _shape(case: Case, given: Inputs) -> tuple[Shape, tuple[str, ...]] | NoData:
 
 
 def _gpt(given: Inputs, seq: int) -> Shape:
-    """A GPT as Megatron builds it; heads of 64 to 128 where they are not given."""
+    """A GPT as Megatron builds it; see `usual_heads` where heads are not given."""
     hidden = whole(given, "hidden")
-    heads = whole(given, "heads", default=max(hidden // (64 if hidden < 3072 else 128), 1))
+    heads = whole(given, "heads", default=usual_heads(hidden))
     return Shape(
         hidden=hidden,
         layers=whole(given, "layers"),
@@ -110,6 +123,15 @@ def _gpt(given: Inputs, seq: int) -> Shape:
         seq_len=seq,
         dropout=True,
     )
+
+
+def usual_heads(hidden: int) -> int:
+    """Heads of 96 from a width of 1,536 to 3,072, of 64 below, of 128 above.
+
+    As in Shoeybi et al. 2019 (arXiv 1909.08053), table 2, and Narayanan et al. 2021, table 1.
+    """
+    size = 64 if hidden < 1536 else 96 if hidden <= 3072 else 128
+    return max(hidden // size, 1)
 
 
 def _vision(size: str, *, pixels: int, patch: int) -> Shape:
@@ -197,6 +219,7 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
         pp=pp,
         cp=cp,
         dp=dp,
+        ep=whole(given, "expert_par", "ep", "expert_parallel"),
         micro_batch=max(local // pp, 1),  # torchtitan cuts a local batch into one per stage
         micro_batches=pp,
         recompute=_recompute(str(given.get("activation_checkpoint", given.get("config", "")))),
@@ -208,7 +231,9 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
         async_tp="asynctp" in said.replace(" ", "").replace("_", ""),
         float8=_float8(str(given.get("float8", given.get("dtype", "")))),
     )
-    return Ran(shape=shape, layout=layout, software="titan", dtype="bfloat16", notes=notes)
+    said = str(given.get("dtype", given.get("precision", ""))).lower()
+    dtype = "float32" if re.search(r"fp32|float32", said) else "bfloat16"
+    return Ran(shape=shape, layout=layout, software="titan", dtype=dtype, notes=notes)
 
 
 def _devices(said: str) -> int:
@@ -242,26 +267,29 @@ def _megatron(shape: Shape, given: Inputs, case: Case, notes: tuple[str, ...]) -
     size = re.search(r"(\d+)(?:\.\d+)?[bt]", str(given.get("model", "")).lower())
     known = KORTHIKANTI.get(size[1]) if size else None
     plain = "kind" in given or "oneflow" in case.metric
-    usual = known[0] if known else max(batch // dp, 1) if plain and pp == 1 else 1
-    micro = whole(given, "micro_batch", default=usual)
+    per_rank = max(batch // dp, 1)
+    once = max(per_rank // (DLPERF_ACCUMULATION if pp > 1 else 1), 1)
+    micro = whole(given, "micro_batch", default=known[0] if known else once if plain else 1)
     mode = str(given.get("mode", given.get("activation_recompute", "full"))).lower()
     recompute, sequence = modes(mode)
     layout = Layout(
         tp=tp,
         pp=pp,
         dp=dp,
+        ep=whole(given, "expert_par", "ep", "expert_parallel"),
         interleave=whole(given, "interleave", default=known[1] if known and pp > 1 else 1),
         micro_batch=micro,
         micro_batches=max(batch // (dp * micro), 1),
         recompute=recompute,
         attention="scores",
         sequence_parallel=sequence,
+        whole_sends=plain,
         zero=zero_stage(given),
     )
     software: Software = "megatron-2022" if "mode" in given else "megatron"
     if "oneflow" in case.metric or "oneflow" in str(given).lower():
         software = "oneflow"
-    free = not known and "micro_batch" not in given and (pp > 1 or not plain)
+    free = not (known or plain or "micro_batch" in given)
     return Ran(
         shape=shape, layout=layout, software=software, dtype="float16", free=free, notes=notes
     )
@@ -284,6 +312,10 @@ def zero_stage(given: Inputs) -> Zero:
     """Stage of ZeRO that a row states; 0 where it states none."""
     stage = int(number(given, "zero", "zero_stage", default=0) or 0)
     return stage if stage in (0, 1, 2, 3) else 0  # type: ignore[return-value]
+
+
+def _false(value: object) -> bool:
+    return str(value).lower() in ("false", "0", "no", "none", "")
 
 
 def _true(value: object) -> bool:

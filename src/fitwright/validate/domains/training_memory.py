@@ -20,6 +20,8 @@ from fitwright.validate.domains.training_inputs import Ran, read
 FORMULA_SPREAD = 1.05
 """Korthikanti et al.'s own bars (figures 1 and 7) lie within 0.5 % of their formulas; frameworks
 differ in what they keep."""
+KIN = {"megatron-2022": ("megatron",), "oneflow": ("megatron",), "megatron": ("oneflow",)}
+"""Whose peaks stand for a software without measurements; torchtitan's for all others."""
 FORMULA = "Korthikanti et al. 2022 (arXiv 2205.05198), formulas of section 4"
 
 
@@ -69,7 +71,7 @@ def states(inputs: Inputs, usual: Mapping[str, float]) -> dict[str, float]:
 
 def _peak(ran: Ran, case: Case, knowledge: Knowledge) -> Estimate | NoData:
     found = None
-    for software in (ran.software, "titan", "megatron"):
+    for software in (ran.software, *KIN.get(ran.software, ("titan",))):
         found = found or nearest(
             knowledge.evidence, knowledge.sheet, what=f"training/memory/{software}"
         )
@@ -80,9 +82,8 @@ def _peak(ran: Ran, case: Case, knowledge: Knowledge) -> Estimate | NoData:
         ran.shape,
         ran.layout,
         **states(case.inputs, c),
-        workspace_bytes=c["workspace_bytes"],
-        logit_each=c["logit_each"],
-        slack=c["slack"],
+        **{k: c[k] for k in ("embedding_copies", "boundary_copies")},
+        **{k: c[k] for k in ("workspace_bytes", "logit_each", "slack")},
     )
     return estimate(
         float(value),

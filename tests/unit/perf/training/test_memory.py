@@ -12,8 +12,12 @@ from fitwright.perf.training.layout import Layout, Recompute, Shape
 from fitwright.perf.training.memory import (
     activation_bytes,
     block_activation_bytes,
+    boundary_bytes,
+    kept_bytes,
     peak_bytes,
     state_bytes,
+    working_bytes,
+    written_bytes,
 )
 
 GIB = 2**30
@@ -115,3 +119,26 @@ def test_each_stage_of_zero_holds_less() -> None:
 def test_hybrid_sharding_holds_what_its_shard_does() -> None:
     hybrid = Layout(dp=64, shard=8, zero=3)
     assert state_bytes(B22, hybrid) == state_bytes(B22, Layout(dp=8, zero=3))
+
+
+def test_a_compiler_keeps_the_written_less_one_inner_activation() -> None:
+    shape = gpt(4096, 32, 32)
+    layout = Layout(micro_batch=2, compiled=True)
+    # exact: tokens times bytes times inner width
+    left_out = 2 * shape.seq_len * 2 * shape.ffn
+    assert kept_bytes(shape, layout) == written_bytes(shape, layout) - left_out
+
+
+def test_sequence_parallelism_gathers_four_activations_in_the_block_at_work() -> None:
+    shape = gpt(4096, 32, 32)
+    layout = Layout(tp=8, sequence_parallel=True)
+    # exact: seven eighths of each come from other ranks
+    assert working_bytes(shape, layout) == 4 * shape.seq_len * 2 * shape.hidden * 7 / 8
+
+
+def test_only_a_pipeline_keeps_what_crosses_its_boundaries() -> None:
+    shape = gpt(4096, 32, 32)
+    assert boundary_bytes(shape, Layout(micro_batches=8), copies=2) == 0
+    # exact: copies times micro batches times one activation
+    kept = boundary_bytes(shape, Layout(pp=4, micro_batches=8), copies=2)
+    assert kept == 2 * 8 * shape.seq_len * 2 * shape.hidden

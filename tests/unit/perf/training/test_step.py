@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from fitwright.perf.collective import Network, Pace
 from fitwright.perf.training.flops import megatron_flop, model_flop
 from fitwright.perf.training.layout import Layout, Shape
-from fitwright.perf.training.step import Efficiency, Machine, StepTime, step_time
+from fitwright.perf.training.step import (
+    Efficiency,
+    Machine,
+    StepTime,
+    data_s,
+    send_s,
+    step_time,
+)
 
 SHAPE = Shape(
     hidden=2048,
@@ -159,3 +166,19 @@ def test_megatrons_count_includes_one_recomputation_of_the_blocks() -> None:
     plain = float(model_flop(SHAPE)) - 6 * 2048 * 51200 * 2048
     # exact: 96 of 72 for the blocks, logits alike
     assert blocks / plain == pytest.approx(96 / 72, rel=1e-12)
+
+
+def test_whole_sends_take_longer_than_shares_of_an_activation() -> None:
+    layout = Layout(tp=8, pp=4, micro_batch=2, micro_batches=8)
+    share = send_s(SHAPE, layout, MACHINE)
+    whole = send_s(SHAPE, replace(layout, whole_sends=True), MACHINE)
+    # eight times the bytes; below that by the start of a transfer
+    assert 4 * share < whole <= 8 * share
+
+
+def test_gradient_sums_hide_only_where_tensors_are_not_split() -> None:
+    eff = replace(EFF, overlap=1.0, contention=0.0)
+    alone = data_s(SHAPE, Layout(dp=16), eff, MACHINE, compute=1e3)
+    beside = data_s(SHAPE, Layout(dp=16, tp=2), eff, MACHINE, compute=1e3)
+    assert alone == 0
+    assert beside > 0

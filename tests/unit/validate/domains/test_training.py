@@ -9,7 +9,7 @@ from fitwright.catalog.sheets import find_sheet
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import PREDICTORS
-from fitwright.validate.domains.training_inputs import Ran, modes, read
+from fitwright.validate.domains.training_inputs import Ran, modes, read, usual_heads
 
 
 def case(domain: str, device: str, metric: str, unit: str, **inputs: object) -> Case:
@@ -261,3 +261,55 @@ def test_an_option_that_splits_a_step_is_the_same_step_on_several_devices() -> N
     split = {"parallelism_4way": "TP", "gpus": 4, "global_batch": 4}
     four = case("training/4gpu", "a100-40-sxm", "e2e_ms", "ms", **sizes, **split)
     assert answer(told) == answer(four)
+
+
+def test_a_dlperf_pipeline_accumulates_over_32_micro_batches_and_sends_whole_activations() -> None:
+    found = ran(
+        case(
+            "training/megatron",
+            "v100-sxm2",
+            "oneflow_samples_s",
+            "samples/s",
+            kind="MPPP",
+            data_par=1,
+            tensor_par=8,
+            pipeline_par=4,
+            gpus=32,
+            global_batch=512,
+            hidden=2304,
+            layers=24,
+        )
+    )
+    assert (found.layout.micro_batch, found.layout.micro_batches) == (16, 32)
+    assert found.layout.whole_sends and not found.free
+    assert found.shape.heads == 24
+
+
+@pytest.mark.parametrize(
+    ("hidden", "heads"), [(768, 12), (1536, 16), (3072, 32), (6144, 48), (12288, 96)]
+)
+def test_heads_that_a_row_leaves_out_are_those_of_megatrons_papers(hidden: int, heads: int) -> None:
+    assert usual_heads(hidden) == heads
+
+
+def refused(asked: Case) -> str:
+    knowledge = Knowledge(sheet=find_sheet(asked.device_id), evidence=all_evidence())
+    found = PREDICTORS[asked.domain](asked, knowledge)
+    assert isinstance(found, NoData), found
+    return found.reason
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"cpu_offload": True}, "offloads to the host"),
+        ({"ep": 8}, "experts spread over devices"),
+        ({"dtype": "fp32"}, "float32"),
+    ],
+)
+def test_training_that_nothing_measured_stands_for_is_refused(
+    inputs: dict[str, object], reason: str
+) -> None:
+    base = {"model": "Llama-3.1-8B", "gpus": 8, "fsdp": 8, "local_batch": 1, "seq_len": 8192}
+    asked = case("training/fsdp", "h100-sxm", "tokens_s_per_gpu", "tok/s/GPU", **base, **inputs)
+    assert reason in refused(asked)
