@@ -1,8 +1,9 @@
 """Fits networks under OpenVINO: writes `catalog/constants/openvino.yaml`, prints held-out errors.
 
 Run by hand: ``python benchmarks/fit/openvino.py --data ../shared/data``. The table is short
-(four devices, ten networks), so every group of devices shares its constants, pulled towards
-stated priors, and each device adds one level.
+(four devices, eight networks), so all rows are fitted together: CPUs under load, CPUs one sample
+after the other and GPUs have constants of their own, pulled towards stated priors; devices add
+levels, and what a network is like is found from all its rows, wherever they were measured.
 """
 
 from __future__ import annotations
@@ -10,181 +11,179 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
-from scipy.optimize import least_squares  # type: ignore[import-untyped]
+from openvino_decode import decoding
+from openvino_fit import Parameters, Sum, Term, fit, predicted
+from openvino_rows import Row, device_of, read, units
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.networks import find_network
 from fitwright.catalog.sheets import load_sheets
-from fitwright.catalog.transformers import find_transformer
-from fitwright.perf.network.character import backbone_style
-from fitwright.perf.network.time import Setting, activation_facts, multiplies_in, peak_of, plain_s
+from fitwright.perf.network.character import activations, backbone_style, family_of, is_smooth
+from fitwright.perf.network.time import (
+    USUAL_LAYERS,
+    USUAL_UNITS,
+    WIDTH,
+    Setting,
+    activation_facts,
+    multiplies_in,
+)
 from fitwright.records.evidence import Evidence
-from fitwright.records.sheet import Sheet
-from fitwright.records.workload import Workload
 
 OUT = Path("src/fitwright/catalog/constants/openvino.yaml")
 SOURCE = (
     "openvinotoolkit/openvino:docs/sphinx_setup/_static/benchmarks_files/data/graph-data-ov.json"
 )
-DEVICES = {
-    "Xeon 6979P": "xeon-6979p",
-    "Core Ultra 7 155H": "core-ultra-155h",
-    "Data Center GPU Flex 170": "flex-170",
-    "Arc B580": "arc-b580",
+STYLES = {s: s for s in ("plain", "depthwise", "vit", "detector")} | {
+    "window": "vit",
+    "dense": "plain",
+    "recurrent": "vit",
+    "ranking": "vit",
 }
-DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
-STYLES = ("plain", "depthwise", "vit", "detector")
+"""Styles, and whose constants those have that were not measured."""
 FACTS = activation_facts(evidence("networks"))
-Parameters = dict[str, float]
-# name: (prior of the logarithm, how far it may lie from it)
-PRIOR: Mapping[str, tuple[float, float]] = {
-    "compute.float32": (0.3, 0.3),
-    "compute.16": (0.9, 0.4),
-    "compute.int8": (0.8, 0.4),
-    "compute.matrix": (1.2, 0.4),
+COMPUTE = {"float32": (0.3, 0.3), "16": (0.9, 0.4), "int8": (0.8, 0.4), "matrix": (1.2, 0.4)}
+"""Prior of the logarithm of peak over reached, and how far it may lie from it; GPUs below."""
+GROUP: Mapping[str, tuple[float, float]] = {
     "traffic": (0.3, 0.5),
     "start": (math.log(10e-6), 1.0),
     "layer": (math.log(15e-6), 1.0),
+    "smooth": (math.log(200.0), 1.0),
+    "compute.depthwise": (0.4, 0.3),
+    "compute.vit": (0.2, 0.3),
+    "compute.detector": (0.3, 0.3),
+    "traffic.depthwise": (0.5, 0.4),
     "layer.vit": (0.7, 0.4),
-    "smooth": (math.log(300.0), 0.5),
-    "traffic.depthwise": (0.7, 0.5),
-    "style.depthwise": (0.4, 0.3),
-    "style.vit": (0.2, 0.3),
-    "style.detector": (0.3, 0.3),
 }
+ON_GPU: Mapping[str, tuple[float, float]] = {
+    "compute.16": (1.5, 0.4),
+    "compute.int8": (2.0, 0.4),
+    "start": (math.log(80e-6), 0.7),
+}
+"""Images cross the host's link and are gathered into batches; small products fill few cores."""
+WAITING = (0.6, 0.15)
+"""Exponent of the cores in the time of one layer that all of them share."""
+DEVICE, DEVICE_GROUP, DEVICE_UNITS = 0.35, 0.17, 0.15
+NETWORK, NETWORK_GROUP, NETWORK_NARROW = 0.2, 0.25, 0.1
+"""How far levels of devices and characters of networks usually lie from 0: in all rows, in one
+group, in one kind of arithmetic units."""
+WEIGHTS = 0.3
+"""Of the weights are read from memory for each sample; the rest stays in caches."""
+GROUPS = ("cpu/infer", "cpu/latency", "gpu/infer")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One published figure, as the time of one sample."""
-
-    device: str
-    setting: Setting
-    workload: Workload
-    sample_s: float
-
-    @property
-    def sheet(self) -> Sheet:
-        return load_sheets()[self.device]
-
-    @property
-    def peak(self) -> float:
-        peak = peak_of(self.sheet, self.setting.dtype)
-        assert peak is not None, (self.device, self.setting.dtype)
-        return peak
+def prior_of(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
+    """Of every parameter that these rows can have."""
+    found = {"waiting": WAITING}
+    for g in GROUPS:
+        own = {f"compute.{u}": prior for u, prior in COMPUTE.items()} | dict(GROUP)
+        own |= ON_GPU if g.startswith("gpu") else {}
+        found |= {f"{g}/{name}": prior for name, prior in own.items()}
+    for d in sorted({r.device for r in rows}):
+        found[f"device/{d}"] = (0.0, DEVICE)
+        found |= {f"device/{d}/{g}": (0.0, DEVICE_GROUP) for g in GROUPS}
+        found |= {f"device/{d}/{u}": (0.0, DEVICE_UNITS) for u in COMPUTE}
+    for w in sorted({r.workload.name for r in rows}):
+        found[f"network/{w}"] = (0.0, NETWORK)
+        found[f"network/{w}/narrow"] = (0.0, NETWORK_NARROW)
+        found |= {f"network/{w}/{g}": (0.0, NETWORK_GROUP) for g in GROUPS}
+    return found
 
 
-def device_of(text: str) -> str:
-    return next(d for name, d in DEVICES.items() if text.startswith(name))
+def sum_of(row: Row) -> Sum:
+    """The terms of `plain_s`, with the parameters that each of them has."""
+    g, style, work, sockets = row.group, row.workload.style, row.workload, row.setting.sockets
+    bandwidth, cores = row.sheet.bandwidth_bytes_per_s, row.sheet.num_units
+    assert bandwidth is not None and cores is not None
+    per_byte = WIDTH[row.setting.dtype] / (bandwidth.value * sockets)
+    written = activations(work, FACTS)
+
+    def by(name: str) -> dict[str, float]:
+        found = {f"{g}/{name}": 1.0}
+        return found | ({f"{g}/{name}.{style}": 1.0} if f"{name}.{style}" in GROUP else {})
+
+    terms = [
+        Term(2 * work.macs / (row.peak * sockets), _named(by("compute"), units(row), g)),
+        Term(per_byte * written, by("traffic")),
+        Term(per_byte * work.parameters * WEIGHTS, {}),
+    ]
+    if is_smooth(work.name):
+        terms.append(Term(written / (row.sheet.peaks["float32"].value * sockets), by("smooth")))
+    if row.setting.mode == "latency":
+        waiting = {"waiting": math.log(cores.value / USUAL_UNITS)}
+        terms.append(Term(work.num_layers or USUAL_LAYERS, by("layer") | waiting))
+    else:
+        terms.append(Term(1.0, by("start")))
+    return Sum(terms, dict.fromkeys(levels_of(row) + characters_of(row), 1.0), row.sample_s)
 
 
-def read(path: Path) -> list[Row]:
-    """Throughput and latency of one device; the CPU and GPU together are told apart later."""
-    rows = []
-    for r in csv.DictReader(path.read_text().splitlines()):
-        if r["metric"] == "llm_throughput" or "together" in r["note"]:
-            continue
-        known = find_network(r["model"])
-        assert known is not None, r["model"]
-        is_latency, device = r["metric"] == "latency", device_of(r["device"])
-        setting = Setting(
-            dtype=DTYPES[r["dtype"]],
-            mode="latency" if is_latency else "infer",
-            runtime="openvino",
-            sockets=2 if device.startswith("xeon") and not is_latency else 1,
-            units=multiplies_in(load_sheets()[device], DTYPES[r["dtype"]]),
-        )
-        workload = known.model_copy(update={"style": backbone_style(known)})
-        value = float(r["value"])
-        rows.append(Row(device, setting, workload, value / 1e3 if is_latency else 1 / value))
-    return rows
+def _named(by: Mapping[str, float], unit: str, g: str) -> dict[str, float]:
+    """The compute of these units instead of compute as such."""
+    return {f"{g}/compute.{unit}": 1.0} | {k: v for k, v in by.items() if k != f"{g}/compute"}
 
 
-def units(row: Row) -> str:
-    """Which units of a device compute: matrix units where it has them, else by dtype."""
-    dtype = row.setting.dtype
-    if dtype == "float32":
-        return "float32"
-    if dtype == "int8":
-        return row.setting.units or "int8"
-    return "16"
+def levels_of(row: Row) -> list[str]:
+    d = f"device/{row.device}"
+    return [d, f"{d}/{row.group}", f"{d}/{units(row)}"]
 
 
-def constants_of(p: Parameters, *, compute: str, is_latency: bool, level: float) -> Parameters:
-    """As `plain_s` reads them, for one dtype: everything times exp(level)."""
-    scale = math.exp(level)
+def characters_of(row: Row) -> list[str]:
+    w = f"network/{row.workload.name}"
+    narrow = [] if row.setting.dtype == "float32" else [f"{w}/narrow"]
+    return [w, f"{w}/{row.group}", *narrow]
+
+
+def held_out(rows: Sequence[Row], keys: Sequence[object]) -> np.ndarray:
+    """Errors of each row, fitted to all rows of other keys."""
+    prior, sums = prior_of(rows), [sum_of(r) for r in rows]
+    found = np.zeros(len(rows))
+    for k in sorted(set(keys), key=str):
+        p = fit([s for s, key in zip(sums, keys, strict=True) if key != k], prior)
+        for i, s in enumerate(sums):
+            if keys[i] == k:
+                found[i] = predicted(s, p) / s.seconds - 1
+    return found
+
+
+def constants_of(p: Parameters, g: str, *, unit: str, level: float) -> Parameters:
+    """As `plain_s` reads them, for one group and dtype: everything times exp(level)."""
+    is_latency, scale = g.endswith("latency"), math.exp(level)
     found = {
-        "start_s": 0.0 if is_latency else scale * math.exp(p["start"]),
-        "smooth": scale * math.exp(p["smooth"]),
-        "weights": 0.3,
+        "start_s": 0.0 if is_latency else scale * math.exp(p[f"{g}/start"]),
+        "smooth": scale * math.exp(p[f"{g}/smooth"]),
+        "weights": scale * WEIGHTS,
         "has_launches": 0.0,
     }
-    for style in STYLES:
-        by = p.get(f"style.{style}", 0.0)
-        found[f"compute.{style}"] = max(1.0, scale * math.exp(p[f"compute.{compute}"] + by))
-        found[f"traffic.{style}"] = scale * math.exp(p["traffic"] + p.get(f"traffic.{style}", 0.0))
-        layer_s = scale * math.exp(p["layer"] + p.get(f"layer.{style}", 0.0))
-        found[f"layer_s.{style}"] = layer_s if is_latency else 0.0
-    for style, like in (
-        ("window", "vit"),
-        ("dense", "plain"),
-        ("recurrent", "vit"),
-        ("ranking", "vit"),
-    ):
-        found[f"compute.{style}"] = found[f"compute.{like}"]
-        found[f"traffic.{style}"] = found[f"traffic.{like}"]
-        found[f"layer_s.{style}"] = found[f"layer_s.{like}"]
+    for style, like in STYLES.items():
+        compute, traffic, layer = (
+            math.exp(p[f"{g}/{name}{of}"] + p.get(f"{g}/{name}.{like}", 0.0))
+            for name, of in (("compute", f".{unit}"), ("traffic", ""), ("layer", ""))
+        )
+        found[f"compute.{style}"] = max(1.0, scale * compute)
+        found[f"traffic.{style}"] = scale * traffic
+        found[f"layer_s.{style}"] = scale * layer if is_latency else 0.0
     return found
 
 
-def predicted(row: Row, p: Parameters) -> float:
-    bandwidth = row.sheet.bandwidth_bytes_per_s
-    assert bandwidth is not None
-    is_latency = row.setting.mode == "latency"
-    c = constants_of(
-        p, compute=units(row), is_latency=is_latency, level=p.get(f"level.{row.device}", 0.0)
-    )
-    return plain_s(
-        row.workload,
-        row.setting,
-        peak=row.peak * row.setting.sockets,
-        bandwidth=bandwidth.value * row.setting.sockets,
-        constants=c,
-        facts=FACTS,
-        vector_peak=row.sheet.peaks["float32"].value * row.setting.sockets,
-    )
+def characters(p: Parameters, g: str, *, is_narrow: bool) -> Parameters:
+    """What families and networks add: half of what a network has goes to its relatives.
 
-
-def fit(rows: Sequence[Row], *, seen_level: float = 0.35) -> Parameters:
-    """Least soft errors of the logarithm, with the priors as further rows."""
-    prior = dict(PRIOR) | {f"level.{d}": (0.0, seen_level) for d in {r.device for r in rows}}
-    names = list(prior)
-
-    def misses(x: np.ndarray) -> np.ndarray:
-        p = dict(zip(names, x, strict=True))
-        data = [math.log(predicted(r, p) / r.sample_s) / 0.15 for r in rows]
-        pulls = [(p[n] - middle) / width for n, (middle, width) in prior.items()]
-        return np.array(data + pulls)
-
-    start = np.array([prior[n][0] for n in names])
-    found = least_squares(misses, start, loss="soft_l1", max_nfev=60)
-    return dict(zip(names, map(float, found.x), strict=True))
-
-
-def held_out(rows: Sequence[Row], key: Callable[[Row], str]) -> np.ndarray:
-    found = np.zeros(len(rows))
-    for k in sorted({key(r) for r in rows}):
-        p = fit([r for r in rows if key(r) != k])
-        for i, r in enumerate(rows):
-            if key(r) == k:
-                found[i] = predicted(r, p) / r.sample_s - 1
-    return found
+    A family and a network are told apart by nothing in so short a table, and the prior of both
+    is the same.
+    """
+    own, families = {}, defaultdict(list)
+    for name in (k.split("/")[1] for k in p if k.startswith("network/") and k.count("/") == 1):
+        w = f"network/{name}"
+        own[name] = p[w] + p[f"{w}/{g}"] + (p[f"{w}/narrow"] if is_narrow else 0.0)
+        families[family_of(name)].append(own[name])
+    shared = {f: 0.5 * float(np.mean(v)) for f, v in families.items()}
+    return shared | {f"network.{n}": v - shared[family_of(n)] for n, v in own.items()}
 
 
 def spread_of(error: np.ndarray) -> float:
@@ -200,61 +199,76 @@ def told(label: str, error: np.ndarray) -> None:
     )
 
 
-def group(rows: Sequence[Row]) -> list[Evidence]:
-    """One kind of device, one mode: held-out errors told, evidence of every rung."""
-    mode, kind = rows[0].setting.mode, rows[0].sheet.kind
-    known = held_out(rows, lambda r: r.workload.name)
-    told(f"{kind} {mode}: other networks, known device", known)
-    devices = sorted({r.device for r in rows})
-    apart = held_out(rows, lambda r: r.device)
-    told(f"{kind} {mode}: device left out", apart)
-    near, far = max(1.15, spread_of(known)), max(1.5, spread_of(apart))
-    told(f"{kind} {mode}: other rows, known device and network", rows_out(rows))
-    p, found = fit(rows), []
-    levels = {d: p[f"level.{d}"] for d in devices}
-    for dtype, units_ in sorted({(r.setting.dtype, r.setting.units) for r in rows}):
-        compute = {"int8": units_ or "int8", "float32": "float32"}.get(dtype, "16")
-        for device in devices:
-            sheet = load_sheets()[device]
-            if dtype in sheet.peaks and multiplies_in(sheet, dtype) == units_:
-                own = {"compute": compute, "level": levels[device], "units_": units_}
-                found.append(_row(p, rows, dtype, "device", device, near, own))
-        shared = {"compute": compute, "level": 0.0, "units_": units_}
-        family = load_sheets()[devices[0]].family
-        found.append(_row(p, rows, dtype, "family", family, far, shared))
-        found.append(_row(p, rows, dtype, "kind", kind, 1.3 * far, shared))
+@dataclass(frozen=True)
+class Spreads:
+    """The 80 % bands of one group: on known networks, on others, and on devices left out."""
+
+    near: float
+    strange: float
+    far: float
+
+
+def spreads(rows: Sequence[Row]) -> dict[str, Spreads]:
+    """Held-out errors of every split, told, and the bands that they call for."""
+    numbers = np.random.default_rng(4).permutation(len(rows)) % 8
+    by = {
+        "other networks, known device": held_out(rows, [r.workload.name for r in rows]),
+        "device left out, network known elsewhere": held_out(rows, [r.device for r in rows]),
+        "other rows, device and network known": held_out(rows, [int(n) for n in numbers]),
+    }
+    found = {}
+    for g in GROUPS:
+        at = [i for i, r in enumerate(rows) if r.group == g]
+        network, device, row = (spread_of(e[at]) for e in by.values())
+        found[g] = Spreads(max(1.15, row), max(1.15, network), max(1.5, device))
+        for label, e in by.items():
+            told(f"{g}: {label}", e[at])
     return found
 
 
-def rows_out(rows: Sequence[Row]) -> np.ndarray:
-    """Every fifth row held out in turn."""
-    return held_out(list(rows), lambda r: str(rows.index(r) % 5))
+def evidence_of(rows: Sequence[Row], p: Parameters, g: str, spread: Spreads) -> list[Evidence]:
+    """Every rung of one group: the device, its architecture, the family and the kind."""
+    at = [r for r in rows if r.group == g]
+    devices, found = sorted({r.device for r in at}), []
+    for dtype, units_ in sorted({(r.setting.dtype, r.setting.units) for r in at}):
+        unit = {"int8": units_ or "int8", "float32": "float32"}.get(dtype, "16")
+        what = replace(at[0].setting, units=units_).what
+        added = characters(p, g, is_narrow=dtype != "float32")
+        added |= {"unknown_network_spread": spread.strange}
+        added |= {"layer_units": p["waiting"]} if g.endswith("latency") else {}
+        common = constants_of(p, g, unit=unit, level=0.0)
+        for d in devices:
+            sheet = load_sheets()[d]
+            if dtype not in sheet.peaks or multiplies_in(sheet, dtype) != units_:
+                continue
+            level = sum(p[f"device/{d}{k}"] for k in ("", f"/{g}", f"/{unit}"))
+            own = constants_of(p, g, unit=unit, level=level)
+            adds = {k: v - common[k] for k, v in own.items()}
+            found += [
+                _row(what, dtype, "device", d, adds, spread.near, at),
+                _row(
+                    what, dtype, "architecture", sheet.architecture, own | added, spread.far, at
+                ).model_copy(update={"devices": (d,)}),
+            ]
+        sheet = load_sheets()[devices[0]]
+        wider = (("family", sheet.family, 1.0), ("kind", sheet.kind, 1.3))
+        for rung, scope, more in wider:
+            found.append(_row(what, dtype, rung, scope, common | added, more * spread.far, at))
+    return found
 
 
 def _row(
-    p: Parameters,
-    rows: Sequence[Row],
+    what: str,
     dtype: str,
     rung: str,
     scope: str,
+    constants: Mapping[str, float],
     spread: float,
-    own: Mapping[str, object],
+    rows: Sequence[Row],
 ) -> Evidence:
-    mode = rows[0].setting.mode
-    constants = constants_of(
-        p,
-        is_latency=mode == "latency",
-        compute=str(own["compute"]),
-        level=float(str(own["level"])),
-    )
-    if rung == "device":  # what the device adds to its family
-        shared = constants_of(
-            p, is_latency=mode == "latency", compute=str(own["compute"]), level=0.0
-        )
-        constants = {k: v - shared[k] for k, v in constants.items()}
     return Evidence.model_validate(
         {
-            "what": replace(rows[0].setting, units="matrix" if own["units_"] else "").what,
+            "what": what,
             "dtype": dtype,
             "rung": rung,
             "scope": scope,
@@ -266,14 +280,14 @@ def _row(
     )
 
 
-def together(path: Path, rows: Sequence[Row]) -> float:
+def together(path: Path, rows: Sequence[Row], p: Parameters) -> float:
     """How many times the CPU's throughput both reach: the median of networks that state both."""
     alone = {
         (r.workload.name, r.setting.dtype): r.sample_s
         for r in rows
-        if r.device == "core-ultra-155h"
+        if (r.device, r.group) == ("core-ultra-155h", "cpu/infer")
     }
-    p, ratios = fit(rows), []
+    ratios = []
     for r in csv.DictReader(path.read_text().splitlines()):
         known = find_network(r["model"])
         if "together" in r["note"] and known is not None:
@@ -281,70 +295,28 @@ def together(path: Path, rows: Sequence[Row]) -> float:
             workload = known.model_copy(update={"style": backbone_style(known)})
             setting = Setting(dtype=dtype, runtime="openvino")
             cpu_s = alone.get((known.name, dtype)) or predicted(
-                Row("core-ultra-155h", setting, workload, 1.0), p
+                sum_of(Row("core-ultra-155h", setting, workload, 1.0)), p
             )
             ratios.append(float(r["value"]) * cpu_s)
     print("CPU and GPU together over the CPU alone:", np.round(ratios, 2))
     return float(np.median(ratios))
 
 
-def decoding(path: Path) -> list[Evidence]:
-    """Share of the bandwidth that reading the weights for each token reaches."""
-    shares: dict[str, list[float]] = {}
-    for r in csv.DictReader(path.read_text().splitlines()):
-        shape = find_transformer(r["model"]) if r["metric"] == "llm_throughput" else None
-        if shape is None:
-            continue
-        device = device_of(r["device"])
-        bandwidth = load_sheets()[device].bandwidth_bytes_per_s
-        assert bandwidth is not None
-        width = {"int4": 0.57, "int8": 1.02}.get(r["dtype"], 2.0)
-        read_bytes = (shape.parameters - shape.vocab * shape.hidden * (not shape.tied)) * width
-        shares.setdefault(device, []).append(float(r["value"]) * read_bytes / bandwidth.value)
-    found = []
-    for device, values in shares.items():
-        middle = float(np.median(values))
-        spread = spread_of(np.array([v / middle - 1 for v in values]))
-        print("decoding", device, np.round(values, 2), round(middle, 2), round(spread, 2))
-        found.append(_decoding("device", device, middle, max(1.15, spread), len(values)))
-        sheet = load_sheets()[device]
-        found.append(_decoding("family", sheet.family, middle, 1.5, len(values)))
-        found.append(_decoding("kind", sheet.kind, middle, 1.8, len(values)))
-    return list({(e.rung, e.scope): e for e in found}.values())
-
-
-def _decoding(rung: str, scope: str, share: float, spread: float, count: int) -> Evidence:
-    return Evidence.model_validate(
-        {
-            "what": "network/decode/openvino",
-            "rung": rung,
-            "scope": scope,
-            "constants": {"share": round(min(1.0, share), 3)},
-            "spread": round(spread, 3),
-            "num_points": count,
-            "source": SOURCE,
-        }
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     path = parser.parse_args().data / "published" / "openvino.csv"
-    rows, found = read(path), decoding(path)
-    for kind in ("cpu", "gpu"):
-        for mode in ("infer", "latency"):
-            at = [r for r in rows if r.sheet.kind == kind and r.setting.mode == mode]
-            if at:
-                found += group(at)
-    cpu = [r for r in rows if r.sheet.kind == "cpu" and r.setting.mode == "infer"]
-    both = {"with_gpu": round(together(path, cpu), 2)}
+    rows = read(path)
+    p, bands = fit([sum_of(r) for r in rows], prior_of(rows)), spreads(rows)
+    found = decoding(path, source=SOURCE, device_of=device_of)
+    for g in GROUPS:
+        found += evidence_of(rows, p, g, bands[g])
     found.append(
         Evidence(
             what="network/with_gpu/openvino",
             rung="family",
             scope="intel-cpu",
-            constants=both,
+            constants={"with_gpu": round(together(path, rows, p), 2)},
             spread=1.5,
             num_points=8,
             source=SOURCE,

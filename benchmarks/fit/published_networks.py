@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from network_rows import DEVICES as TIMM
-from openvino import device_of
+from openvino_rows import device_of
 from transformers_fp32 import DEVICES as NEUSIGHT
 
 OUT = Path("src/fitwright/catalog/published/networks.csv")

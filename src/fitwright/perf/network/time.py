@@ -2,14 +2,16 @@
 
 For one sample of a batch
 
-    t = (start + layers * layer + 2 MAC / peak * compute
+    t = (start + layers * layer * (units / 16)^e + 2 MAC / peak * compute
          + width * activations / bandwidth * traffic + activations * smooth / peak32
          + width * parameters / (bandwidth * batch)) * exp(character)
 
 `compute` (1 / the share of the peak) and `traffic` (how often each activation is moved) belong
 to the style of the network and the runtime; `smooth` is what activations such as SiLU cost in
-vector units, where the runtime does not hide them; `character` is a straight line in the logarithms
-of its size, plus what its family adds. None of them depends on peak or bandwidth, so a faster
+vector units, where the runtime does not hide them; `layer` is what a layer costs that is run on
+all cores of a CPU at once: they wait for each other, the longer the more they are; `character`
+is a straight line in the logarithms of its size, plus what its family and the network itself
+add where they were measured. None of them depends on peak or bandwidth, so a faster
 device is never slower, and what was fitted on one device carries over to the next.
 """
 
@@ -45,6 +47,8 @@ LAUNCH_S: Mapping[Runtime, float] = {"eager": 25e-6, "compiled": 8e-6, "openvino
 From small kernels of published sweeps (3 to 14 us each); it decides only at small batches."""
 USUAL_LAYERS = 60
 """Convolutions and products one after the other where nobody counted them."""
+USUAL_UNITS = 16.0
+"""Cores for which the time of a layer is stated; what cores are taken for where nobody says."""
 ALIKE: Mapping[str, tuple[str, ...]] = {
     "bfloat16": ("float16", "int8"),
     "float16": ("bfloat16", "int8"),
@@ -107,6 +111,7 @@ def network_time(
         constants=layered(shared, own),
         facts=activation_facts(table),
         vector_peak=_vector_peak(sheet, setting),
+        num_units=sheet.num_units.value if sheet.num_units else USUAL_UNITS,
     )
     return _with_band(batch_s, workload, setting, shared=shared, own=own)
 
@@ -179,6 +184,7 @@ def seconds(
     constants: Mapping[str, float],
     facts: Mapping[str, float],
     vector_peak: float | None = None,
+    num_units: float = USUAL_UNITS,
 ) -> float:
     """One batch: never under the roofline, never under the launches of its layers."""
     plain = plain_s(
@@ -189,6 +195,7 @@ def seconds(
         constants=constants,
         facts=facts,
         vector_peak=vector_peak,
+        num_units=num_units,
     )
     sample_s = plain * math.exp(character(workload, setting, constants))
     layers = workload.num_layers or USUAL_LAYERS
@@ -205,6 +212,7 @@ def plain_s(
     constants: Mapping[str, float],
     facts: Mapping[str, float],
     vector_peak: float | None = None,
+    num_units: float = USUAL_UNITS,
 ) -> float:
     """One sample by the terms of the style alone, without the character."""
     width, style = WIDTH[setting.dtype], workload.style
@@ -214,9 +222,10 @@ def plain_s(
     weights_s = width * workload.parameters / (bandwidth * setting.batch)
     smooth_flops = constants.get("smooth", 0.0) if is_smooth(workload.name) else 0.0
     layers = workload.num_layers or USUAL_LAYERS
+    waiting: float = (num_units / USUAL_UNITS) ** constants.get("layer_units", 0.0)
     return (
         constants.get("start_s", 0.0)
-        + layers * constants.get(f"layer_s.{style}", 0.0)
+        + layers * waiting * constants.get(f"layer_s.{style}", 0.0)
         + compute_s * constants[f"compute.{style}"]
         + traffic_s * constants[f"traffic.{style}"]
         + written * smooth_flops / (vector_peak or peak)
@@ -229,6 +238,7 @@ def character(workload: Workload, setting: Setting, constants: Mapping[str, floa
     size = size_of(workload)
     line = weighed(constants, "all", size) + curved(constants, size)
     line += weighed(constants, family_of(workload.name), size)
+    line += constants.get(f"network.{workload.name}", 0.0)
     last = {"nhwc": 1.0, "nchw": 0.0}.get(setting.layout, 0.5)
     line += last * constants.get(f"channels_last.{workload.style}", 0.0)
     return max(-MOST_CHARACTER, min(MOST_CHARACTER, line))
@@ -251,6 +261,18 @@ def floor_s(workload: Workload, setting: Setting, peak: float, bandwidth: float)
     return max(compute_s, WIDTH[setting.dtype] * workload.parameters / bandwidth)
 
 
+def _strange(name: str, constants: Mapping[str, float]) -> tuple[float, str] | None:
+    """The spread of networks unlike all that were measured, and in what; None: it was measured."""
+    family = family_of(name)
+    by_family = constants.get("unknown_family_spread")
+    if by_family is not None and family not in constants:
+        return by_family, f"no network of the family {family!r} was measured"
+    by_network = constants.get("unknown_network_spread")
+    if by_network is not None and f"network.{name}" not in constants:
+        return by_network, f"{name} itself was not measured"
+    return None
+
+
 def _with_band(
     batch_s: float,
     workload: Workload,
@@ -262,11 +284,10 @@ def _with_band(
     nearest_row = own or shared
     rung: Rung = nearest_row.rung
     spread, reasons = nearest_row.spread, [f"fitted to {nearest_row.source}"]
-    family = family_of(workload.name)
-    strange = shared.constants.get("unknown_family_spread")
-    if strange is not None and family not in shared.constants:
-        spread = max(spread, strange)
-        reasons.append(f"no network of the family {family!r} was measured")
+    strange = _strange(workload.name, shared.constants)
+    if strange is not None:
+        spread, reason = max(spread, strange[0]), strange[1]
+        reasons.append(reason)
     if shared.dtype != setting.dtype:
         spread *= ALIKE_SPREAD[setting.dtype]
         rung = "kind" if setting.dtype == "float32" else rung

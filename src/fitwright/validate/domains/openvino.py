@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from fitwright.catalog.transformers import find_transformer
 from fitwright.perf.ladder import estimate, nearest
 from fitwright.perf.network.character import backbone_style
 from fitwright.perf.network.time import Setting, multiplies_in, network_time, peak_of
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
-from fitwright.records.transformer import Transformer
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains.networks import per_second, workload_of
-
-BYTES_PER_WEIGHT = {"int4": 0.57, "int8": 1.02, "float16": 2.0, "bfloat16": 2.0, "float32": 4.0}
-"""Scales of groups of 64 to 128 weights included; embeddings are not read whole."""
+from fitwright.validate.domains.openvino_decode import predict_decode
 
 
 def predict(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """By the unit: tokens a second, milliseconds of one sample, or samples a second."""
     if case.unit.lower().startswith("tok") or "llm" in case.metric.lower():
-        return _decode(case, knowledge)
+        return predict_decode(case, knowledge)
     workload = workload_of(case, knowledge.evidence)
     if isinstance(workload, NoData):
         return workload
@@ -78,30 +74,3 @@ def _with_gpu(case: Case, knowledge: Knowledge, alone: Estimate) -> Estimate | N
         spread=both.spread * alone.high / alone.value,
         reasons=(*alone.reasons, reason),
     )
-
-
-def _decode(case: Case, knowledge: Knowledge) -> Estimate | NoData:
-    """Tokens a second of one sequence: every weight is read for each token."""
-    sheet, name = knowledge.sheet, read.text(case.inputs, "model")
-    shape = find_transformer(name)
-    if shape is None:
-        return NoData(reason=f"the catalogue does not know the shape of {name!r}")
-    found = nearest(knowledge.evidence, sheet, what="network/decode/openvino")
-    if found is None or sheet.bandwidth_bytes_per_s is None:
-        return NoData(reason=f"nobody measured OpenVINO's decoding on a {sheet.kind}")
-    label = read.dtype(case.inputs, "dtype", "precision") or "int4"
-    read_bytes = weights_read(shape) * BYTES_PER_WEIGHT.get(label, 2.0)
-    per_s = sheet.bandwidth_bytes_per_s.value * found.constants["share"] / read_bytes
-    return estimate(
-        per_s,
-        unit="1/s",
-        rung=found.rung,
-        spread=found.spread,
-        reasons=(f"fitted to {found.source}",),
-    )
-
-
-def weights_read(shape: Transformer) -> float:
-    """Numbers read for one token: all but the table of input embeddings."""
-    table = 0 if shape.tied else shape.vocab * shape.hidden
-    return shape.parameters - table

@@ -150,3 +150,17 @@ def test_activations_of_known_families_come_near_what_is_published() -> None:
         guessed = activations(known.model_copy(update={"activations": None}), facts)
         # 7 % at the median over models that the fit did not see, 30 % for nine of ten
         assert abs(math.log(guessed / known.activations)) < math.log(1.3), name
+
+
+def test_more_cores_wait_longer_for_each_other_in_every_layer() -> None:
+    sheet, alone = (
+        find_sheet("core-ultra-155h"),
+        Setting(dtype="int8", mode="latency", runtime="openvino"),
+    )
+    many = sheet.model_copy(update={"num_units": faster(sheet.num_units, 4)})
+    workload = find_network("mobilenet-v2")
+    assert workload is not None
+    table = evidence("openvino")
+    few_s, many_s = (network_time(workload, alone, s, table=table) for s in (sheet, many))
+    assert isinstance(few_s, Estimate) and isinstance(many_s, Estimate)
+    assert few_s.value < many_s.value < 3 * few_s.value

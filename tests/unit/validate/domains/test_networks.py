@@ -8,11 +8,13 @@ import pytest
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import find_sheet
+from fitwright.catalog.transformers import find_transformer
 from fitwright.perf.network.time import Setting, network_time
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Fact
 from fitwright.records.workload import Workload
 from fitwright.validate.case import Case
+from fitwright.validate.domains.openvino_decode import bytes_read
 from fitwright.validate.score import predicted
 
 
@@ -178,3 +180,28 @@ def test_transformers_in_float32_answer_seconds_and_options_divide_the_work() ->
 def test_transformers_in_another_format_are_not_answered_here() -> None:
     inputs = {"model": "gpt2_large", "batch": 4, "seq_len": 1024, "dtype": "bf16"}
     assert isinstance(predicted(case("e2e/transformer-fp32", "h100-sxm", "ms", **inputs)), NoData)
+
+
+def test_openvino_knows_a_network_better_than_its_relatives() -> None:
+    device = "core-ultra-155h"
+    known = answer(case("e2e/openvino", device, "FPS", model="resnet-50", dtype="int8"))
+    relative = answer(case("e2e/openvino", device, "FPS", model="resnet101", dtype="int8"))
+    assert relative.high / relative.low > known.high / known.low
+    assert "itself was not measured" in " ".join(relative.reasons)
+
+
+def test_openvino_takes_a_processor_of_a_measured_architecture_for_its_like() -> None:
+    like = answer(case("e2e/openvino", "xeon-6980p", "FPS", model="resnet-50", dtype="int8"))
+    assert like.rung == "architecture"
+    other = answer(case("e2e/openvino", "xeon-8480", "FPS", model="resnet-50", dtype="int8"))
+    assert other.rung == "family"
+
+
+def test_openvino_decoding_never_reads_faster_than_the_memory_gives() -> None:
+    shape = find_transformer("llama-2-7b")
+    assert shape is not None
+    for device in ("xeon-6979p", "arc-b580", "core-i9-13900k"):
+        found = answer(case("e2e/openvino", device, "tok/s", model="llama-2-7b", dtype="int4"))
+        bandwidth = find_sheet(device).bandwidth_bytes_per_s
+        assert bandwidth is not None
+        assert found.value < bandwidth.value / bytes_read(shape, "int4")
