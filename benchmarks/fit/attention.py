@@ -12,11 +12,13 @@ import argparse
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import operator_priors as by_hand
 from operator_fit import (
+    AT_HZ,
     Free,
     Shape,
     Sweep,
@@ -36,7 +38,7 @@ from operator_fit import (
 
 from fitwright.catalog.sheets import find_sheet
 from fitwright.perf.operators.formulas import decode_parts, prefill_parts
-from fitwright.perf.operators.lookup import evidence_dtype
+from fitwright.perf.operators.lookup import QUANTISE_PASSES, evidence_dtype
 from fitwright.perf.operators.table import tabulate
 from fitwright.perf.work import Work
 from fitwright.records.sheet import Sheet
@@ -65,11 +67,25 @@ SHAPES = {
             "block_s": Free(1e-8, 1e-4, 3e-6, log=True),
             "starving": Free(1e-4, 5.0, 0.1, log=True),
             "softness": Free(1.0, 24.0, 3.0, log=True),
+            "onchip": Free(1.0, 4.0, 1.5),
         },
-        fixed={"compute_share": 0.5},
+        fixed={"compute_share": 0.5, "onchip_fits": 0.75},
         knots=(14.0, 17.0, 20.0, 23.0),
     ),
 }
+
+
+QUANTISE = {"quantise": Free(1e-3, 10.0, QUANTISE_PASSES, log=True)}
+
+
+def shape_of(what: str, dtype: str, rung: str = "device") -> Shape:
+    """What is fitted: queries are quantised for a narrow cache; sisters share cycles."""
+    shape = SHAPES[what]
+    if "/" in dtype and what == "attention_prefill":
+        shape = replace(shape, free={**shape.free, **QUANTISE})
+    if rung in ("architecture", "family"):
+        shape = replace(shape, fixed={**shape.fixed, "at_hz": AT_HZ})
+    return shape
 
 
 KEPT_OUT = 75
@@ -129,30 +145,51 @@ def those(of: Sweeps, what: str, dtype: str, keep: Callable[[Sheet], bool]) -> l
 
 
 def unseen(of: Sweeps, what: str, sweep: Sweep) -> tuple[str, float] | None:
-    """The rung that answers without this architecture, and the band it was found to need."""
-    mine = sweep.sheet
+    """The rung that answers without this architecture, and the band it was found to need.
+
+    A narrow cache is answered by constants of a wide one, as the package does.
+    """
+    mine, wide = sweep.sheet, sweep.dtype.split("/")[0]
     for rung in ("family", "kind"):
         others = those(
-            of, what, sweep.dtype,
+            of, what, wide,
             lambda s, r=rung: getattr(s, r) == getattr(mine, r)
             and s.architecture != mine.architecture,
         )  # fmt: skip
         if others:
-            seen = by_constants(sweep, SHAPES[what], fit_jointly(others, SHAPES[what]))
-            print(f"{rung:10} {what:18} {mine.id:12} {sweep.dtype:16} {said(*seen)}")
+            taken = fit_jointly(others, shape_of(what, wide, rung))
+            seen = told(sweep, what, taken)
+            print(f"{rung:12} {what:18} {mine.id:12} {sweep.dtype:16} {said(*seen)}")
+            if sweep.dtype != wide:
+                print_narrow(of, what, sweep)
             return rung, spread_80(*seen)
     return None
+
+
+def told(sweep: Sweep, what: str, taken: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and measured; over a narrow cache as `lookup` answers from a wide one."""
+    native = sweep.works[0].weight_dtype in sweep.sheet.peaks
+    extra = {"quantise": QUANTISE_PASSES} if native else {}
+    return by_constants(sweep, SHAPES[what], {**taken, **extra})
+
+
+def print_narrow(of: Sweeps, what: str, sweep: Sweep) -> None:
+    """A narrow cache by what this very device showed with a wide one."""
+    (own,) = those(of, what, sweep.works[0].dtype, lambda s: s.id == sweep.sheet.id)
+    seen = told(sweep, what, fit_sweep(own, SHAPES[what]))
+    print(f"own, wide    {what:18} {sweep.sheet.id:12} {sweep.dtype:16} {said(*seen)}")
 
 
 def device_rows(of: Sweeps) -> list[dict[str, object]]:
     rows = []
     for what, sweep in of:
-        seen = fold_errors(sweep, SHAPES[what])
-        print(f"own shapes {what:18} {sweep.sheet.id:12} {sweep.dtype:16} {said(*seen)}")
+        shape = shape_of(what, sweep.dtype)
+        seen = fold_errors(sweep, shape)
+        print(f"own shapes   {what:18} {sweep.sheet.id:12} {sweep.dtype:16} {said(*seen)}")
         rows.append(
             evidence_row(
                 what=what, dtype=sweep.dtype, rung="device", scope=sweep.sheet.id,
-                taken=fit_sweep(sweep, SHAPES[what]), spread=spread_80(*seen),
+                taken=fit_sweep(sweep, shape), spread=spread_80(*seen),
                 num_points=len(sweep.rows), source=SOURCE,
             )
         )  # fmt: skip
@@ -171,12 +208,13 @@ def pooled_rows(of: Sweeps, bands: Mapping[tuple[str, str, str], float]) -> list
         for scope in sorted({getattr(s.sheet, rung) for _, s in of}):
             for what, dtype in sorted({(w, s.dtype) for w, s in of}):
                 found = those(of, what, dtype, lambda s, r=rung, o=scope: getattr(s, r) == o)
-                if not found:
-                    continue
+                narrow_elsewhere = "/" in dtype and rung != "architecture"
+                if not found or narrow_elsewhere:
+                    continue  # how a narrow cache is unpacked is of the architecture
                 rows.append(
                     evidence_row(
                         what=what, dtype=dtype, rung=rung, scope=scope,
-                        taken=fit_jointly(found, SHAPES[what]),
+                        taken=fit_jointly(found, shape_of(what, dtype, rung)),
                         spread=bands[what, dtype, rung],
                         num_points=sum(len(s.rows) for s in found),
                         source=f"{len(found)} devices; {SOURCE}",
@@ -197,7 +235,8 @@ def main() -> None:
             SISTERS * float(str(row["spread"]))
         )
     for what, sweep in of:
-        if answer := unseen(of, what, sweep):
+        answer = unseen(of, what, sweep)
+        if answer and "/" not in sweep.dtype:
             found[what, sweep.dtype, answer[0]].append(answer[1])
     rows += pooled_rows(of, bands_of(found))
     write(OUT, TITLE, [*rows, *by_hand.attention_rows(rows)])

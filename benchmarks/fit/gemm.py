@@ -35,6 +35,7 @@ from operator_fit import (
     fitted,
     fold_errors,
     machine_of,
+    paced,
     pooled,
     predicted_s,
     said,
@@ -229,8 +230,13 @@ def _foreign(device: str, sheet: Sheet) -> bool:
     return find_sheet(device).architecture != sheet.architecture
 
 
-def pool_of(fits: Fits, dtype: str, keep: Callable[[Sheet], bool]) -> list[dict[str, float]]:
-    return [v for (d, t), v in fits.items() if t == dtype and keep(find_sheet(d))]
+def pool_of(
+    fits: Fits, dtype: str, rung: str, keep: Callable[[Sheet], bool]
+) -> list[dict[str, float]]:
+    """Constants of the devices kept; floors as cycles, but for a kind: vendors start work in
+    ways that have little to do with the clock."""
+    found = [(find_sheet(d), v) for (d, t), v in fits.items() if t == dtype]
+    return [v if rung == "kind" else paced(v, s) for s, v in found if keep(s)]
 
 
 @dataclass(frozen=True)
@@ -249,7 +255,7 @@ def unseen(sweep: Sweep, fits: Fits) -> tuple[str, Found] | None:
         ("family", lambda s: s.family == sheet.family and s.architecture != sheet.architecture),
         ("kind", lambda s: s.kind == sheet.kind and s.architecture != sheet.architecture),
     ):
-        if pool := pool_of(fits, sweep.dtype, keep):
+        if pool := pool_of(fits, sweep.dtype, rung, keep):
             return rung, Found(*by_constants(sweep, shape, pooled(pool)))
     return None
 
@@ -282,7 +288,7 @@ def held_out(of: Sequence[Sweep], own: Fits, by_quantiles: Fits) -> tuple[Fits, 
         }
         if key in by_quantiles:
             found["quantiles"] = Found(*by_constants(sweep, shape, by_quantiles[key]))
-        if sisters := pool_of(everything, sweep.dtype, _sister_of(sweep.sheet)):
+        if sisters := pool_of(everything, sweep.dtype, "architecture", _sister_of(sweep.sheet)):
             found["architecture"] = Found(*by_constants(sweep, shape, pooled(sisters)))
         if answer := unseen(sweep, everything):
             found[answer[0]] = answer[1]
@@ -345,7 +351,7 @@ def pooled_rows(fits: Fits, spreads: Spreads) -> list[dict[str, object]]:
         for scope in sorted({getattr(s, rung) for s in sheets}):
             for dtype in sorted({t for _, t in fits}):
                 keep = within(rung, scope)
-                pool = pool_of(fits, dtype, keep)
+                pool = pool_of(fits, dtype, rung, keep)
                 if not pool:
                     continue
                 lonely = len(pool) == 1 and rung != "architecture"

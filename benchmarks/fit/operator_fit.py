@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from scipy.optimize import least_squares
 
-from fitwright.perf.operators.formulas import Curve, Formula, Machine
+from fitwright.perf.operators.formulas import Curve, Formula, Machine, roofline_s
 from fitwright.perf.operators.table import Columns, tabulate
 from fitwright.perf.work import Work
 from fitwright.records.evidence import Evidence
@@ -85,10 +85,7 @@ def predicted_s(
     """Times by the package's own formula."""
     constants, curve = split(taken)
     times = formula(columns, machine, constants, curve).total_s()
-    floor = np.maximum(
-        columns.flops / machine.flop_per_s, columns.bytes_moved / machine.bandwidth_bytes_per_s
-    )
-    return np.maximum(times, floor)
+    return np.maximum(times, roofline_s(columns, machine, constants))
 
 
 def fitted(
@@ -118,10 +115,27 @@ def fitted(
     return shape.taken(done.x)
 
 
+AT_HZ = 1.5e9
+"""The clock at which pooled floors are told."""
+
+
 def pooled(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The median of each constant; times and factors between the middle two by ratio."""
     names = rows[0].keys()
     return {n: float(np.median([r[n] for r in rows])) for n in names}
+
+
+def paced(taken: Mapping[str, float], sheet: Sheet) -> dict[str, float]:
+    """Constants of one device with the floor told as cycles: seconds at `AT_HZ`.
+
+    A floor is launch and the latency of a pipeline that fills. The published floors of products
+    with 4-bit and 8-bit weights on A100 and L40S are 14.0 and 7.2, 14.3 and 8.2 us, but 19.8 and
+    18.1, 20.2 and 20.6 thousand cycles.
+    """
+    if sheet.clock_hz is None:
+        return {**taken, "at_hz": AT_HZ}
+    floor = taken["floor_s"] * sheet.clock_hz.value / AT_HZ
+    return {**taken, "floor_s": floor, "at_hz": AT_HZ}
 
 
 def errors(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
@@ -164,6 +178,8 @@ def machine_of(sheet: Sheet, dtype: str) -> Machine:
         flop_per_s=sheet.peaks[dtype].value,
         bandwidth_bytes_per_s=sheet.bandwidth_bytes_per_s.value,
         num_units=sheet.num_units.value if sheet.num_units else 0.0,
+        onchip_bytes=sheet.onchip_bytes.value if sheet.onchip_bytes else 0.0,
+        clock_hz=sheet.clock_hz.value if sheet.clock_hz else 0.0,
     )
 
 

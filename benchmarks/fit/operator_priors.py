@@ -28,10 +28,7 @@ DTYPES = (
     "bfloat16/int8", "bfloat16/int4", "bfloat16/float8", "float16/int8", "float16/int4",
     "float16/float8", "float32/int8", "float32/int4",
 )  # fmt: skip
-ATTENTION_DTYPES = (
-    "float32", "tf32", "bfloat16", "float16", "float8", "int8",
-    "bfloat16/float8", "float16/float8", "bfloat16/int8", "float16/int8",
-)  # fmt: skip
+ATTENTION_DTYPES = ("float32", "tf32", "bfloat16", "float16", "float8", "int8")
 PADS: Mapping[str, Mapping[str, float]] = {
     "tpu": {"pad_m": 8, "pad_n": 128, "pad_k": 128},
     "npu": {"pad_n": 16, "pad_k": 16},

@@ -35,12 +35,22 @@ class Machine:
         flop_per_s: peak of the dtype.
         num_units: what blocks are dealt to; 0 unknown.
         onchip_bytes: of the last cache or scratch memory; 0 unknown.
+        clock_hz: of the units, boost; 0 unknown.
     """
 
     flop_per_s: float
     bandwidth_bytes_per_s: float
     num_units: float = 0.0
     onchip_bytes: float = 0.0
+    clock_hz: float = 0.0
+
+    def pace(self, constants: Constants) -> float:
+        """By what factor times that are cycles of the units last longer here.
+
+        Constants: ``at_hz``: the clock at which ``floor_s`` and ``block_s`` hold. Absent, or
+        the clock here unknown: 1, seconds are seconds.
+        """
+        return constants["at_hz"] / self.clock_hz if constants.get("at_hz") and self.clock_hz else 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,11 +84,11 @@ def bandwidths(columns: Columns, machine: Machine, constants: Constants) -> Colu
     """Bytes per second that each operator is fed at, before any share.
 
     Constants: ``onchip``: how many times the memory's bandwidth the chip's own memory gives; it
-    counts where the working set is known (above 0) and fits. Absent: never.
+    counts where the working set is known (above 0) and fits: fills a share of at most
+    ``onchip_fits``, else `FITS_ONCHIP`. Absent: never.
     """
-    near = (columns.working_set_bytes > 0) & (
-        columns.working_set_bytes <= FITS_ONCHIP * machine.onchip_bytes
-    )
+    room = constants.get("onchip_fits", FITS_ONCHIP) * machine.onchip_bytes
+    near = (columns.working_set_bytes > 0) & (columns.working_set_bytes <= room)
     times = np.where(near, max(constants.get("onchip", 1.0), 1.0), 1.0)
     found: Column = machine.bandwidth_bytes_per_s * times
     return found
@@ -127,7 +137,7 @@ def padding_waste(columns: Columns, constants: Constants) -> Column:
 def product_parts(columns: Columns, machine: Machine, constants: Constants, curve: Curve) -> Parts:
     """A matrix product, or what amounts to one.
 
-    Constants: ``floor_s``; ``compute_share`` (or the curve over log2 m) and
+    Constants: ``floor_s``, at ``at_hz``; ``compute_share`` (or the curve over log2 m) and
     ``bandwidth_share`` of the peaks; ``wave``: the power of the waste by blocks and waves
     that is felt (split k and stream k hide some); ``softness``; ``quantise``: passes over the
     activations at the bandwidth that quantise them first.
@@ -146,7 +156,7 @@ def product_parts(columns: Columns, machine: Machine, constants: Constants, curv
     activations = columns.m * columns.k * columns.num_batches * QUANTISE_BYTES
     extra = constants.get("quantise", 0.0) * activations / bandwidth
     return Parts(
-        floor_s=constants["floor_s"] * columns.num_steps + extra,
+        floor_s=machine.pace(constants) * constants["floor_s"] * columns.num_steps + extra,
         compute_s=compute,
         memory_s=memory,
         softness=constants.get("softness", 64.0),
@@ -162,7 +172,7 @@ def traffic_parts(columns: Columns, machine: Machine, constants: Constants, curv
     )
     compute_share = constants.get("compute_share", 1.0)
     return Parts(
-        floor_s=constants["floor_s"] * columns.num_steps,
+        floor_s=machine.pace(constants) * constants["floor_s"] * columns.num_steps,
         compute_s=columns.flops / (machine.flop_per_s * compute_share),
         memory_s=columns.bytes_moved / (bandwidths(columns, machine, constants) * share),
         softness=constants.get("softness", 64.0),
@@ -177,8 +187,9 @@ def prefill_parts(columns: Columns, machine: Machine, constants: Constants, curv
     """Attention of many queries, by blocks: Dao, "FlashAttention-2", arXiv 2307.08691.
 
     Constants: as of `product_parts`, and ``diagonal``: keys per query that a block computes
-    beyond what the mask lets through. Softness near 1: loading and arithmetic barely overlap.
-    The curve is the share of the peak over log2 of the queries.
+    beyond what the mask lets through; ``quantise``: passes over the queries that bring them to
+    the cache's 8 bits. Softness near 1: loading and arithmetic barely overlap. The curve is the
+    share of the peak over log2 of the queries.
     """
     share = (
         interpolated(curve, np.log2(columns.m))
@@ -191,11 +202,13 @@ def prefill_parts(columns: Columns, machine: Machine, constants: Constants, curv
         blocks = np.ceil(columns.m / QUERY_BLOCK) * columns.num_batches
         waves = np.ceil(blocks / machine.num_units)
         waste = waste * (waves * machine.num_units / blocks) ** constants["wave"]
-    bandwidth = bandwidths(columns, machine, constants) * constants["bandwidth_share"]
+    bandwidth = bandwidths(columns, machine, constants)
+    quantised = columns.m * columns.k * columns.num_batches * QUANTISE_BYTES
+    extra = constants.get("quantise", 0.0) * quantised / bandwidth
     return Parts(
-        floor_s=np.full_like(columns.m, constants["floor_s"]),
+        floor_s=machine.pace(constants) * constants["floor_s"] + extra,
         compute_s=columns.flops * waste / (machine.flop_per_s * share),
-        memory_s=columns.bytes_moved / bandwidth,
+        memory_s=columns.bytes_moved / (bandwidth * constants["bandwidth_share"]),
         softness=constants.get("softness", 64.0),
     )
 
@@ -223,8 +236,8 @@ def decode_parts(columns: Columns, machine: Machine, constants: Constants, curve
     share = share * blocks / (blocks + constants.get("starving", 0.0))
     arithmetic = columns.flops / (machine.flop_per_s * constants["compute_share"])
     return Parts(
-        floor_s=np.full_like(columns.m, constants["floor_s"]),
-        compute_s=arithmetic + constants.get("block_s", 0.0) * blocks,
+        floor_s=np.full_like(columns.m, machine.pace(constants) * constants["floor_s"]),
+        compute_s=arithmetic + machine.pace(constants) * constants.get("block_s", 0.0) * blocks,
         memory_s=columns.bytes_moved / (bandwidths(columns, machine, constants) * share),
         softness=constants.get("softness", 64.0),
     )

@@ -25,12 +25,18 @@ from fitwright.validate.domains.operators import (
     predict_gemm,
     predict_prefill,
 )
+from fitwright.validate.domains.other_operators import MOVERS, predict_conv, predict_moved
 from fitwright.validate.domains.training import predict_training
 from fitwright.validate.domains.training_memory import predict_memory
 
 PREDICTORS: Mapping[str, Predictor] = {
     "op/gemm": predict_gemm,
     "op/gemv": predict_gemm,
+    "op/grouped-gemm": predict_gemm,
+    "op/batched-gemm": predict_gemm,
+    "op/conv": predict_conv,
+    "op/depthwise": predict_conv,
+    **dict.fromkeys(MOVERS, predict_moved),
     "op/attention-prefill": predict_prefill,
     "op/attention-decode": predict_decode,
     "e2e/llm-decode": llm.predict_decode,

@@ -176,3 +176,50 @@ def test_a_decode_step_reads_the_cache_once_in_its_own_dtype() -> None:
     )  # fmt: skip
     # keys and values: 2 x 2 sequences x 100 tokens x 2 heads x 64, one byte less each
     assert wide.bytes_moved - narrow.bytes_moved == 2 * 2 * 100 * 2 * 64
+
+
+def clocked(hz: float) -> Sheet:
+    return sheet().model_copy(update={"clock_hz": Fact(value=hz, source="t", confidence="A")})
+
+
+@pytest.mark.parametrize("what", ["gemm", "attention_decode", "attention_prefill"])
+def test_a_floor_told_in_cycles_halves_at_twice_the_clock(what: str) -> None:
+    told = row(what)
+    told = told.model_copy(update={"constants": {**told.constants, "at_hz": 1e9}})
+    tiny = Work(operator_class=what, dtype="bfloat16", flops=1.0, bytes_moved=1.0)  # type: ignore[arg-type]
+    slow, fast, unknown = (
+        operator_time(tiny, device, (told,)) for device in (clocked(1e9), clocked(2e9), sheet())
+    )
+    assert isinstance(slow, OperatorTime) and isinstance(fast, OperatorTime)
+    assert isinstance(unknown, OperatorTime)
+    assert slow.time.value == pytest.approx(5e-6, rel=0.01)
+    assert fast.time.value == pytest.approx(2.5e-6, rel=0.01)
+    assert unknown.time.value == slow.time.value  # without a clock, seconds are seconds
+
+
+def test_a_narrow_cache_measured_on_other_architectures_alone_is_told_by_the_wide_one() -> None:
+    quirk = row("attention_decode", dtype="bfloat16/float8")
+    quirk = quirk.model_copy(update={"constants": {**quirk.constants, "floor_s": 1.0}})
+    work = decode_work(
+        batch=64, context=8192, num_heads=32, num_kv_heads=8, head_dim=128, dtype="bfloat16",
+        kv_dtype="float8",
+    )  # fmt: skip
+    elsewhere = operator_time(work, sheet(), (*TABLE, quirk))
+    own = quirk.model_copy(update={"rung": "device", "scope": "card"})
+    here = operator_time(work, sheet(), (*TABLE, own))
+    assert isinstance(elsewhere, OperatorTime) and isinstance(here, OperatorTime)
+    assert elsewhere.time.value < 0.1 < here.time.value
+    assert elsewhere.time.high > 3 * elsewhere.time.value  # the card has no units for float8
+
+
+def test_weights_of_as_many_bytes_answer_for_each_other_in_a_wider_band() -> None:
+    known = (row("gemm", dtype="bfloat16/int8"),)
+    own, other = (
+        operator_time(gemm_work(m=8, n=4096, k=4096, dtype="bfloat16", weight_dtype=w), sheet(),
+                      known)
+        for w in ("int8", "float8")
+    )  # fmt: skip
+    assert isinstance(own, OperatorTime) and isinstance(other, OperatorTime)
+    assert other.time.value == own.time.value
+    assert other.time.high > own.time.high
+    assert any("int8 weights answer" in r for r in other.time.reasons)

@@ -89,3 +89,48 @@ def test_published_rows_outside_every_fit_are_met_within_the_target() -> None:
     inside = [r.low <= r.measured <= r.high for r in rows if r.low and r.high and r.measured]
     # 38 rows: four of five expected inside, and two standard deviations of chance below that
     assert sum(inside) / len(inside) >= 0.67
+
+
+@pytest.mark.parametrize("spelled", ["fp8", "int8"])
+def test_a_narrow_cache_is_read_in_fewer_bytes_where_nobody_measured_one(spelled: str) -> None:
+    long = {**ATTENTION, "batch_size": 64, "step": 16383}
+    wide = predict_decode(case(long, "l40s"), knowledge("l40s"))
+    narrow = predict_decode(case({**long, "kv_cache_dtype": spelled}, "l40s"), knowledge("l40s"))
+    assert isinstance(wide, Estimate) and isinstance(narrow, Estimate)
+    assert 0.45 < narrow.value / wide.value < 0.65
+    assert narrow.high / narrow.value > wide.high / wide.value
+    assert any("was not measured on Ada" in r for r in narrow.reasons)
+
+
+def test_a_cache_without_its_units_may_take_several_times_as_long() -> None:
+    prefill = {**ATTENTION, "isl": 2048, "step": 0, "kv_cache_dtype": "fp8"}
+    answer = predict_prefill(case(prefill, "a100-80-sxm"), knowledge("a100-80-sxm"))
+    assert isinstance(answer, Estimate)
+    assert answer.high > 3.5 * answer.value
+
+
+def test_a_case_silent_about_its_cache_has_a_band_that_reaches_to_both() -> None:
+    silent = {**ATTENTION, "isl": 4096, "step": 0}
+    del silent["kv_cache_dtype"]
+    b60 = knowledge("arc-pro-b60")
+    open_ = predict_prefill(case(silent, "arc-pro-b60"), b60)
+    wide, narrow = (
+        predict_prefill(case({**silent, "kv_cache_dtype": d}, "arc-pro-b60"), b60)
+        for d in ("bf16", "fp8")
+    )
+    assert isinstance(open_, Estimate) and isinstance(narrow, Estimate)
+    assert value(open_) == value(wide)
+    assert open_.high == narrow.high
+    assert any("does not say the cache" in r for r in open_.reasons)
+
+
+def test_a_batch_of_products_takes_longer_than_one_and_less_than_each_alone() -> None:
+    one = value(predict_gemm(case(PRODUCT), knowledge()))
+    batch = value(predict_gemm(case({**PRODUCT, "batch": 16}), knowledge()))
+    assert one < batch < 16 * one
+
+
+def test_rows_dealt_to_experts_read_the_weights_of_the_busy_ones_only() -> None:
+    few = value(predict_gemm(case({**PRODUCT, "m": 4, "num_experts": 64}), knowledge()))
+    many = value(predict_gemm(case({**PRODUCT, "m": 64, "num_experts": 64}), knowledge()))
+    assert 8 < many / few <= 16
