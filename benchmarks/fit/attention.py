@@ -79,12 +79,15 @@ QUANTISE = {"quantise": Free(1e-3, 10.0, QUANTISE_PASSES, log=True)}
 
 
 def shape_of(what: str, dtype: str, rung: str = "device") -> Shape:
-    """What is fitted: queries are quantised for a narrow cache; sisters share cycles."""
+    """What is fitted: queries are quantised for a narrow cache; sisters share cycles; what a
+    cache on chip gives is not carried from one vendor to another."""
     shape = SHAPES[what]
     if "/" in dtype and what == "attention_prefill":
         shape = replace(shape, free={**shape.free, **QUANTISE})
     if rung in ("architecture", "family"):
         shape = replace(shape, fixed={**shape.fixed, "at_hz": AT_HZ})
+    if rung == "kind":
+        shape = replace(shape, free={k: v for k, v in shape.free.items() if k != "onchip"})
     return shape
 
 

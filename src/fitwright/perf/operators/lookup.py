@@ -43,7 +43,7 @@ QUANTISE_PASSES = 1.3
 """Passes over the queries at the bandwidth, before a cache of 8 bits is multiplied: one, at the
 share of the bandwidth that operators reach who only move bytes (0.76)."""
 
-NARROW_CACHE_SPREAD: Mapping[bool, float] = {True: 1.25, False: 3.5}
+NARROW_CACHE_SPREAD: Mapping[bool, float] = {True: 1.25, False: 4.0}
 """By what factor a band widens where a narrow cache is told by a wide one: whether the device
 multiplies the dtype of the cache (H100: factors of 1.2 to 1.4 held four of five rows, whose
 band was told for 1.1 to 1.25) or converts it in software (Arc Pro B60: 2.3 to 4.0)."""
