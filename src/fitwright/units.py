@@ -194,6 +194,11 @@ def usd_per_million(value: float) -> str:
     return f"{value * 1e6:.3g} USD/1M"
 
 
+def share(value: float) -> str:
+    """``44 %``."""
+    return f"{value * 100:.0f} %"
+
+
 def years(value: float) -> str:
     """``126230400`` seconds -> ``4 years``."""
     number = value / _UNITS["seconds"]["y"]

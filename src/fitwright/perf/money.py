@@ -88,8 +88,8 @@ def owned_usd(use: Use, *, price: Fact | None, site: Site) -> Estimate | NoData:
         rung=weakest((rate.rung, use.energy_j.rung)),
         reasons=(
             f"bought at {price.value:,.0f} USD ({price.source}, confidence {price.confidence}) "
-            f"for {units.years(site.life_s)}, busy {use.utilisation:.0%} of the time; device "
-            f"{units.usd_per_million(device)}, electricity at {tariff * 3.6e6:.3g} USD/kWh "
+            f"for {units.years(site.life_s)}, busy {units.share(use.utilisation)} of the time; "
+            f"device {units.usd_per_million(device)}, electricity at {tariff * 3.6e6:.3g} USD/kWh "
             f"(overhead included) {units.usd_per_million(parts[1][0])}; host not counted",
             *use.reasons,
         ),
@@ -110,7 +110,10 @@ def rented_usd(use: Use, *, rents: Sequence[Rent]) -> Estimate | NoData:
         high=high,
         unit="usd",
         rung=rate.rung,
-        reasons=(f"rented at {offer(rent, among=rents)}, busy {use.utilisation:.0%} of the time",),
+        reasons=(
+            f"rented at {offer(rent, among=rents)}, "
+            f"busy {units.share(use.utilisation)} of the time",
+        ),
     )
 
 

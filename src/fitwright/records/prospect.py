@@ -175,9 +175,12 @@ class Concession(Record):
     text: str
 
 
+Holds = Literal["supported", "refuted", "undecided"]
+
+
 class Claim(Record):
     """A rule of thumb, checked against this model's figures."""
 
     text: str
-    holds: Literal["supported", "refuted", "undecided"]
+    holds: Holds
     reasons: tuple[str, ...]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fitwright import units
 from fitwright.records.estimate import Estimate
 from fitwright.records.model import ModelSummary
-from fitwright.records.prospect import Claim, Prospect
+from fitwright.records.prospect import Claim, Holds, Prospect
 from fitwright.records.sheet import Kind, Sheet
 from fitwright.select.fabric import onchip_bytes
 from fitwright.select.physics import Bare
@@ -17,8 +17,9 @@ TRAINING_BYTES = 16.0
 """Per parameter: bfloat16 weights and gradients, float32 master weights and two moments of
 Adam (Rajbhandari et al., "ZeRO", SC 2020, section 3.1)."""
 CLEARLY = 1.25
-"""How much better one kind must be than another before a claim is called supported: about
-the width of a band on a good rung."""
+"""How much better one kind must be than another; less refutes a claim, and more supports it where
+the bands of both stay apart."""
+_STRONGEST: Sequence[Holds] = ("supported", "undecided", "refuted")
 DESIGN_OVER_FLOOR = 10.0
 """Time of a built FPGA design over that of its multipliers all busy at the published clock: an
 assumption, on the safe side of published designs (hls4ml, FINN: 3x to 10x)."""
@@ -34,16 +35,23 @@ def claims(summary: ModelSummary, model: Bare, looked: Looked) -> tuple[Claim, .
     )
 
 
-def _best(looked: Looked, kinds: Sequence[Kind], figure: str) -> tuple[float, Prospect] | None:
+def _best(looked: Looked, kinds: Sequence[Kind], figure: str) -> tuple[Estimate, Prospect] | None:
     """The lowest predicted figure among those kinds."""
     found = [
-        (known.value, p)
+        (known, p)
         for sheet, p in looked
         if p is not None
         and sheet.kind in kinds
         and isinstance(known := p.figures.get(figure), Estimate)
     ]
-    return min(found, key=lambda pair: pair[0], default=None)
+    return min(found, key=lambda pair: pair[0].value, default=None)
+
+
+def _better(one: Estimate, other: Estimate) -> Holds:
+    """Whether the first figure is clearly below the second."""
+    if other.value <= CLEARLY * one.value:
+        return "refuted"
+    return "supported" if one.high < other.low else "undecided"
 
 
 def _gpu(looked: Looked) -> Claim:
@@ -53,22 +61,28 @@ def _gpu(looked: Looked) -> Claim:
     if gpu is None or cpu is None:
         return _undecided(text, "a GPU and a CPU with a predicted time", looked)
     busy = 1 - gpu[1].way.binds.get("overhead", 0.0)
-    gain = cpu[0] / gpu[0]
+    gain = cpu[0].value / gpu[0].value
     reasons = [
-        f"fastest GPU {gpu[1].device_id} {units.seconds(gpu[0])}, fastest CPU "
-        f"{cpu[1].device_id} {units.seconds(cpu[0])}: {gain:.3g}x",
-        f"starting kernels binds {1 - busy:.0%} of the time on {gpu[1].device_id}"
+        f"fastest GPU {gpu[1].device_id} {units.seconds(gpu[0].value)}, fastest CPU "
+        f"{cpu[1].device_id} {units.seconds(cpu[0].value)}: {gain:.3g}x",
+        f"starting kernels binds {units.share(1 - busy)} of the time on {gpu[1].device_id}"
         + ("" if busy > 0.5 else ": the model is too small to fill it"),
         *_money(looked, "gpu", "cpu"),
     ]
-    holds = gain > CLEARLY or _cheaper(looked) > CLEARLY
-    return Claim(text=text, holds="supported" if holds else "refuted", reasons=tuple(reasons))
+    found = {_better(gpu[0], cpu[0]), _cheaper(looked)}
+    return _judged(text, next(h for h in _STRONGEST if h in found), reasons)
 
 
-def _cheaper(looked: Looked) -> float:
-    """Cost of the cheapest CPU over that of the cheapest GPU; 0 where either is unknown."""
+def _cheaper(looked: Looked) -> Holds:
+    """Whether the cheapest GPU is cheaper than the cheapest CPU; refuted where one is unpriced."""
     gpu, cpu = _best(looked, ["gpu"], "cost"), _best(looked, ["cpu"], "cost")
-    return cpu[0] / gpu[0] if gpu and cpu else 0.0
+    return _better(gpu[0], cpu[0]) if gpu and cpu else "refuted"
+
+
+def _judged(text: str, holds: Holds, reasons: Sequence[str]) -> Claim:
+    """A claim; where it is open, that bands overlap is the reason."""
+    open_ = ("the bands of the two overlap: measure one",) if holds == "undecided" else ()
+    return Claim(text=text, holds=holds, reasons=(*reasons, *open_))
 
 
 def _money(looked: Looked, one: Kind, other: Kind) -> list[str]:
@@ -77,8 +91,9 @@ def _money(looked: Looked, one: Kind, other: Kind) -> list[str]:
     if here is None or there is None:
         return []
     return [
-        f"cheapest {one.upper()} {here[1].device_id} {units.usd_per_million(here[0])}, cheapest "
-        f"{other.upper()} {there[1].device_id} {units.usd_per_million(there[0])}"
+        f"cheapest {one.upper()} {here[1].device_id} {units.usd_per_million(here[0].value)}, "
+        f"cheapest {other.upper()} {there[1].device_id} "
+        f"{units.usd_per_million(there[0].value)}"
     ]
 
 
@@ -137,7 +152,7 @@ def _against_others(
     if others is None or not dsp or sheet.clock_hz is None:
         return Claim(text=text, holds="undecided", reasons=tuple(reasons))
     floor = max(macs / dsp, 1.0) / sheet.clock_hz.value
-    seconds, fastest = others
+    seconds, fastest = others[0].value, others[1]
     reasons.append(
         f"its multipliers alone take {units.seconds(floor)}; the fastest CPU or GPU, "
         f"{fastest.device_id}, is predicted at {units.seconds(seconds)}"
@@ -158,17 +173,16 @@ def _fixed(looked: Looked) -> Claim:
     other = _best(looked, ["cpu", "gpu"], "energy")
     if fixed is None or other is None:
         return _undecided(text, "a predicted energy of an NPU and of a CPU or GPU", looked)
-    gain = other[0] / fixed[0]
+    gain = other[0].value / fixed[0].value
     refused = [s.id for s, p in looked if s.kind in ("npu", "asic", "tpu") and p is None]
     reasons = [
-        f"least energy: {fixed[1].device_id} {units.joules(fixed[0])}, "
-        f"{other[1].device_id} {units.joules(other[0])}: {gain:.3g}x",
+        f"least energy: {fixed[1].device_id} {units.joules(fixed[0].value)}, "
+        f"{other[1].device_id} {units.joules(other[0].value)}: {gain:.3g}x",
     ]
     if refused:
         num = sum(s.kind in ("npu", "asic", "tpu") for s, _ in looked)
         reasons.append(f"{len(refused)} of {num} such chips cannot hold or run this model")
-    holds = gain > CLEARLY
-    return Claim(text=text, holds="supported" if holds else "refuted", reasons=tuple(reasons))
+    return _judged(text, _better(fixed[0], other[0]), reasons)
 
 
 def _undecided(text: str, lacking: str, looked: Looked) -> Claim:

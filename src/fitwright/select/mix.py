@@ -110,8 +110,8 @@ def _mix(
         usd_per_s=usd_per_s,
         saves=saves,
         text=f"{words} serve {units.count(rate_per_s, '/s')} for {usd_per_s * 3600:.3g} USD/h, "
-        f"{saves:.0%} less than the cheapest single kind; split the traffic by what each takes"
-        + _left_open(parts),
+        f"{units.share(saves)} less than the cheapest single kind; split the traffic by what "
+        "each takes" + _left_open(parts),
     )
 
 

@@ -77,11 +77,12 @@ def _roofline(sheet: Sheet, way: Way, summary: ModelSummary) -> Iterator[str]:
 
 def _binding(way: Way) -> Iterator[str]:
     if way.binds:
-        shares = ", ".join(f"{_BOUND_BY[b]} {share:.0%}" for b, share in way.binds.items())
+        shares = ", ".join(f"{_BOUND_BY[b]} {units.share(share)}" for b, share in way.binds.items())
         yield f"what binds, by share of the time: {shares}"
     if way.bottlenecks:
         named = ", ".join(
-            f"{b.name} ({b.kind}, {b.share:.0%}, {_BOUND_BY[b.binds]})" for b in way.bottlenecks
+            f"{b.name} ({b.kind}, {units.share(b.share)}, {_BOUND_BY[b.binds]})"
+            for b in way.bottlenecks
         )
         yield f"largest operators: {named}"
 
@@ -103,7 +104,7 @@ def _serving(service: Service, way: Way, demand: Demand) -> Iterator[str]:
         f"{units.count(service.planned_per_s, '/s')} at {end}"
     )
     if demand.traffic.scenario == "server":
-        text += f" with the limits on latency kept, and is busy {service.utilisation:.0%}"
+        text += f" with the limits on latency kept, and is busy {units.share(service.utilisation)}"
     elif way.batch == 1 and num > 1:
         text += ", each with its own stream of queries"
     yield text

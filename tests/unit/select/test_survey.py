@@ -385,6 +385,15 @@ def test_every_rule_of_thumb_is_checked_with_figures(summary: Make) -> None:
     assert claims["ASIC"].holds == "supported"
 
 
+def test_a_rule_of_thumb_stays_open_where_the_bands_of_both_kinds_overlap(summary: Make) -> None:
+    cpu = sheet("cpu", kind="cpu", family="intel-cpu", architecture="Sapphire Rapids", rents=())
+    told = Told(times_s={"cpu": 2e-3, "card": 1e-3}, spread=1.6)
+    found = chosen(demand(), summary(flops=10**6), cpu, sheet(), told=told)
+    (gpu,) = (c for c in found.claims if "GPU" in c.text)
+    assert gpu.holds == "undecided"
+    assert "overlap" in gpu.reasons[-1]
+
+
 @given(
     time_s=st.floats(1e-5, 1.0),
     spread=st.floats(1.05, 4),
