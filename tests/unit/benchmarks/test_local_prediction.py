@@ -32,6 +32,7 @@ def module(name: str) -> Any:
 
 module("peer_inputs")
 module("pages")
+module("local_table")
 local_prediction = module("local_prediction")
 NOTHING = Figure.unavailable("nobody knows")
 PROFILE = Profile(

@@ -19,6 +19,7 @@ from fitwright.records.profile import BySize, Profile
 from fitwright.records.run import write_atomically
 from fitwright.select.calibration.passes import (
     LIMITS,
+    Found,
     combinations_of,
     put_together,
     timed_pass,
@@ -115,9 +116,20 @@ def calibrate(
             clock.leave_out(between)
     known_s = earlier.gauges if earlier else {}
     found, more = put_together(combinations, timed, only=only, known_s=known_s)
-    notes += more
+    return _profile(device, found, watts, rates, notes=(*notes, *more), clock=clock)
+
+
+def _profile(
+    device: Device,
+    found: Sequence[Found],
+    watts: Watts,
+    rates: tuple[BySize, ...],
+    *,
+    notes: tuple[str, ...],
+    clock: _Clock,
+) -> Profile:
+    """What was measured, fitted; the clock goes on while it is."""
     cpu_share = min((f.cpu_share for f in found), default=1.0)
-    notes += _busy(cpu_share)
     bandwidth = _memory_bandwidth(device, rates)
     peaks = peaks_of(device, found)
     return Profile(
@@ -134,7 +146,7 @@ def calibrate(
         gauges={f.combination.name: f.gauge_s for f in found if f.gauge_s},
         cpu_share=cpu_share,
         seconds=clock.seconds(),
-        notes=notes,
+        notes=(*notes, *_busy(cpu_share)),
     )
 
 
