@@ -13,6 +13,7 @@ from fitwright.perf.training.memory import (
     peak_bytes,
     state_bytes,
 )
+from fitwright.perf.training.replay import reserved_bytes
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Inputs, Knowledge
 from fitwright.validate.domains.training_inputs import Ran, read
@@ -23,6 +24,8 @@ differ in what they keep."""
 KIN = {"megatron-2022": ("megatron",), "oneflow": ("megatron",), "megatron": ("oneflow",)}
 """Whose peaks stand for a software without measurements; torchtitan's for all others."""
 FORMULA = "Korthikanti et al. 2022 (arXiv 2205.05198), formulas of section 4"
+
+REPLAY = "allocations of a step of Megatron-LM (2021) in order, under PyTorch's caching allocator"
 
 
 def predict_memory(case: Case, knowledge: Knowledge) -> Estimate | NoData:
@@ -78,17 +81,34 @@ def _peak(ran: Ran, case: Case, knowledge: Knowledge) -> Estimate | NoData:
     if found is None:
         return NoData(reason=f"no measured peak of memory in training on a {knowledge.sheet.kind}")
     c = found.constants
-    value = peak_bytes(
-        ran.shape,
-        ran.layout,
-        **states(case.inputs, c),
-        **{k: c[k] for k in ("embedding_copies", "boundary_copies")},
-        **{k: c[k] for k in ("workspace_bytes", "logit_each", "slack")},
-    )
+    if replays(ran):
+        memory = knowledge.sheet.memory_bytes
+        limit = memory.value - c["workspace_bytes"] if memory else float("inf")
+        value = reserved_bytes(ran.shape, ran.layout, limit_bytes=limit) + c["workspace_bytes"]
+    else:
+        value = float(
+            peak_bytes(
+                ran.shape,
+                ran.layout,
+                **states(case.inputs, c),
+                **{k: c[k] for k in ("embedding_copies", "boundary_copies")},
+                **{k: c[k] for k in ("workspace_bytes", "logit_each", "slack")},
+            )
+        )
     return estimate(
-        float(value),
+        value,
         unit=case.unit,
         rung=found.rung,
         spread=found.spread,
-        reasons=(FORMULA, f"states and workspace from {found.source}", *ran.notes),
+        reasons=(
+            REPLAY if replays(ran) else FORMULA,
+            f"states and workspace from {found.source}",
+            *ran.notes,
+        ),
     )
+
+
+def replays(ran: Ran) -> bool:
+    """Whether the run is one whose allocations are known in order."""
+    plain = ran.layout.recompute == "full" and not ran.layout.sequence_parallel
+    return ran.software == "megatron" and plain and ran.layout.zero == 0 and ran.layout.ep == 1
