@@ -85,12 +85,12 @@ def list_devices(
 def show(device: Id, json: Json = False, measure: Measure = False) -> None:
     """One device: every value with its source and how far to trust it."""
     from fitwright.catalog.clusters import clusters_of
-    from fitwright.catalog.sheets import find_sheet
     from fitwright.cli.sheets import described
+    from fitwright.validate.device import find_device
 
     if device == LOCAL:
         return _show_local(json=json, measure=measure)
-    sheet = find_sheet(device)
+    sheet = find_device(device)
     clusters = [cluster.id for cluster in clusters_of(sheet.id)]
     if json:
         return answer({"device": sheet.model_dump(mode="json"), "clusters": clusters})
@@ -103,11 +103,11 @@ def compare(
     json: Json = False,
 ) -> None:
     """Devices side by side, with ratios to the first."""
-    from fitwright.catalog.sheets import find_sheet
     from fitwright.cli.sheets import compared, comparison
+    from fitwright.validate.device import find_device
 
     sheets = [
-        _local(quiet=json)[1] if name == LOCAL else find_sheet(name) for name in dict.fromkeys(ids)
+        _local(quiet=json)[1] if name == LOCAL else find_device(name) for name in dict.fromkeys(ids)
     ]
     if json:
         rows = {what: _row(found, unit) for what, unit, found in comparison(sheets)}

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from fitwright.catalog.device_names import named_in_a_table
 from fitwright.catalog.sheets import FILES, find_sheet, load_sheets
+from fitwright.catalog.slices import is_slice, slice_of, whole_name
 from fitwright.errors import ContractError
 from fitwright.records.sheet import Sheet
 
@@ -19,20 +21,41 @@ _MAKERS = re.compile(
 def find_device(named: str) -> Sheet:
     """The device with this id, whatever its case and punctuation, or of this name or file.
 
-    ``H100_SXM``, ``nvidia-h100-sxm`` and ``GeForce RTX 4090`` are found; a name that two
-    devices share finds neither.
+    ``H100_SXM``, ``NVIDIA A100-SXM4-80GB`` and ``GeForce RTX 4090`` are found; a name that two
+    devices share finds neither. ``A100-SXM4-40GB MIG 1g.5gb`` is that slice of the GPU.
 
     Raises:
-        ContractError: there is no such device (with the ids that come near), or its file
-            does not describe one.
+        ContractError: there is no such device (with the ids that come near), the name leaves
+            several open, or its file does not describe one.
     """
     try:
         return find_sheet(named)
     except ContractError:
-        found = None if named.endswith(FILES) else _near(named)
+        if named.endswith(FILES):
+            raise
+        if is_slice(named):
+            return slice_of(find_device(whole_name(named)), named)
+        found = _near(named) or _told(named)
         if found is None:
             raise
         return found
+
+
+def _told(named: str) -> Sheet | None:
+    """By the words of the name.
+
+    Raises:
+        ContractError: they leave several devices open.
+    """
+    found = named_in_a_table(named)
+    if len(found) > 1:
+        ids = [sheet.id for sheet in found]
+        raise ContractError(
+            f"{named!r} may be {', '.join(ids[:-1])} or {ids[-1]}",
+            code="FW119",
+            remedy="Say the memory and the form, or give the id.",
+        )
+    return found[0] if found else None
 
 
 def _near(named: str) -> Sheet | None:

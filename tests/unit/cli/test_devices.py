@@ -128,7 +128,7 @@ def test_a_file_is_never_overwritten(filled: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("show", "h100"), "FW119", "did you mean 'h100-nvl'"),
+        (("show", "h100"), "FW119", "may be h100-nvl, h100-pcie"),
         (("compare", "l4", "nothing"), "FW119", "no device 'nothing'"),
         (("list", "--kind", "toaster"), "FW103", "known: asic, cpu, fpga"),
         (("list", "--vendor", "nvidea"), "FW103", "NVIDIA"),
