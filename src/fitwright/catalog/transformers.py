@@ -31,7 +31,7 @@ def _tokens(name: str) -> list[str]:
     last = name.lower().rsplit("/", 1)[-1]
     last = re.sub(r"[-.](?:gguf|ggml|safetensors)$", "", last)
     last = re.sub(r"[-_.](?:ud-)?(?:i?q\d_[a-z\d_]+|q\d|b?f16|f32)$", "", last)  # of llama.cpp
-    last = re.sub(r"(?<=\d)_(?=\d)", ".", last)
+    last = re.sub(r"(?<=\d)_(?=\d)(?!\d+(?:\.\d+)?[bm](?![a-z]))", ".", last)  # not 3.1_8B
     last = re.sub(r"(?<=\db)\.(?=a\d)", "-", last)  # 30B.A3B
     return [t.strip(".") for t in re.split(r"[-_\s:()]+", last) if t.strip(".")]
 

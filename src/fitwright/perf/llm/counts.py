@@ -57,7 +57,14 @@ def touched_block_parameters(shape: Transformer, tokens: float) -> float:
 def weight_bytes(shape: Transformer, form: Format) -> float:
     """All weights in memory: blocks in the format, embeddings and towers in 16 bits or wider."""
     rest = shape.parameters - _all_blocks(shape)
-    return (_all_blocks(shape) * form.bits + rest * form.head_bits) / 8
+    narrow = (_all_blocks(shape) * form.bits + rest * form.head_bits) / 8
+    return narrow + wide_attention_bytes(shape, form)
+
+
+def wide_attention_bytes(shape: Transformer, form: Format) -> float:
+    """What the attention's weights take more than they would in the format of the blocks."""
+    more = max(form.attention_bits - form.bits, 0.0) if form.attention_bits else 0.0
+    return _attention_blocks(shape) * shape.attention_parameters * more / 8
 
 
 def _all_blocks(shape: Transformer) -> float:
@@ -81,9 +88,22 @@ def attended_share(shape: Transformer, context: float) -> float:
 
 
 def attention_flops(shape: Transformer, pairs: float) -> float:
-    """Scores and weighted sums: 4 FLOP for each pair of query and key, head and dimension."""
-    size = shape.kv_rank + shape.rope_size if shape.kv_rank else shape.head_size
-    return 4.0 * shape.num_layers * shape.num_heads * size * pairs
+    """Scores and weighted sums of prompts: 4 FLOP for each pair of query and key, head and
+    dimension; scores of latent attention have the dimensions of positions, too."""
+    each = 4.0 * shape.head_size + 2.0 * (shape.rope_size if shape.kv_rank else 0)
+    return shape.num_layers * shape.num_heads * each * pairs
+
+
+def absorbed_flops(shape: Transformer, context: float) -> float:
+    """Of latent attention while generating: every head scores the whole vector that is kept of a
+    token, and sums its `kv_rank` numbers (DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+    0 without latent attention: there the cache's bytes decide, 8 heads or fewer to a key.
+    """
+    if not shape.kv_rank:
+        return 0.0
+    each = 2.0 * (2 * shape.kv_rank + shape.rope_size)
+    return shape.num_layers * shape.num_heads * each * context
 
 
 def prefill_pairs(*, new: float, past: float = 0.0) -> float:

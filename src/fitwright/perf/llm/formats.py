@@ -23,6 +23,8 @@ class Format:
         arithmetic: of the products; ``float16`` stands for bfloat16 too.
         group: see `Group`.
         kv_bytes: of one element of the cache.
+        attention_bits: of one weight of the attention, where only the feed-forward part is
+            narrow (gpt-oss); 0: as `bits`.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Format:
     arithmetic: Arithmetic
     group: Group
     kv_bytes: float = 2.0
+    attention_bits: float = 0.0
 
 
 LLAMA_CPP_BITS = {

@@ -86,6 +86,9 @@ class StepModel:
 
     Attributes:
         tp, pp: devices that split each block, and stages that share the blocks among them.
+        own_sequences: each device of the group keeps the cache of its own sequences and a copy
+            of the attention's weights (data-parallel attention), instead of a part of the heads.
+            Latent attention is served so: its one vector a token cannot be split over heads.
     """
 
     shape: Transformer
@@ -93,11 +96,14 @@ class StepModel:
     machine: Machine
     tp: int = 1
     pp: int = 1
+    own_sequences: bool = False
     _sums: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def _kv_split(self) -> float:
         """Devices that the cache is really divided over; further ones hold copies."""
+        if self.own_sequences:
+            return float(self.tp)
         heads = 1 if self.shape.kv_rank else self.shape.num_kv_heads
         return float(min(self.tp, heads))
 
@@ -109,7 +115,16 @@ class StepModel:
     @cached_property
     def weight_bytes(self) -> float:
         """On each device."""
-        return counts.weight_bytes(self.shape, self.form) / self.tp / self.pp
+        whole = counts.weight_bytes(self.shape, self.form) / self.tp
+        return (whole + self._copied_bytes) / self.pp
+
+    @cached_property
+    def _copied_bytes(self) -> float:
+        """Attention's weights on each device beyond its share of them."""
+        if not self.own_sequences:
+            return 0.0
+        attention = self.shape.num_layers * self.shape.attention_parameters
+        return attention * self.form.bits / 8 * (1 - 1 / self.tp)
 
     @cached_property
     def _kv_bytes_per_s(self) -> float:
@@ -151,8 +166,9 @@ class StepModel:
         tokens = (asked.prefill_tokens + asked.decode) / parts
         rows = (asked.decode + asked.finished_prompts) / parts
         weights = counts.touched_block_parameters(shape, tokens) * self.form.bits / 8
+        weights += counts.wide_attention_bytes(shape, self.form)
         weights += self._head * self.form.head_bits / 8 if rows else 0.0
-        weights /= self.tp
+        weights = weights / self.tp + self._copied_bytes
         flops = 2 * (self._active * tokens + self._head * rows) / self.tp
         pairs = asked.prefill_pairs * self._attended(asked.prefill_pairs, asked.prefill_tokens)
         attention = counts.attention_flops(shape, pairs / parts) / self.tp
@@ -161,14 +177,16 @@ class StepModel:
         kv += asked.prefill_pairs and asked.prefill_tokens * self.kv_bytes_per_token
         kv *= self.pp / parts
         slower = _norm(flops / m.flop_per_s, weights / m.weight_bytes_per_s)
-        busy = slower + attention / m.attention_flop_per_s + kv / self._kv_bytes_per_s
+        absorbed = counts.absorbed_flops(shape, asked.context / parts) / self.tp
+        cached = max(kv / self._kv_bytes_per_s, absorbed / m.attention_flop_per_s)
+        busy = slower + attention / m.attention_flop_per_s + cached
         device = busy + m.layer_s * shape.num_layers + self._reduced_s(tokens)
         host = m.host_layer_s * shape.num_layers
         fixed = m.step_s + m.sequence_s * asked.decode
         own = parts / self.pp  # each device works in its stage alone
         return Cost(
             time_s=fixed + max(device, host),
-            flops=(flops + attention) * own,
+            flops=(flops + attention + absorbed) * own,
             bytes_moved=(weights + kv) * own,
         )
 

@@ -138,3 +138,68 @@ def decode_work(
         weight_dtype="" if kv_dtype == dtype else kv_dtype,
         heads_per_kv_head=max(1, num_heads // num_kv_heads),
     )
+
+
+def latent_prefill_work(
+    *,
+    batch: int,
+    queries: int,
+    num_heads: int,
+    head_dim: int,
+    rope_dim: int,
+    dtype: str,
+    past: int = 0,
+    causal: bool = True,
+) -> Work:
+    """Latent attention of many queries (DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+    Keys and values are expanded for each head, so that a pair costs ``2 (d + r)`` FLOP for its
+    score and ``2 d`` for the sum, with heads of d dimensions and r more for positions.
+    """
+    pairs = _visible_pairs(queries=queries, past=past, causal=causal, window=0)
+    keys, wide = past + queries, dtype_bytes(dtype)
+    each = 2 * head_dim + rope_dim
+    moved = batch * num_heads * each * (queries + keys) * wide
+    return Work(
+        operator_class="attention_prefill",
+        dtype=dtype,
+        flops=2.0 * batch * num_heads * each * pairs,
+        bytes_moved=moved,
+        m=queries,
+        n=keys,
+        k=each // 2,
+        num_batches=batch * num_heads,
+    )
+
+
+def latent_decode_work(
+    *,
+    batch: int,
+    context: int,
+    num_heads: int,
+    kv_rank: int,
+    rope_dim: int,
+    dtype: str,
+    kv_dtype: str = "",
+) -> Work:
+    """Latent attention of one new token of each sequence, projections absorbed
+    (DeepSeek-V2, arXiv:2405.04434, section 2.1).
+
+    All heads share one vector of ``c + r`` numbers for each token of the context: ``2 (c + r)``
+    FLOP for a score, ``2 c`` for the sum; queries and results are as wide.
+    """
+    wide = dtype_bytes(dtype)
+    kv_bytes = context * (kv_rank + rope_dim) * dtype_bytes(kv_dtype or dtype)
+    moved = batch * (num_heads * (2 * kv_rank + rope_dim) * wide + kv_bytes)
+    return Work(
+        operator_class="attention_decode",
+        dtype=dtype,
+        flops=2.0 * batch * num_heads * (2 * kv_rank + rope_dim) * context,
+        bytes_moved=moved,
+        m=1,
+        n=context,
+        k=kv_rank + rope_dim,
+        num_batches=batch * num_heads,
+        weight_dtype="" if kv_dtype == dtype else kv_dtype,
+        heads_per_kv_head=num_heads,
+    )

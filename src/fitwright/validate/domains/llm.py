@@ -41,10 +41,10 @@ def _rate_or_time(seconds_per_token: float, case: Case, *, tokens: float) -> tup
     return tokens / seconds_per_token, "1/s"
 
 
-def _compiled_format(text: str) -> Format | NoData:
+def _compiled_format(text: str, sheet: Sheet) -> Format | NoData:
     """gpt-fast and torchao quantise the output projection like every other."""
-    form = format_of("int4 g64" if "hqq" in text.lower() else text)
-    if isinstance(form, NoData):
+    form = format_of("int4 g64" if "hqq" in text.lower() else text, sheet=sheet)
+    if isinstance(form, NoData) or form.attention_bits:
         return form
     return replace(form, head_bits=form.bits)
 
@@ -52,7 +52,7 @@ def _compiled_format(text: str) -> Format | NoData:
 def predict_decode(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Tokens a second while generating: ``torch.compile`` (gpt-fast, torchao)."""
     shape = shape_of(case)
-    form = _compiled_format(read.text(case.inputs, "dtype", "precision", "quant"))
+    form = _compiled_format(precision_of(case), knowledge.sheet)
     if isinstance(shape, NoData):
         return shape
     if isinstance(form, NoData):
@@ -129,11 +129,12 @@ def predict_serving_offline(case: Case, knowledge: Knowledge) -> Estimate | NoDa
     if isinstance(shape, NoData):
         return shape
     engine = engine_of(case, knowledge.sheet)
-    form = format_of(precision_of(case), float8_cache=engine.float8_cache)
+    form = format_of(precision_of(case), sheet=knowledge.sheet, float8_cache=engine.float8_cache)
     if isinstance(form, NoData):
         return form
     tp, pp = parallel_of(case)
-    setup = set_up(shape, form, knowledge, engine=engine.software, tp=tp, pp=pp)
+    own = shape.kv_rank > 0 and tp > 1
+    setup = set_up(shape, form, knowledge, engine=engine.software, tp=tp, pp=pp, own_sequences=own)
     if isinstance(setup, NoData):
         return setup
     asked = read.number(case.inputs, "input_len", "isl") or SHAREGPT[0]

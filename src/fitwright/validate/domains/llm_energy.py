@@ -84,7 +84,7 @@ def _loaded(case: Case, knowledge: Knowledge) -> tuple[Setup, Policy, str] | NoD
     said = precision_of(case)
     why = NoData(reason="no precision was tried")
     for precision in (said,) if said else ("bf16", "fp8"):
-        form = format_of(precision)
+        form = format_of(precision, sheet=knowledge.sheet)
         if isinstance(form, NoData):
             return form
         engine = "vllm-v0" if batched else "eager"

@@ -123,7 +123,7 @@ def predict_mlperf_offline(case: Case, knowledge: Knowledge) -> Estimate | NoDat
         return NoData(reason=f"the prompts of the benchmark {name!r} are not known")
     benchmark, task = found
     label = read.text(case.inputs, "weight_dtype", "precision", "dtype")
-    form = format_of(really_run(knowledge.sheet, label), float8_cache=True)
+    form = format_of(really_run(knowledge.sheet, label), sheet=knowledge.sheet, float8_cache=True)
     if isinstance(form, NoData):
         return form
     run = _Run(case=case, task=task, shape=shape, form=form, scenario=scenario_of(case))
@@ -198,7 +198,10 @@ def _best_split(run: _Run, knowledge: Knowledge) -> tuple[float, Setup] | NoData
     best: tuple[float, Setup] | None = None
     why = NoData(reason="no way to split the model over these devices was tried")
     for tp, pp in _splits(run, devices):
-        setup = set_up(run.shape, run.form, knowledge, engine=engine.software, tp=tp, pp=pp)
+        own = run.shape.kv_rank > 0 and tp > 1
+        setup = set_up(
+            run.shape, run.form, knowledge, engine=engine.software, tp=tp, pp=pp, own_sequences=own
+        )
         rate = setup if isinstance(setup, NoData) else _samples_per_s(setup, engine, run)
         if isinstance(rate, NoData):
             why = rate

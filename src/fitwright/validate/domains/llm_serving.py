@@ -30,7 +30,7 @@ def _closed_loop(case: Case, knowledge: Knowledge) -> tuple[Outcome, Setup] | No
         return shape
     engine = engine_named(read.text(case.inputs, "backend", "engine", "framework"))
     engine = engine or ENGINES["vllm"]
-    form = format_of(precision_of(case), float8_cache=engine.float8_cache)
+    form = format_of(precision_of(case), sheet=knowledge.sheet, float8_cache=engine.float8_cache)
     if isinstance(form, NoData):
         return form
     tp, pp = parallel_of(case)

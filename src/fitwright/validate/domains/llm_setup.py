@@ -67,11 +67,35 @@ def as_software_sees(sheet: Sheet) -> Sheet:
     )
 
 
-def format_of(text: str, *, float8_cache: bool = False) -> Format | NoData:
-    """The precision as a table writes it; empty stands for 16 bits."""
+NATIVE = {
+    "DeepSeek-V3": "fp8",
+    "Kimi-K2": "fp8",
+    "gpt-oss-120b": "mxfp4",
+    "gpt-oss-20b": "mxfp4",
+}
+"""What models are published in that have no weights of 16 bits."""
+
+
+def native_precision(shape: Transformer) -> str:
+    """Of a model's published weights; empty: 16 bits."""
+    return NATIVE.get(shape.name, "")
+
+
+def format_of(
+    text: str, *, sheet: Sheet | None = None, float8_cache: bool = False
+) -> Format | NoData:
+    """The precision as a table writes it; empty stands for 16 bits.
+
+    MXFP4 (of gpt-oss) is that of the experts alone, and their weights alone where the device
+    (`sheet`) has no fast path for it.
+    """
     form = read_format(text or None)
     if form is None:
         return NoData(reason=f"the precision {text!r} is not known")
+    if "mxfp4" in text.lower():
+        form = replace(form, bits=4.25, attention_bits=16.0)
+        if sheet is not None and "float4" not in sheet.peaks:
+            form = replace(form, arithmetic="float16", group="int4w")
     if float8_cache and form.group in ("float8", "float4"):
         return replace(form, kv_bytes=1.0)
     return form
@@ -85,14 +109,18 @@ _PRECISION = re.compile(
 
 
 def precision_of(case: Case) -> str:
-    """As the case says, else as the model's name does (``-FP8``, ``-AWQ``); empty: 16 bits."""
+    """As the case says, else as the model's name does (``-FP8``, ``-AWQ``), else what its weights
+    are published in; empty: 16 bits."""
     said = read.text(case.inputs, "precision", "dtype", "weight_dtype", "quant")
     if said:
         return said
     name = read.text(case.inputs, "model", "model_path").lower()
     words: list[str] = _PRECISION.findall(name)
     kept = [w for w in words if w not in ("gptq", "awq")]
-    return (kept or words or [""])[-1]
+    if kept or words:
+        return (kept or words)[-1]
+    shape = shape_of(case)
+    return "" if isinstance(shape, NoData) else native_precision(shape)
 
 
 def set_up(
@@ -103,13 +131,25 @@ def set_up(
     engine: str,
     tp: int = 1,
     pp: int = 1,
+    own_sequences: bool = False,
 ) -> Setup | NoData:
-    """The step model of a shape on a device, or why there is none."""
+    """The step model of a shape on a device, or why there is none.
+
+    Args:
+        own_sequences: as of `StepModel`.
+    """
     sheet = as_software_sees(knowledge.sheet)
     reached = reach(sheet, knowledge.evidence, form=form, engine=engine, tp=tp)
     if isinstance(reached, NoData):
         return reached
-    model = StepModel(shape=shape, form=form, machine=reached.machine, tp=tp, pp=pp)
+    model = StepModel(
+        shape=shape,
+        form=form,
+        machine=reached.machine,
+        tp=tp,
+        pp=pp,
+        own_sequences=own_sequences,
+    )
     return Setup(model=model, reached=reached, shape=shape)
 
 

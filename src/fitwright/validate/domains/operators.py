@@ -11,6 +11,7 @@ from fitwright.perf.work import Work
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
 from fitwright.validate.case import Case, Inputs, Knowledge
+from fitwright.validate.domains.latent import latent_attention, latent_sizes, widened
 
 DTYPES: Mapping[str, str] = {
     "bf16": "bfloat16",
@@ -166,6 +167,8 @@ def attention_case_work(inputs: Inputs, sheet: Sheet, *, decode: bool) -> Work |
         return missing[0]
     num = {k: v for k, v in numbers.items() if isinstance(v, int)}
     dtype, kv_dtype = _attention_dtypes(inputs, sheet)
+    if (latent := latent_sizes(inputs)) is not None:
+        return latent_attention(num, latent, decode=decode, dtypes=(dtype, kv_dtype))
     shared = {
         "batch": max(num["batch"], 1),
         "num_heads": max(num["num_heads"], 1),
@@ -211,6 +214,8 @@ def _attention(case: Case, knowledge: Knowledge, *, decode: bool) -> Estimate | 
     Pro B60 prefill takes 4 times as long.
     """
     plain = answered(attention_case_work(case.inputs, knowledge.sheet, decode=decode), knowledge)
+    if isinstance(plain, Estimate) and latent_sizes(case.inputs) is not None:
+        return widened(plain)
     if isinstance(plain, NoData) or first(case.inputs, *CACHES) is not None:
         return plain
     inputs = {**case.inputs, "kv_cache_dtype": "fp8"}
