@@ -85,6 +85,8 @@ def _unanswered(found: Validation) -> None:
     """Rows without a prediction count as missed, so each says why."""
     missed = [row for row in found.rows if row.predicted is None]
     lines(*(f"no data for {row.case} ({row.domain}): {row.reason}" for row in missed))
+    if ours := sum(row.internal_error for row in missed):
+        lines(f"{ours} of them for a defect of Fitwright's own: please report the row")
 
 
 def _share(value: float | None) -> str:

@@ -15,6 +15,7 @@ class Scored(Record):
         error: predicted over measured, less 1; 0.1 is 10 % too high.
         rung: the evidence that answered; None without a prediction.
         reason: why there is no prediction, or what it rests on.
+        internal_error: whether a defect of Fitwright's own kept the row from an answer.
     """
 
     case: str
@@ -29,6 +30,7 @@ class Scored(Record):
     device_id: str = ""
     unit: str = ""
     source: str = ""
+    internal_error: bool = False
 
 
 class Summed(Record):
@@ -38,6 +40,7 @@ class Summed(Record):
         num_predicted: rows with a prediction; the rest count as missed.
         median_absolute_error, worst_absolute_error: of the rows that have an error; shares.
         share_within_band: of figures that lie in the 80 % band.
+        num_internal_errors: rows that a defect of Fitwright's own kept from an answer.
     """
 
     num_rows: int
@@ -45,6 +48,7 @@ class Summed(Record):
     median_absolute_error: float | None
     worst_absolute_error: float | None
     share_within_band: float | None
+    num_internal_errors: int = 0
 
 
 class Validation(Record):

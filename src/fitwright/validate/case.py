@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -58,3 +59,28 @@ class Knowledge:
 Predictor = Callable[[Case, Knowledge], Estimate | NoData]
 """Answers in base units (seconds, bytes, joules, per second, cycles, numbers); `units` of the
 case are converted outside."""
+
+LARGEST = 1e15
+"""No count, size or rate of a case comes near; a number beyond is a slip of the pen."""
+
+
+def unusable(inputs: Inputs) -> str | None:
+    """Why no formula takes these inputs: a number that is negative, endless or absurdly large."""
+    for name, given in inputs.items():
+        value = _as_number(given)
+        if value is None:
+            continue
+        if value < 0:
+            return f"{name} must not be negative, got {given}"
+        if not math.isfinite(value) or value > LARGEST:
+            return f"{name} must be a finite number of at most {LARGEST:g}, got {str(given)[:60]}"
+    return None
+
+
+def _as_number(given: object) -> float | None:
+    """A number, or a text that is nothing else; null and what JSON calls NaN say nothing."""
+    try:
+        value = float(given) if isinstance(given, int | float | str) else math.nan
+    except (OverflowError, ValueError):
+        return math.inf if isinstance(given, int) else None
+    return None if math.isnan(value) else value

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from statistics import median
 
 from fitwright.catalog.evidence import all_evidence
 from fitwright.errors import FitwrightError
 from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.evidence import Evidence
+from fitwright.records.sheet import Sheet
 from fitwright.records.validation import Scored, Summed, Validation
-from fitwright.validate.case import Case, Knowledge, Unreadable
+from fitwright.validate.case import Case, Knowledge, Unreadable, unusable
 from fitwright.validate.device import find_device
 from fitwright.validate.domains import PREDICTORS
 from fitwright.validate.measures import in_unit
 
-OUTSIDE = (ArithmeticError, LookupError, MemoryError, TypeError, ValueError)
-"""What formulas raise on numbers outside their domain, such as widths below 0: one absurd row
-must not cost the others of its table their answers."""
+DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What a predictor raises only where its own code is wrong: inputs that no formula takes are
+refused before it (`unusable`) or by it. The row says so and costs no other its answer."""
+INTERNAL = "internal error"
+Known = Callable[[Sheet], tuple[Evidence, ...]]
+"""The constants that predictions for a device may draw on."""
+
+
+def everything(_: Sheet) -> tuple[Evidence, ...]:
+    """All fitted constants, whatever the device."""
+    return all_evidence()
 
 
 def validate(cases: Iterable[Case | Unreadable]) -> Validation:
@@ -30,11 +42,11 @@ def validate(cases: Iterable[Case | Unreadable]) -> Validation:
     )
 
 
-def scored(case: Case | Unreadable) -> Scored:
+def scored(case: Case | Unreadable, *, known: Known = everything) -> Scored:
     """One row; without a prediction it carries the reason."""
     if isinstance(case, Unreadable):
         return Scored(case=case.case, domain=case.domain, reason=case.reason)
-    answer = predicted(case)
+    answer = predicted(case, known=known)
     asked = Scored(
         case=case.case,
         domain=case.domain,
@@ -44,7 +56,8 @@ def scored(case: Case | Unreadable) -> Scored:
         source=case.source,
     )
     if isinstance(answer, NoData):
-        return asked.model_copy(update={"reason": answer.reason})
+        is_ours = answer.reason.startswith(INTERNAL)
+        return asked.model_copy(update={"reason": answer.reason, "internal_error": is_ours})
     return asked.model_copy(
         update={
             "predicted": answer.value,
@@ -57,22 +70,32 @@ def scored(case: Case | Unreadable) -> Scored:
     )
 
 
-def predicted(case: Case) -> Estimate | NoData:
+def predicted(case: Case, *, known: Known = everything) -> Estimate | NoData:
     """The case's quantity in the case's unit."""
     predictor = PREDICTORS.get(case.domain)
     if predictor is None:
         close = get_close_matches(case.domain, PREDICTORS, n=1)
         guess = f" (did you mean {close[0]!r}?)" if close else ""
         return NoData(reason=f"no model for the domain {case.domain!r}{guess}")
+    if why := unusable(case.inputs):
+        return NoData(reason=why)
     try:
         sheet = find_device(case.device_id)
+        answer = predictor(case, Knowledge(sheet=sheet, evidence=known(sheet)))
     except FitwrightError as error:
         return NoData(reason=error.rule)
-    try:
-        answer = predictor(case, Knowledge(sheet=sheet, evidence=all_evidence()))
-    except OUTSIDE as error:
-        return NoData(reason=f"no figure follows from these inputs ({error})")
+    except DEFECTS as error:
+        return _defect(error)
     return answer if isinstance(answer, NoData) else in_unit(answer, case.unit)
+
+
+def _defect(error: Exception) -> NoData:
+    """Where and why our own code gave up, for whoever reports it."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    kind, said = type(error).__name__, " ".join(str(error).split())[:160]
+    return NoData(
+        reason=f"{INTERNAL}: {kind} in {Path(where.filename).name}:{where.lineno}: {said}"
+    )
 
 
 def summed(rows: Sequence[Scored]) -> Summed:
@@ -89,6 +112,7 @@ def summed(rows: Sequence[Scored]) -> Summed:
         median_absolute_error=median(errors) if errors else None,
         worst_absolute_error=max(errors) if errors else None,
         share_within_band=sum(inside) / len(inside) if inside else None,
+        num_internal_errors=sum(row.internal_error for row in rows),
     )
 
 

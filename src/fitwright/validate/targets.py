@@ -40,12 +40,18 @@ LEAST_PREDICTED = 0.9
 
 def broken(validation: Validation) -> tuple[str, ...]:
     """The targets that these figures break, a sentence each; domains without one are let be."""
-    return tuple(
+    defects = (
+        f"{domain}: {found.num_internal_errors} rows met an internal error, a defect of Fitwright"
+        for domain, found in validation.by_domain.items()
+        if found.num_internal_errors
+    )
+    missed = (
         sentence
         for domain, most in MOST_MEDIAN_ERROR.items()
         if (found := validation.by_domain.get(domain)) is not None
         for sentence in _broken(domain, found, most)
     )
+    return (*defects, *missed)
 
 
 def _broken(domain: str, found: Summed, most: float) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import pytest
 
 from fitwright.records.estimate import Estimate, NoData
+from fitwright.records.evidence import Evidence
 from fitwright.validate import score
 from fitwright.validate.case import Case, Knowledge, Predictor, Unreadable
+from fitwright.validate.targets import broken
 
 
 def case(
@@ -24,8 +26,8 @@ def case(
 
 
 def twice(asked: Case, known: Knowledge) -> Estimate | NoData:
-    if (ratio := asked.inputs.get("over")) is not None:
-        return NoData(reason=str(1 / float(str(ratio))))
+    if asked.inputs.get("broken"):
+        raise KeyError("a table of ours lacks this")
     seconds = asked.inputs.get("seconds")
     if not isinstance(seconds, float):
         return NoData(reason="seconds is missing")
@@ -100,8 +102,37 @@ def test_rows_are_summed_up_by_device_and_by_evidence() -> None:
     assert set(score.by(found.rows, "rung")) == {"family", "no data"}
 
 
-def test_a_row_that_no_formula_can_work_with_costs_no_other_row_its_answer() -> None:
-    absurd, sane = score.validate([case("a", over=0), case("b", seconds=0.01)]).rows
-    assert absurd.predicted is None
-    assert "division by zero" in absurd.reason
+def test_a_defect_of_ours_is_told_from_a_reason_and_costs_no_other_row_its_answer() -> None:
+    found = score.validate([case("a", broken=True), case("b"), case("c", seconds=0.01)])
+    ours, reasoned, sane = found.rows
+    assert ours.predicted is None
+    assert ours.internal_error
+    assert ours.reason.startswith("internal error: KeyError in test_score.py:")
+    assert (reasoned.internal_error, sane.internal_error) == (False, False)
     assert sane.predicted is not None
+    assert found.by_domain["time"].num_internal_errors == 1
+
+
+def test_a_defect_breaks_the_targets_of_the_tables_that_come_with_fitwright() -> None:
+    sentences = broken(score.validate([case("a", broken=True)]))
+    assert sentences == ("time: 1 rows met an internal error, a defect of Fitwright",)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, "-1", float("inf"), 10**400, "1e400", 1e30])
+def test_numbers_that_no_formula_takes_are_refused_by_their_name(seconds: object) -> None:
+    (row,) = score.validate([case("a", seconds=seconds)]).rows
+    assert row.reason.startswith("seconds must")
+    assert not row.internal_error
+
+
+def test_constants_can_be_held_back() -> None:
+    given: list[tuple[Evidence, ...]] = []
+
+    def asks(asked: Case, knowledge: Knowledge) -> NoData:
+        given.append(knowledge.evidence)
+        return NoData(reason="only looking")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score, "PREDICTORS", {"time": asks})
+        score.scored(case("a"), known=lambda sheet: ())
+    assert given == [()]

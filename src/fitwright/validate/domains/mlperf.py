@@ -102,11 +102,11 @@ def _energy(
     case: Case, knowledge: Knowledge, benchmark: Benchmark, reached: Reached
 ) -> Estimate | NoData:
     """Watts of the system, and joules per sample at its pace."""
-    sheet, count = knowledge.sheet, int(read.number(case.inputs, "n_devices") or 1)
+    sheet, count = knowledge.sheet, max(1, int(read.number(case.inputs, "n_devices") or 1))
     scenario = scenario_of(case)
     full = scenario in ("offline", "server")
     constants = power_constants([reached.rows[r] for r in LADDER if r in reached.rows])
-    watts = system_w(constants, sheet=sheet, num_devices=max(1, count), queue_full=full)
+    watts = system_w(constants, sheet=sheet, num_devices=count, queue_full=full)
     if watts is None:
         return NoData(reason=f"{sheet.id} has no published TDP, or no system of it was metered")
     spread = max(POWER_SPREAD[full], reached.spread)

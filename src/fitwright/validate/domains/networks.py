@@ -93,7 +93,8 @@ def workload_of(case: Case, table: Sequence[Evidence]) -> Workload | NoData:
     known = find_network(name) or find_network(RECIPES.sub("", name))
     known = known.at_side(side) if known and side else known
     source = "the case"
-    macs, parameters = _macs(case), read.number(case.inputs, "params_M", "params_m", "mparams")
+    macs = _macs(case)
+    parameters = read.number(case.inputs, "params_M", "params_m", "mparams") or None
     facts = macs_facts(table)
     if macs is None and known is None and parameters and facts is not None:
         side, source = side or side_in(name) or 224.0, GUESSED
@@ -140,7 +141,7 @@ def setting_of(case: Case, *, mode: Mode) -> Setting:
     layout = read.text(case.inputs, "layout").lower()
     if not layout and read.text(case.inputs, "channels_last").lower() in ("true", "1"):
         layout = "nhwc"
-    batch = max(1, int(read.number(case.inputs, "batch", "batch_size") or 1))
+    batch = max(1, int(read.number(case.inputs, "batch", "batch_size", "bs") or 1))
     return Setting(dtype=label, batch=batch, mode=mode, layout=layout)
 
 
