@@ -51,7 +51,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "bench": {"numpy", "psutil"},
     "tune": {"numpy", "optuna"},
     "deliver": {"numpy", "jinja2"},
-    "executors": {"numpy", "psutil", "mlperf_loadgen", "ray"},
+    "executors": {"numpy", "psutil", "mlperf_loadgen", "ray", "grpc"},
 }
 ANYTHING = {"backends", "flow", "start", "cli", "testing", "__init__", "__main__"}
 HEAVY = (

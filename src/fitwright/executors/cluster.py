@@ -8,11 +8,13 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
 
 from fitwright.errors import BackendMissing, FitwrightError, TrialFailed, one_line
+from fitwright.executors.background import Background
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -21,6 +23,8 @@ DEVICE = "fitwright_device:"
 PROBE_S = 5.0
 START_S = 60.0  # for a node to start the actor's process, which imports Fitwright
 SEND_S = 600.0  # for one file
+CLIENT_S = 60.0  # for Ray Client's server to start this driver's process there; it may never
+CLIENT = "ray://"
 # Ray reads its environment when it is imported. What the user states, stands.
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",  # whoever reaches a cluster without one can run code on it
@@ -107,8 +111,12 @@ class Cluster:
     def _connect(self, address: str) -> None:
         quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
         _keep_off_stdout(self._ray)
+        connect = partial(self._ray.init, address=address, namespace="fitwright", **quiet)
         try:
-            self._ray.init(address=address, namespace="fitwright", **quiet)
+            if address.startswith(CLIENT):
+                Background(1).submit(connect).result(CLIENT_S)
+            else:
+                connect()
         except ImportError as error:  # the client of ray:// needs more packages
             raise _ray_missing(one_line(str(error))) from error
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
@@ -193,7 +201,7 @@ def _probe(address: str) -> None:
     Raises:
         BackendMissing: nothing does.
     """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
     if not colon:
         return
     try:
@@ -202,10 +210,29 @@ def _probe(address: str) -> None:
         raise _unreachable(address, error) from error
 
 
+def _asks_for_a_token(address: str) -> bool:
+    """Whether that Ray Client server turns away who shows none.
+
+    Ray Client itself says of a wrong token no more than that the time was up.
+    """
+    try:
+        import grpc
+    except ImportError:
+        return False
+    with grpc.insecure_channel(address.removeprefix(CLIENT)) as channel:
+        try:
+            channel.unary_unary("/ray.rpc.RayletDriver/ClusterInfo")(b"", timeout=PROBE_S)
+        except grpc.RpcError as error:
+            return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
+    return False
+
+
 def _unreachable(address: str, error: Exception) -> BackendMissing:
     """No cluster there, or one that does not let us in."""
     said = f"{error} {error.__cause__ or ''}"
-    if "uthentic" in said or "InvalidAuthToken" in said:
+    refused = "uthentic" in said or "InvalidAuthToken" in said
+    timed_out = isinstance(error, ConnectionError) and address.startswith(CLIENT)
+    if refused or (timed_out and _asks_for_a_token(address)):
         return BackendMissing(
             f"the Ray cluster at {address} asks for a token, and the one given here, if any, is "
             "not its own",
@@ -213,7 +240,8 @@ def _unreachable(address: str, error: Exception) -> BackendMissing:
             remedy="Copy the cluster's token to ~/.ray/auth_token, or set RAY_AUTH_TOKEN_PATH.",
         )
     return BackendMissing(
-        f"no Ray cluster answers at {address}: {one_line(str(error), length=160)}",
+        f"no Ray cluster answers at {address}: "
+        f"{one_line(str(error), length=160) or f'nothing within {CLIENT_S:g} s'}",
         code="FW304",
         remedy="Check the address; start one with `ray start --head`.",
     )

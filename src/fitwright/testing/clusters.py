@@ -34,27 +34,56 @@ services.get_node_ip_address = lambda *address: "127.0.0.1"
 from ray.scripts.scripts import main
 main()
 """
+# Ray Client's server starts one more process for each driver; it takes the replacement out too.
+_IN_EVERY_PROCESS = """
+import importlib.abc, importlib.util, sys
+
+class Loopback(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "ray._private.services":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+        def exec_module(module):
+            execute(module)
+            module.resolve_ip_for_localhost = lambda host: host
+            module.get_node_ip_address = lambda *address: "127.0.0.1"
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Loopback())
+"""
 
 
 @final
 class Cluster:
     """A head that computes nothing, and nodes with labels.
 
+    Args:
+        folder: Ray's, with a short path.
+        client: whether drivers may come through Ray Client (``ray://``) as well.
+
     Attributes:
         address: of the head, ``127.0.0.1:PORT``.
+        client_address: ``ray://127.0.0.1:PORT``; empty without Ray Client.
         token: what a driver must show.
         nodes: the process of each node, in the order of the labels.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, client: bool = False) -> None:
         self.token = TOKEN
         self.address = f"{LOOPBACK}:{_free_port()}"
+        self.client_address = f"ray://{LOOPBACK}:{_free_port()}" if client else ""
         self.nodes: list[psutil.Popen] = []
         self._folder = folder
+        if client:
+            (folder.parent / "sitecustomize.py").write_text(_IN_EVERY_PROCESS)
         port = self.address.rpartition(":")[2]
         self.head = self._start(
             *("--head", f"--port={port}", f"--temp-dir={folder}", "--num-cpus=0"),
             *("--include-dashboard=false", "--include-log-monitor=false", "--disable-usage-stats"),
+            *(_client_server(self.client_address) if client else ()),
         )
 
     def add(self, devices: Sequence[str]) -> psutil.Popen:
@@ -80,13 +109,23 @@ class Cluster:
         command += [f"--node-ip-address={LOOPBACK}", f"--object-store-memory={STORE_BYTES}"]
         process = psutil.Popen(
             command,
-            env={**os.environ, **self.environment()},
+            env={**os.environ, **self.environment(), **self._python_path()},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         _until_it_blocks(process, log)
         return process
+
+    def _python_path(self) -> Mapping[str, str]:
+        if not self.client_address:
+            return {}
+        stated = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        return {
+            "PYTHONPATH": os.pathsep.join([str(self._folder.parent), *filter(None, stated)]),
+            # its server forks while threads are in gRPC, and now and then the child dies of it
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
+        }
 
     def environment(self) -> Mapping[str, str]:
         """What a driver needs to be let in."""
@@ -130,6 +169,10 @@ def kill_tree(top: psutil.Process) -> None:
     psutil.wait_procs(found, timeout=10)
 
 
+def _client_server(address: str) -> tuple[str, ...]:
+    return (f"--ray-client-server-port={address.rpartition(':')[2]}",)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
@@ -137,12 +180,16 @@ def _free_port() -> int:
 
 
 @contextmanager
-def local_cluster(*nodes: Sequence[str]) -> Iterator[Cluster]:
-    """A head and a node for each list of labels; a driver in this process may use it."""
+def local_cluster(*nodes: Sequence[str], client: bool = False) -> Iterator[Cluster]:
+    """A head and a node for each list of labels; a driver in this process may use it.
+
+    Args:
+        client: whether drivers may come through Ray Client as well; needs its packages.
+    """
     place = Path(tempfile.mkdtemp(prefix="fw-", dir="/tmp"))  # Ray's socket paths must be short
     cluster = None
     try:
-        cluster = Cluster(place / "ray")
+        cluster = Cluster(place / "ray", client=client)
         for devices in nodes:
             cluster.add(devices)
         with mock.patch.dict(os.environ, cluster.environment()), _loopback_kept():
