@@ -25,7 +25,13 @@ from openvino_rows import Row, device_of, read, units
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.networks import find_network
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.network.character import activations, backbone_style, family_of, is_smooth
+from fitwright.perf.network.character import (
+    activations,
+    backbone_style,
+    family_of,
+    is_smooth,
+    proposes,
+)
 from fitwright.perf.network.time import (
     USUAL_LAYERS,
     USUAL_UNITS,
@@ -60,22 +66,32 @@ GROUP: Mapping[str, tuple[float, float]] = {
     "compute.detector": (0.3, 0.3),
     "traffic.depthwise": (0.5, 0.4),
     "layer.vit": (0.7, 0.4),
+    "layer.smooth": (0.5, 0.3),
 }
 ON_GPU: Mapping[str, tuple[float, float]] = {
     "compute.16": (1.5, 0.4),
     "compute.int8": (2.0, 0.4),
-    "start": (math.log(80e-6), 0.7),
+    "start": (math.log(20e-6), 1.0),
+    "layer": (math.log(5e-6), 0.7),
 }
-"""Images cross the host's link and are gathered into batches; small products fill few cores."""
+"""One sample's products fill few cores of a GPU, so that starting each kernel counts."""
+IN_TURN: Mapping[str, tuple[float, float]] = {
+    "compute": (0.2, 0.3),
+    "between": (math.log(10e-3), 1.0),
+}
+"""One sample after the other on a CPU: products are as under load, but slower by this; between
+two stages one core sorts thousands of boxes."""
 WAITING = (0.6, 0.15)
-"""Exponent of the cores in the time of one layer that all of them share."""
+"""Exponent of the cores in what all of them share of one sample: layers and products."""
 DEVICE, DEVICE_GROUP, DEVICE_UNITS = 0.35, 0.17, 0.15
-NETWORK, NETWORK_GROUP, NETWORK_NARROW = 0.2, 0.25, 0.1
+NETWORK, NETWORK_GROUP, NETWORK_NARROW, NETWORK_DEVICE = 0.2, 0.25, 0.1, 0.15
 """How far levels of devices and characters of networks usually lie from 0: in all rows, in one
-group, in one kind of arithmetic units."""
+group, in one kind of arithmetic units; on one GPU, whose architecture has kernels of its own."""
 WEIGHTS = 0.3
 """Of the weights are read from memory for each sample; the rest stays in caches."""
 GROUPS = ("cpu/infer", "cpu/latency", "gpu/infer")
+UNDER_LOAD = {"cpu/infer": "cpu/infer", "cpu/latency": "cpu/infer", "gpu/infer": "gpu/infer"}
+"""The group whose utilisations a group starts from."""
 
 
 def prior_of(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
@@ -84,6 +100,7 @@ def prior_of(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
     for g in GROUPS:
         own = {f"compute.{u}": prior for u, prior in COMPUTE.items()} | dict(GROUP)
         own |= ON_GPU if g.startswith("gpu") else {}
+        own |= IN_TURN if g.endswith("latency") else {}
         found |= {f"{g}/{name}": prior for name, prior in own.items()}
     for d in sorted({r.device for r in rows}):
         found[f"device/{d}"] = (0.0, DEVICE)
@@ -93,39 +110,58 @@ def prior_of(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:
         found[f"network/{w}"] = (0.0, NETWORK)
         found[f"network/{w}/narrow"] = (0.0, NETWORK_NARROW)
         found |= {f"network/{w}/{g}": (0.0, NETWORK_GROUP) for g in GROUPS}
+        gpus = {r.device for r in rows if r.sheet.kind == "gpu"}
+        found |= {f"network/{w}/{d}": (0.0, NETWORK_DEVICE) for d in sorted(gpus)}
     return found
 
 
 def sum_of(row: Row) -> Sum:
     """The terms of `plain_s`, with the parameters that each of them has."""
     g, style, work, sockets = row.group, row.workload.style, row.workload, row.setting.sockets
-    bandwidth, cores = row.sheet.bandwidth_bytes_per_s, row.sheet.num_units
-    assert bandwidth is not None and cores is not None
+    bandwidth = row.sheet.bandwidth_bytes_per_s
+    assert bandwidth is not None
     per_byte = WIDTH[row.setting.dtype] / (bandwidth.value * sockets)
     written = activations(work, FACTS)
-
-    def by(name: str) -> dict[str, float]:
-        found = {f"{g}/{name}": 1.0}
-        return found | ({f"{g}/{name}.{style}": 1.0} if f"{name}.{style}" in GROUP else {})
-
     terms = [
-        Term(2 * work.macs / (row.peak * sockets), _named(by("compute"), units(row), g)),
-        Term(per_byte * written, by("traffic")),
+        Term(2 * work.macs / (row.peak * sockets), compute_of(row)),
+        Term(per_byte * written, _by(g, "traffic", style)),
         Term(per_byte * work.parameters * WEIGHTS, {}),
     ]
     if is_smooth(work.name):
-        terms.append(Term(written / (row.sheet.peaks["float32"].value * sockets), by("smooth")))
-    if row.setting.mode == "latency":
-        waiting = {"waiting": math.log(cores.value / USUAL_UNITS)}
-        terms.append(Term(work.num_layers or USUAL_LAYERS, by("layer") | waiting))
-    else:
-        terms.append(Term(1.0, by("start")))
+        vector = row.sheet.peaks["float32"].value * sockets
+        terms.append(Term(written / vector, _by(g, "smooth", style)))
+    if g != "cpu/infer":
+        smooth = {f"{g}/layer.smooth": 1.0} if is_smooth(work.name) else {}
+        layer = _by(g, "layer", style) | waiting(row) | smooth
+        terms.append(Term(work.num_layers or USUAL_LAYERS, layer))
+    if g == "cpu/latency" and proposes(work.name):
+        terms.append(Term(1.0, _by(g, "between", style)))
+    if g != "cpu/latency":
+        terms.append(Term(1.0, _by(g, "start", style)))
     return Sum(terms, dict.fromkeys(levels_of(row) + characters_of(row), 1.0), row.sample_s)
 
 
-def _named(by: Mapping[str, float], unit: str, g: str) -> dict[str, float]:
-    """The compute of these units instead of compute as such."""
-    return {f"{g}/compute.{unit}": 1.0} | {k: v for k, v in by.items() if k != f"{g}/compute"}
+def _by(g: str, name: str, style: str) -> dict[str, float]:
+    """What all styles share of a term, and what this style adds."""
+    found = {f"{g}/{name}": 1.0}
+    return found | ({f"{g}/{name}.{style}": 1.0} if f"{name}.{style}" in GROUP else {})
+
+
+def compute_of(row: Row) -> dict[str, float]:
+    """Parameters of the products: those under load, and what one sample alone adds."""
+    g, style = row.group, row.workload.style
+    loaded = UNDER_LOAD[g]
+    found = _by(loaded, "compute", style) | {f"{loaded}/compute.{units(row)}": 1.0}
+    del found[f"{loaded}/compute"]
+    return found if loaded == g else found | {f"{g}/compute": 1.0} | waiting(row)
+
+
+def waiting(row: Row) -> dict[str, float]:
+    """Where all cores of a CPU share one sample: the more they are, the longer."""
+    cores = row.sheet.num_units
+    assert cores is not None
+    is_shared = row.group == "cpu/latency"
+    return {"waiting": math.log(cores.value / USUAL_UNITS)} if is_shared else {}
 
 
 def levels_of(row: Row) -> list[str]:
@@ -136,7 +172,8 @@ def levels_of(row: Row) -> list[str]:
 def characters_of(row: Row) -> list[str]:
     w = f"network/{row.workload.name}"
     narrow = [] if row.setting.dtype == "float32" else [f"{w}/narrow"]
-    return [w, f"{w}/{row.group}", *narrow]
+    apart = [f"{w}/{row.device}"] if row.sheet.kind == "gpu" else []
+    return [w, f"{w}/{row.group}", *narrow, *apart]
 
 
 def held_out(rows: Sequence[Row], keys: Sequence[object]) -> np.ndarray:
@@ -153,21 +190,24 @@ def held_out(rows: Sequence[Row], keys: Sequence[object]) -> np.ndarray:
 
 def constants_of(p: Parameters, g: str, *, unit: str, level: float) -> Parameters:
     """As `plain_s` reads them, for one group and dtype: everything times exp(level)."""
-    is_latency, scale = g.endswith("latency"), math.exp(level)
+    loaded, is_latency, scale = UNDER_LOAD[g], g == "cpu/latency", math.exp(level)
+    slower = p.get(f"{g}/compute", 0.0)
     found = {
         "start_s": 0.0 if is_latency else scale * math.exp(p[f"{g}/start"]),
         "smooth": scale * math.exp(p[f"{g}/smooth"]),
         "weights": scale * WEIGHTS,
         "has_launches": 0.0,
     }
+    found |= {"between_stages_s": scale * math.exp(p[f"{g}/between"])} if is_latency else {}
     for style, like in STYLES.items():
-        compute, traffic, layer = (
-            math.exp(p[f"{g}/{name}{of}"] + p.get(f"{g}/{name}.{like}", 0.0))
-            for name, of in (("compute", f".{unit}"), ("traffic", ""), ("layer", ""))
-        )
+
+        def term(group: str, name: str, of: str = "", *, like: str = like) -> float:
+            return math.exp(p[f"{group}/{name}{of}"] + p.get(f"{group}/{name}.{like}", 0.0))
+
+        compute = math.exp(slower) * term(loaded, "compute", f".{unit}")
         found[f"compute.{style}"] = max(1.0, scale * compute)
-        found[f"traffic.{style}"] = scale * traffic
-        found[f"layer_s.{style}"] = scale * layer if is_latency else 0.0
+        found[f"traffic.{style}"] = scale * term(g, "traffic")
+        found[f"layer_s.{style}"] = 0.0 if g == "cpu/infer" else scale * term(g, "layer")
     return found
 
 
@@ -184,6 +224,12 @@ def characters(p: Parameters, g: str, *, is_narrow: bool) -> Parameters:
         families[family_of(name)].append(own[name])
     shared = {f: 0.5 * float(np.mean(v)) for f, v in families.items()}
     return shared | {f"network.{n}": v - shared[family_of(n)] for n, v in own.items()}
+
+
+def apart(p: Parameters, device: str) -> Parameters:
+    """What a GPU adds to the characters of networks."""
+    keys = [k.split("/") for k in p if k.startswith("network/") and k.endswith(f"/{device}")]
+    return {f"network.{name}": p["/".join((sort, name, d))] for sort, name, d in keys}
 
 
 def spread_of(error: np.ndarray) -> float:
@@ -210,11 +256,10 @@ class Spreads:
 
 def spreads(rows: Sequence[Row]) -> dict[str, Spreads]:
     """Held-out errors of every split, told, and the bands that they call for."""
-    numbers = np.random.default_rng(4).permutation(len(rows)) % 8
     by = {
         "other networks, known device": held_out(rows, [r.workload.name for r in rows]),
         "device left out, network known elsewhere": held_out(rows, [r.device for r in rows]),
-        "other rows, device and network known": held_out(rows, [int(n) for n in numbers]),
+        "one row left out, device and network known": held_out(rows, range(len(rows))),
     }
     found = {}
     for g in GROUPS:
@@ -229,13 +274,14 @@ def spreads(rows: Sequence[Row]) -> dict[str, Spreads]:
 def evidence_of(rows: Sequence[Row], p: Parameters, g: str, spread: Spreads) -> list[Evidence]:
     """Every rung of one group: the device, its architecture, the family and the kind."""
     at = [r for r in rows if r.group == g]
-    devices, found = sorted({r.device for r in at}), []
+    devices, found, is_shared = sorted({r.device for r in at}), [], g == "cpu/latency"
     for dtype, units_ in sorted({(r.setting.dtype, r.setting.units) for r in at}):
         unit = {"int8": units_ or "int8", "float32": "float32"}.get(dtype, "16")
         what = replace(at[0].setting, units=units_).what
         added = characters(p, g, is_narrow=dtype != "float32")
         added |= {"unknown_network_spread": spread.strange}
-        added |= {"layer_units": p["waiting"]} if g.endswith("latency") else {}
+        added |= {"smooth_kernels": math.exp(p[f"{g}/layer.smooth"])}
+        added |= dict.fromkeys(("layer_units", "compute_units"), p["waiting"]) if is_shared else {}
         common = constants_of(p, g, unit=unit, level=0.0)
         for d in devices:
             sheet = load_sheets()[d]
@@ -243,11 +289,12 @@ def evidence_of(rows: Sequence[Row], p: Parameters, g: str, spread: Spreads) -> 
                 continue
             level = sum(p[f"device/{d}{k}"] for k in ("", f"/{g}", f"/{unit}"))
             own = constants_of(p, g, unit=unit, level=level)
-            adds = {k: v - common[k] for k, v in own.items()}
+            adds = {k: v - common[k] for k, v in own.items()} | apart(p, d)
+            whole = own | added | {k: added[k] + v for k, v in apart(p, d).items()}
             found += [
                 _row(what, dtype, "device", d, adds, spread.near, at),
                 _row(
-                    what, dtype, "architecture", sheet.architecture, own | added, spread.far, at
+                    what, dtype, "architecture", sheet.architecture, whole, spread.far, at
                 ).model_copy(update={"devices": (d,)}),
             ]
         sheet = load_sheets()[devices[0]]

@@ -134,6 +134,11 @@ def is_smooth(name: str) -> bool:
     return bool(re.search(r"efficientnet|efficientdet|yolov[4-9]|yolov?1\d|yolox", name.lower()))
 
 
+def proposes(name: str) -> bool:
+    """Whether boxes found by a first stage are sorted out on one core before a second."""
+    return "rcnn" in name.lower()
+
+
 def weighed(constants: Mapping[str, float], prefix: str, size: Size) -> float:
     """``prefix`` + its slopes times the size: a straight line in the logarithms."""
     return (

@@ -2,14 +2,17 @@
 
 For one sample of a batch
 
-    t = (start + layers * layer * (units / 16)^e + 2 MAC / peak * compute
+    t = (start + layers * layer * (units / 16)^e + 2 MAC / peak * compute * (units / 16)^f
          + width * activations / bandwidth * traffic + activations * smooth / peak32
          + width * parameters / (bandwidth * batch)) * exp(character)
 
 `compute` (1 / the share of the peak) and `traffic` (how often each activation is moved) belong
 to the style of the network and the runtime; `smooth` is what activations such as SiLU cost in
 vector units, where the runtime does not hide them; `layer` is what a layer costs that is run on
-all cores of a CPU at once: they wait for each other, the longer the more they are; `character`
+all cores of a CPU at once: they wait for each other, the longer the more they are, and fetch what
+other cores wrote, so that products slow down alike (`e`, `f`; 0 where samples do not share their
+layers). On a GPU it is what starting a small kernel costs. Activations that run as kernels of their
+own make it count more often, and two-stage detectors add what one core does alone; `character`
 is a straight line in the logarithms of its size, plus what its family and the network itself
 add where they were measured. None of them depends on peak or bandwidth, so a faster
 device is never slower, and what was fitted on one device carries over to the next.
@@ -28,6 +31,7 @@ from fitwright.perf.network.character import (
     activations,
     family_of,
     is_smooth,
+    proposes,
     size_of,
     weighed,
 )
@@ -221,16 +225,26 @@ def plain_s(
     traffic_s = width * written / bandwidth
     weights_s = width * workload.parameters / (bandwidth * setting.batch)
     smooth_flops = constants.get("smooth", 0.0) if is_smooth(workload.name) else 0.0
-    layers = workload.num_layers or USUAL_LAYERS
-    waiting: float = (num_units / USUAL_UNITS) ** constants.get("layer_units", 0.0)
+    more_units = num_units / USUAL_UNITS
+    sharing: float = more_units ** constants.get("compute_units", 0.0)
     return (
         constants.get("start_s", 0.0)
-        + layers * waiting * constants.get(f"layer_s.{style}", 0.0)
-        + compute_s * constants[f"compute.{style}"]
+        + _layers_s(workload, more_units, constants)
+        + compute_s * sharing * constants[f"compute.{style}"]
         + traffic_s * constants[f"traffic.{style}"]
         + written * smooth_flops / (vector_peak or peak)
         + weights_s * constants.get("weights", 1.0)
     )
+
+
+def _layers_s(workload: Workload, more_units: float, constants: Mapping[str, float]) -> float:
+    """What layers cost however small they are, and what is done between two stages."""
+    waiting: float = more_units ** constants.get("layer_units", 0.0)
+    kernels = float(workload.num_layers or USUAL_LAYERS)
+    if is_smooth(workload.name):
+        kernels *= constants.get("smooth_kernels", 1.0)
+    between_s = constants.get("between_stages_s", 0.0) if proposes(workload.name) else 0.0
+    return between_s + kernels * waiting * constants.get(f"layer_s.{workload.style}", 0.0)
 
 
 def character(workload: Workload, setting: Setting, constants: Mapping[str, float]) -> float:

@@ -19,6 +19,7 @@ from fitwright.perf.network.time import (
     floor_s,
     network_time,
     peak_of,
+    plain_s,
 )
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Fact, Sheet
@@ -164,3 +165,35 @@ def test_more_cores_wait_longer_for_each_other_in_every_layer() -> None:
     few_s, many_s = (network_time(workload, alone, s, table=table) for s in (sheet, many))
     assert isinstance(few_s, Estimate) and isinstance(many_s, Estimate)
     assert few_s.value < many_s.value < 3 * few_s.value
+
+
+def test_one_sample_reaches_a_smaller_share_of_more_cores() -> None:
+    workload = find_network("ssd-resnet34-1200")
+    assert workload is not None
+    setting = Setting(dtype="int8", mode="latency", runtime="openvino", units="matrix")
+    sheet = find_sheet("xeon-6979p")
+    peaks = {dtype: faster(peak, 2) for dtype, peak in sheet.peaks.items()}
+    twice = sheet.model_copy(update={"num_units": faster(sheet.num_units, 2), "peaks": peaks})
+    one, two = (
+        network_time(workload, setting, s, table=evidence("openvino")) for s in (sheet, twice)
+    )
+    assert isinstance(one, Estimate) and isinstance(two, Estimate)
+    # twice the cores have twice the peak, of which products of one sample reach less
+    assert 0.5 * one.value < two.value < one.value
+
+
+def test_what_runs_as_kernels_of_its_own_and_between_stages_takes_longer() -> None:
+    known = find_network("resnet50")
+    assert known is not None
+    constants = {"compute.plain": 2.0, "traffic.plain": 1.0, "layer_s.plain": 1e-5}
+    more = constants | {"smooth_kernels": 1.5, "between_stages_s": 0.01}
+    setting = Setting(dtype="int8", mode="latency", runtime="openvino")
+
+    def time_s(name: str, by: dict[str, float]) -> float:
+        workload = known.model_copy(update={"name": name})
+        return plain_s(workload, setting, peak=1e13, bandwidth=1e11, constants=by, facts={})
+
+    assert time_s("resnet50", more) == time_s("resnet50", constants)
+    # half as many kernels again, of 54 layers with 10 us each
+    assert math.isclose(time_s("yolov8n", more) - time_s("yolov8n", constants), 27e-5)
+    assert math.isclose(time_s("mask_rcnn", more) - time_s("mask_rcnn", constants), 0.01)
