@@ -140,4 +140,13 @@ def _guess(name: str) -> str:
     ids = sorted(_ids())
     inside = [i for i in ids if word and (word in i or i in word)]
     near = list(dict.fromkeys([*inside, *difflib.get_close_matches(word, ids, n=3)]))[:3]
+    near = near or _of_the_same_line(word, ids)
     return f"; did you mean {' or '.join(repr(i) for i in near)}?" if near else ""
+
+
+def _of_the_same_line(word: str, ids: list[str]) -> list[str]:
+    """Up to three ids that share a whole word (``rtx``, ``xeon``) with a name, nearest first."""
+    said = set(re.findall(r"[a-z][a-z0-9]+", word))
+    shared = {i: len(said & set(i.split("-"))) for i in ids}
+    near = {i: difflib.SequenceMatcher(None, word, i).ratio() for i, n in shared.items() if n}
+    return sorted(near, key=lambda i: (-shared[i], -near[i]))[:3]

@@ -157,3 +157,11 @@ def test_values_lie_where_such_devices_lie(sheet: Sheet) -> None:
         assert sheet.idle_w.value < sheet.tdp_w.value
     if sheet.memory_bytes and sheet.onchip_bytes:
         assert sheet.onchip_bytes.value <= sheet.memory_bytes.value
+
+
+def test_a_name_of_a_line_that_the_catalogue_has_is_told_with_its_devices() -> None:
+    with pytest.raises(ContractError, match=r"did you mean 'rtx-\d+'"):
+        find_sheet("NVIDIA GeForce RTX 3060")
+    with pytest.raises(ContractError) as caught:
+        find_sheet("ARM Mali-G610 MP4")  # no Mali is in it, so no id comes near
+    assert "did you mean" not in str(caught.value)

@@ -9,6 +9,7 @@ from fitwright.perf.collective import Operation, collective_s, wire_factor
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains.training_inputs import number, whole
+from fitwright.validate.measures import in_base_units
 
 OPERATIONS: Mapping[str, Operation] = {
     "allreduce": "all_reduce",
@@ -28,11 +29,10 @@ def predict_collective(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds, or bytes per second where the row asks for a bandwidth."""
     given = {str(k).lower(): v for k, v in case.inputs.items() if v is not None}
     asked = str(given.get("op_name", given.get("op", given.get("operation", ""))))
-    operation = OPERATIONS.get(re.sub(r"[^a-z0-9]", "", asked.lower()).removesuffix("perf"))
+    operation = operation_of(asked)
     if operation is None:
         return NoData(reason=f"no model of the collective {asked!r}")
-    names = ("bytes", "payload_bytes", "message_bytes", "size_bytes", "num_bytes", "message_size")
-    payload = number(given, *names)
+    payload = payload_bytes(given)
     if payload is None:
         return NoData(reason="the row does not say how many bytes are moved")
     ranks = whole(given, "num_gpus", "ranks", "gpus", "num_ranks", "world_size", default=2)
@@ -60,3 +60,27 @@ def predict_collective(case: Case, knowledge: Knowledge) -> Estimate | NoData:
             "unit": case.unit,
         }
     )
+
+
+def operation_of(words: str) -> Operation | None:
+    """``all_reduce``, ``AllReduce``, ``ncclAllReduce`` and ``all_reduce_perf (ring)``."""
+    plain = re.sub(r"\(.*?\)|nccl|rccl|oneccl|[^a-z0-9]", "", words.lower())
+    return OPERATIONS.get(plain.removesuffix("perf"))
+
+
+SIZES = ("bytes", "payload_bytes", "message_bytes", "size_bytes", "num_bytes", "message_size",
+         "payload", "size")  # fmt: skip
+COUNTED_IN = {"_kb": 1e3, "_mb": 1e6, "_gb": 1e9, "_kib": 2**10, "_mib": 2**20, "_gib": 2**30}
+
+
+def payload_bytes(given: Mapping[str, object]) -> float | None:
+    """Of ``bytes: 16777216``, ``size: "16 MiB"`` and ``size_mb: 16``; None: not said."""
+    if (amount := number(given, *SIZES)) is not None:
+        said = str(next(given[name] for name in SIZES if name in given))
+        unit = re.search(r"\d\s*([a-z]+)", said.lower())
+        return amount * (in_base_units(unit[1]) or 1.0 if unit else 1.0)
+    for tail, factor in COUNTED_IN.items():
+        counted = number(given, *(name + tail for name in ("size", "payload", "message_size")))
+        if counted is not None:
+            return counted * factor
+    return None

@@ -44,7 +44,8 @@ def predict_fpga(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 def dense_of(inputs: Inputs) -> Dense | None:
     """``64-32-32-5`` with its precision, reuse and sparsity; None: not a dense chain."""
     widths = re.fullmatch(
-        r"\s*\d+(?:\s*(?:-|x|,|->|→)\s*\d+)+\s*", read.text(inputs, "layers", "model")
+        r"\s*\d+(?:\s*(?:-|x|,|->|→)\s*\d+)+\s*",
+        read.text(inputs, "layers", "model").strip("[]() "),
     )
     if widths is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
 from dataclasses import replace
 
 from fitwright.perf.operators import decode_work, gemm_work, operator_time, prefill_work
@@ -11,52 +11,9 @@ from fitwright.perf.work import Work
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
 from fitwright.validate.case import Case, Inputs, Knowledge
+from fitwright.validate.domains import operator_dtypes as dtypes
 from fitwright.validate.domains.latent import latent_attention, latent_sizes, widened
 
-DTYPES: Mapping[str, str] = {
-    "bf16": "bfloat16",
-    "bfloat16": "bfloat16",
-    "fp16": "float16",
-    "float16": "float16",
-    "half": "float16",
-    "fp32": "float32",
-    "float32": "float32",
-    "float": "float32",
-    "tf32": "tf32",
-    "fp64": "float64",
-    "float64": "float64",
-    "fp8": "float8",
-    "float8": "float8",
-    "fp8_e4m3": "float8",
-    "float8_e4m3fn": "float8",
-    "e4m3": "float8",
-    "fp8_static": "float8",
-    "int8": "int8",
-    "w8a8": "int8",
-    "sq": "int8",
-    "smoothquant": "int8",
-    "int4": "int4",
-    "nvfp4": "float4",
-    "fp4": "float4",
-    "mxfp4": "float4",
-    "float4": "float4",
-}
-"""How tables of measurements spell the dtype of a product, and the catalogue's name."""
-
-WEIGHT_ONLY: Mapping[str, str] = {
-    "int8_wo": "int8",
-    "w8a16": "int8",
-    "int8_weight_only": "int8",
-    "int4_wo": "int4",
-    "w4a16": "int4",
-    "int4_weight_only": "int4",
-    "awq": "int4",
-    "gptq": "int4",
-    "fp8_wo": "float8",
-}
-"""Spellings of products whose weights alone are narrow; the arithmetic is 16 bits wide."""
-
-BLOCK_SCALED = ("fp8_block", "fp8_blockwise", "float8_block")
 WIDE = ("bfloat16", "float16")
 CACHES = ("kv_cache_dtype", "kv_dtype", "cache_dtype")
 
@@ -73,7 +30,7 @@ def whole(inputs: Inputs, *names: str, default: int | None = None) -> int | NoDa
     if found is None:
         return NoData(reason=f"the case does not say {names[0]}") if default is None else default
     try:
-        value = int(float(str(found)))
+        value = int(float(re.sub(r"(?<=\d),(?=\d{3}\b)", "", str(found))))
     except (ValueError, OverflowError):
         return NoData(reason=f"{names[0]} must be a whole number, got {found!r}")
     return value if value >= 0 else NoData(reason=f"{names[0]} must not be negative, got {value}")
@@ -90,14 +47,13 @@ def gemm_case_work(spelled: str, *, m: int, n: int, k: int, sheet: Sheet) -> Wor
     A device without a fast path for float8 keeps float8 weights and multiplies them in 16
     bits, as vLLM and others do there; int8 and float4 without a fast path are refused later.
     """
-    name = spelled.lower().removeprefix("torch.").replace("-", "_")
-    if name in WEIGHT_ONLY:
-        return gemm_work(m=m, n=n, k=k, dtype=_wide_dtype(sheet), weight_dtype=WEIGHT_ONLY[name])
-    if name in BLOCK_SCALED and "float8" in sheet.peaks:
+    if narrow := dtypes.narrow_weights(spelled):
+        return gemm_work(m=m, n=n, k=k, dtype=_wide_dtype(sheet), weight_dtype=narrow)
+    if dtypes.is_block_scaled(spelled) and "float8" in sheet.peaks:
         return gemm_work(m=m, n=n, k=k, dtype="float8", scaling="block")
-    dtype = "float8" if name in BLOCK_SCALED else DTYPES.get(name)
+    dtype = dtypes.arithmetic(spelled)
     if dtype is None:
-        known = ", ".join(sorted((*DTYPES, *WEIGHT_ONLY, *BLOCK_SCALED)))
+        known = dtypes.spellings()
         return NoData(reason=f"unknown dtype {spelled!r} of a product; known: {known}")
     if dtype == "float8" and "float8" not in sheet.peaks:
         return gemm_work(m=m, n=n, k=k, dtype=_wide_dtype(sheet), weight_dtype="float8")
@@ -166,7 +122,10 @@ def attention_case_work(inputs: Inputs, sheet: Sheet, *, decode: bool) -> Work |
     if missing:
         return missing[0]
     num = {k: v for k, v in numbers.items() if isinstance(v, int)}
-    dtype, kv_dtype = _attention_dtypes(inputs, sheet)
+    named = _attention_dtypes(inputs, sheet)
+    if isinstance(named, NoData):
+        return named
+    dtype, kv_dtype = named
     if (latent := latent_sizes(inputs)) is not None:
         return latent_attention(num, latent, decode=decode, dtypes=(dtype, kv_dtype))
     shared = {
@@ -189,12 +148,16 @@ def attention_case_work(inputs: Inputs, sheet: Sheet, *, decode: bool) -> Work |
     )
 
 
-def _attention_dtypes(inputs: Inputs, sheet: Sheet) -> tuple[str, str]:
+def _attention_dtypes(inputs: Inputs, sheet: Sheet) -> tuple[str, str] | NoData:
     """Of the arithmetic and of the cache; a narrow cache alone leaves the arithmetic wide."""
-    spelled = first(inputs, "attn_dtype", "dtype", "precision")
-    cache = first(inputs, *CACHES)
-    dtype = DTYPES.get(str(spelled).lower(), "") or _wide_dtype(sheet)
-    return dtype, DTYPES.get(str(cache).lower(), "") or dtype
+    said, cache = first(inputs, "attn_dtype", "dtype", "precision"), first(inputs, *CACHES)
+    dtype = dtypes.arithmetic(str(said)) if said else _wide_dtype(sheet)
+    kept = dtype if cache in (None, "", "auto") else dtypes.arithmetic(str(cache))
+    if dtype is None or kept is None:
+        wrong = said if dtype is None else cache
+        known = dtypes.spellings()
+        return NoData(reason=f"unknown dtype {wrong!r} of an attention; known: {known}")
+    return dtype, kept
 
 
 def predict_prefill(case: Case, knowledge: Knowledge) -> Estimate | NoData:

@@ -10,7 +10,8 @@ from fitwright.perf.operators.shapes import BITS, dtype_bytes
 from fitwright.perf.work import Work
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Inputs, Knowledge
-from fitwright.validate.domains.operators import DTYPES, answered, first, whole
+from fitwright.validate.domains.operator_dtypes import arithmetic
+from fitwright.validate.domains.operators import answered, first, whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +40,7 @@ MOVERS: Mapping[str, Passes] = {
 
 def _dtype(inputs: Inputs) -> str | NoData:
     spelled = str(first(inputs, "dtype", "precision") or "float16")
-    name = DTYPES.get(spelled.lower().removeprefix("torch."))
+    name = arithmetic(spelled)
     return name if name in BITS else NoData(reason=f"unknown dtype {spelled!r} of an operator")
 
 

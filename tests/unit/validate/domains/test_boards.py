@@ -58,6 +58,20 @@ def answered(asked: Case) -> Estimate:
     return found
 
 
+@pytest.mark.parametrize("layers", [[40, 88, 112], "[40, 88, 112]", "40 x 88 x 112", "40-88-112"])
+def test_widths_of_layers_are_read_as_a_list_or_a_text(layers: object) -> None:
+    net = dense_of({"layers": layers, "precision": "12 bit"})
+    assert net is not None
+    assert net.widths == (40, 88, 112)
+
+
+def test_a_share_of_a_device_is_one_device() -> None:
+    asked = {"benchmark": "resnet50", "scenario": "Offline"}
+    few = answered(case("energy/mlperf", "a2", metric="energy_j", unit="J", n_devices=0.5, **asked))
+    one = answered(case("energy/mlperf", "a2", metric="energy_j", unit="J", n_devices=1, **asked))
+    assert few.value == one.value
+
+
 @pytest.mark.parametrize(
     ("name", "millions"),
     [

@@ -35,7 +35,9 @@ def value(answer: Estimate | NoData) -> float:
     return answer.value
 
 
-@pytest.mark.parametrize("spelled", ["bf16", "torch.bfloat16", "BFloat16"])
+@pytest.mark.parametrize(
+    "spelled", ["bf16", "torch.bfloat16", "BFloat16", "amp bf16", "bf16 (dense)"]
+)
 def test_spellings_of_a_dtype_are_one(spelled: str) -> None:
     plain = predict_gemm(case(PRODUCT), knowledge())
     other = predict_gemm(case({**PRODUCT, "gemm_dtype": spelled}), knowledge())
@@ -134,3 +136,42 @@ def test_rows_dealt_to_experts_read_the_weights_of_the_busy_ones_only() -> None:
     few = value(predict_gemm(case({**PRODUCT, "m": 4, "num_experts": 64}), knowledge()))
     many = value(predict_gemm(case({**PRODUCT, "m": 64, "num_experts": 64}), knowledge()))
     assert 8 < many / few <= 16
+
+
+@pytest.mark.parametrize(
+    ("spelled", "plain"),
+    [
+        ("FP8 E4M3", "fp8"),
+        ("torch.float8_e4m3fn", "fp8"),
+        ("fp8_e5m2", "fp8"),
+        ("float8 blockwise", "fp8_block"),
+        ("W4A16 AWQ", "int4_wo"),
+        ("int4 g128", "int4_wo"),
+        ("int8 weight-only", "int8_wo"),
+        ("w8a8 int8", "sq"),
+        ("uint8", "int8"),
+        ("f16", "float16"),
+        ("TF32", "tf32"),
+    ],
+)
+def test_narrow_products_are_known_by_every_usual_spelling(spelled: str, plain: str) -> None:
+    asked = [
+        predict_gemm(case({**PRODUCT, "gemm_dtype": x}), knowledge()) for x in (spelled, plain)
+    ]
+    assert value(asked[0]) == value(asked[1])
+
+
+def test_a_cache_is_narrow_however_it_is_spelled_and_an_unknown_one_is_refused() -> None:
+    fp8 = {**ATTENTION, "kv_cache_dtype": "fp8"}
+    spelled = {**ATTENTION, "kv_cache_dtype": "FP8 E4M3"}
+    assert value(predict_decode(case(spelled), knowledge())) == value(
+        predict_decode(case(fp8), knowledge())
+    )
+    refused = predict_decode(case({**ATTENTION, "kv_cache_dtype": "posit8"}), knowledge())
+    assert isinstance(refused, NoData)
+    assert "posit8" in refused.reason
+
+
+def test_sides_may_be_written_with_separators_of_thousands() -> None:
+    plain = predict_gemm(case(PRODUCT), knowledge())
+    assert value(predict_gemm(case({**PRODUCT, "n": "4,096"}), knowledge())) == value(plain)
