@@ -280,7 +280,7 @@ SUBMITTED = {
 TASKS = ("gptj", "llama2-70b", "mixtral-8x7b", "llama3.1-405b", "llama3.1-8b", "deepseek-r1")
 
 SCENARIOS = ("Offline", "Server")
-GIVEN = ("version", "benchmark", "scenario", "weight_dtype", "n_devices")
+GIVEN = ("version", "benchmark", "scenario", "weight_dtype", "n_devices", "framework")
 
 
 def mlperf_rows(data: Path) -> list[tuple[str, Case]]:

@@ -63,8 +63,8 @@ def steady_tokens_per_s(
     the engine reserves the cache, and is what fits use: two passes instead of thousands.
 
     Args:
-        beams: answers searched side by side: sequences that share one prompt in the cache; the
-            tokens of one are counted.
+        beams: answers searched side by side: sequences that share one prompt in the cache, which
+            is read once for them all; the tokens of one are counted.
     """
     length = input_tokens + beams * output_tokens
     seats = max(1.0, min(policy.max_batch / beams, policy.cache_tokens // length))
@@ -73,7 +73,7 @@ def steady_tokens_per_s(
     room = max(policy.max_tokens - beams * running, 1.0)
     prompts = min(room, running * input_tokens)
     share = min(1.0, running * per_pass / prompts)
-    context = beams * running * (input_tokens + output_tokens / 2)
+    context = running * (input_tokens + beams * output_tokens / 2)
     past = max(0.0, input_tokens - prompts) / 2
     pairs = prompts * (past + min(prompts, input_tokens) / 2)
     alone = model.cost(Pass(decode=beams * running, context=context)).time_s

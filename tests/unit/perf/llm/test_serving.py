@@ -153,3 +153,22 @@ def test_a_model_that_does_not_fit_says_by_how_much() -> None:
         assert isinstance(answer, NoData)
         assert "short by" in answer.reason
     assert weights_fit(MODEL) is None
+
+
+def test_answers_searched_side_by_side_read_their_prompt_once() -> None:
+    """A machine that does nothing but read the cache: four beams over a long prompt take little
+    more than one, where four sequences of their own would take four times as long."""
+    reads = replace(
+        MACHINE, flop_per_s=1e30, attention_flop_per_s=1e30, weight_bytes_per_s=1e30,
+        step_s=0.0, sequence_s=0.0, layer_s=0.0,
+    )  # fmt: skip
+    policy = Policy(order="mixed", max_batch=64, max_tokens=8192, cache_tokens=10**6)
+    one, four = (
+        steady_tokens_per_s(
+            replace(MODEL, machine=reads, _sums={}), replace(policy, max_batch=16 * beams),
+            input_tokens=2000, output_tokens=20, beams=beams,
+        )
+        for beams in (1, 4)
+    )  # fmt: skip
+    # contexts: 2,000 + 20/2 alone, 2,000 + 4 times 20/2 for four answers
+    assert one / four == pytest.approx(2040 / 2010, rel=0.02)

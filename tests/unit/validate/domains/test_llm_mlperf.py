@@ -10,6 +10,7 @@ from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import find_sheet
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
+from fitwright.validate.domains import llm_mlperf
 from fitwright.validate.domains.llm_mlperf import (
     predict_mlperf_offline,
     really_run,
@@ -114,3 +115,16 @@ def test_the_table_of_submissions_asks_the_same_model() -> None:
     found = predict_mlperf(replace(LLAMA, domain="e2e/mlperf"), known)
     assert isinstance(found, Estimate)
     assert found.value == pytest.approx(value(LLAMA))
+
+
+def test_a_copy_is_cut_into_stages_only_where_what_these_lose_still_leaves_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates = {}
+    for reached, split in ((1.0, "pipeline of 2"), (0.5, "pipeline of 1")):
+        monkeypatch.setattr(llm_mlperf, "PIPELINE", reached)
+        found = answer(LLAMA)
+        assert isinstance(found, Estimate)
+        assert split in found.reasons[0]
+        rates[reached] = found.value
+    assert rates[0.5] < rates[1.0] < 2 * rates[0.5]
