@@ -19,7 +19,7 @@ from fitwright.records.environment import Environment
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
-from fitwright.testing.models import two_layers, write_two_layers
+from fitwright.testing.models import two_layers, write_masked_encoder, write_two_layers
 from fitwright.tune.proposal import RUNOFF
 
 pytestmark = pytest.mark.slow
@@ -146,6 +146,32 @@ def test_labels_are_judged_with_the_metric(project: Path, environment: dict[str,
     (full, *_) = (t for t in RunFolder(project / answer["run"]).trials() if t.stage == "full")
     # the labels are the original's own answers in numpy: float32 rounding only
     assert full.figures["accuracy"].value == pytest.approx(0.0, abs=1e-8)
+
+
+def test_padded_queries_are_computed_at_several_lengths(
+    project: Path, environment: dict[str, str]
+) -> None:
+    write_masked_encoder(project / "m.onnx")
+    lengths = np.tile([5, 6, 9, 128], 20)
+    mask = (np.arange(128)[None] < lengths[:, None]).astype(np.int64)
+    ids = np.random.default_rng(0).integers(1, 50, mask.shape) * mask
+    np.savez(project / "data.npz", ids=ids, mask=mask)
+    (project / "contract.yaml").write_text(
+        "model: m.onnx\ndata: {source: data.npz}\npadding_mask: mask\n"
+    )
+    done = fitwright(
+        "fit", "contract.yaml", "--time", "60s", "--json", cwd=project, environment=environment
+    )
+    assert done.returncode == 0, done.stderr
+    run = RunFolder(project / json.loads(done.stdout)["run"])
+    joined = [t for t in run.trials() if "buckets/8/16/128" in t.candidate.title]
+    measured = [t for t in joined if t.figures]
+    assert measured, [t.reason for t in joined]
+    assert all((t.figures["relative_l2"].value or 0) <= 0.05 for t in measured)
+    tested = subprocess.run(
+        [sys.executable, run.bundle / "run.py", "--self-test"], capture_output=True, text=True
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def started(project: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:

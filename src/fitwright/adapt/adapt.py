@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fitwright.adapt.calibration import batched_calibration, calibration_note
+from fitwright.adapt.calibration import (
+    batched_calibration,
+    calibration_note,
+    cut_calibration,
+    input_shapes,
+)
 from fitwright.adapt.legality import legal
 from fitwright.adapt.variants import (
     remember,
@@ -22,7 +27,16 @@ from fitwright.errors import FitwrightError, RunStopped
 from fitwright.ports import ChildLimits, Executor, Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
-from fitwright.records.recipe import Int8Static, Recipe, Skipped, Variant, title
+from fitwright.records.recipe import (
+    Buckets,
+    FixShapes,
+    Int8Static,
+    Recipe,
+    Skipped,
+    Variant,
+    at_length,
+    title,
+)
 from fitwright.records.record import Record
 
 RecipeKey = tuple[type[Record], str]
@@ -41,6 +55,8 @@ class Workshop:
     """What every step of a chain needs besides the recipe.
 
     Attributes:
+        source: the model as the user gave it, from which other lengths are made; absent: the
+            variant that a chain starts from.
         folder: the run's ``variants/``.
         limits: for each pass on its own.
     """
@@ -52,12 +68,17 @@ class Workshop:
     limits: ChildLimits
     calibration: Path | None
     folder: Path
+    source: Variant | None = None
 
     def calibration_of(self, recipe: Recipe, variant: Variant) -> Path | None:
         """In runs as the variant takes them, where the recipe needs any."""
         if self.calibration is None or not isinstance(recipe, NEEDS_CALIBRATION):
             return None
-        return batched_calibration(self.calibration, batch=variant.settings.batch)
+        batched = batched_calibration(self.calibration, batch=variant.settings.batch)
+        if not any(isinstance(r, FixShapes) and r.sizes for r in variant.recipes):
+            return batched
+        shapes = input_shapes(variant_path(variant, self.folder.parent))
+        return cut_calibration(batched, shapes=shapes)
 
 
 def adapt(
@@ -72,6 +93,7 @@ def adapt(
     calibration: Path | None,
     folder: Path,
     asked: tuple[Recipe, ...] | None = None,
+    source: Variant | None = None,
 ) -> Variant | Skipped:
     """The model after every recipe of the chain, or why there is none.
 
@@ -89,11 +111,13 @@ def adapt(
         folder: the run's ``variants/``; paths in a variant are relative to its parent.
         asked: the recipes that led to `original`, those that found nothing to do included; the
             ones it carries by default. Whether `chain` may follow is judged by these.
+        source: the model as the user gave it; `original` by default.
 
     Raises:
         RunStopped: the disk is full or may not be written.
     """
     workshop = Workshop(
+        source=source,
         summary=summary,
         device=device,
         transforms=transforms,
@@ -143,7 +167,7 @@ def _followed(
     for length, recipe in enumerate(chain, start=1):
         prefix = chain[:length]
         if prefix not in made:
-            made[prefix] = _step(current, recipe, workshop)
+            made[prefix] = _step(current, recipe, workshop, source=workshop.source or original)
         outcome = made[prefix]
         if isinstance(outcome, Skipped):
             return outcome.model_copy(update={"recipes": chain})
@@ -153,10 +177,15 @@ def _followed(
     return current
 
 
-def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Skipped:
+def _step(
+    variant: Variant, recipe: Recipe, workshop: Workshop, *, source: Variant
+) -> Variant | Skipped:
     """One recipe on one variant; the same variant with a note when nothing changes."""
     if why := _refusal(recipe, workshop):
         return Skipped(recipes=(recipe,), reason=f"{title(recipe)}: {why}")
+    parts = _parts(variant, recipe, workshop, source=source)
+    if isinstance(parts, Skipped):
+        return parts
     with scratch(workshop.folder) as making:
         request = TransformRequest(
             recipe=recipe,
@@ -166,12 +195,31 @@ def _step(variant: Variant, recipe: Recipe, workshop: Workshop) -> Variant | Ski
             folder=making,
             device=workshop.device,
             calibrated=_calibrated(variant, recipe, workshop),
+            parts=parts,
         )
         key = step_key(variant, request)
         outcome = remembered(workshop.folder, key) or _made(variant, request, workshop)
     if isinstance(outcome, Variant):
         remember(workshop.folder, key, outcome)
     return outcome
+
+
+def _parts(
+    variant: Variant, recipe: Recipe, workshop: Workshop, *, source: Variant
+) -> dict[int, Path] | Skipped:
+    """The variant and what the same recipes make of the source at the other lengths."""
+    if not isinstance(recipe, Buckets):
+        return {}
+    *shorter, longest = recipe.lengths
+    found = {longest: variant_path(variant, workshop.folder.parent).resolve()}
+    for length in shorter:
+        chain = at_length(variant.recipes, recipe.symbol, length)
+        part = _followed(source, chain, workshop, made={})
+        if isinstance(part, Skipped):
+            reason = f"{title(recipe)}: at {length} tokens {part.reason}"
+            return Skipped(recipes=(recipe,), reason=reason)
+        found[length] = variant_path(part, workshop.folder.parent).resolve()
+    return found
 
 
 def _calibrated(variant: Variant, recipe: Recipe, workshop: Workshop) -> Path | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fitwright.graph.read import read_model
 from fitwright.ports import Array, Samples
 from fitwright.records.model import ModelSummary
 from fitwright.records.run import write_atomically
@@ -87,6 +90,37 @@ def _batched(array: Array, batch: int) -> Array:
     runs = -(-len(array) // batch)
     picked = array[np.arange(runs * batch) % len(array)]
     return picked.reshape(runs, batch * array.shape[1], *array.shape[2:])
+
+
+def cut_calibration(calibration: Path, *, shapes: Mapping[str, tuple[int, ...]]) -> Path:
+    """The same data with each query cut to its beginning, for a model that takes less.
+
+    Written beside the file, once for all inputs of these shapes.
+    """
+    digest = hashlib.sha256(repr(sorted(shapes.items())).encode()).hexdigest()[:12]
+    out = calibration.with_name(f"{calibration.stem}-{digest}.npz")
+    if not out.is_file():
+        with np.load(calibration) as archive:
+            held: dict[str, Any] = {n: _beginning(archive[n], shapes[n]) for n in archive.files}
+        content = io.BytesIO()
+        np.savez(content, **held)
+        if (note := calibration_note(calibration)) is not None:
+            write_atomically(_note_file(out), note.encode())
+        write_atomically(out, content.getvalue())
+    return out
+
+
+def _beginning(array: Array, shape: tuple[int, ...]) -> Array:
+    """Shape (queries, *size) as (queries, *shape)."""
+    return np.ascontiguousarray(array[(slice(None), *(slice(size) for size in shape))])
+
+
+def input_shapes(model: Path) -> dict[str, tuple[int, ...]]:
+    """Of an ONNX file with static inputs, by name."""
+    return {
+        value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        for value in read_model(model).graph.input
+    }
 
 
 def calibration_note(calibration: Path) -> str | None:

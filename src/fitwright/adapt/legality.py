@@ -8,6 +8,7 @@ from itertools import pairwise
 from fitwright.records.recipe import (
     REWRITING,
     Bf16,
+    Buckets,
     FixShapes,
     Fp16Weights,
     FuseAttention,
@@ -57,6 +58,18 @@ def _bf16_early(chain: Chain) -> bool:
     return any(isinstance(recipe, Bf16) for recipe in chain[:-1])
 
 
+def _buckets_early(chain: Chain) -> bool:
+    return any(
+        isinstance(recipe, Buckets) and not isinstance(after, Bf16)
+        for recipe, after in pairwise(chain)
+    )
+
+
+def _buckets_unfixed(chain: Chain) -> bool:
+    holds = any(isinstance(recipe, Buckets) for recipe in chain)
+    return holds and not isinstance(chain[0], FixShapes)
+
+
 def _stored_twice(chain: Chain) -> bool:
     return sum(isinstance(recipe, STORED) for recipe in chain) > 1
 
@@ -85,6 +98,8 @@ RULES: tuple[Rule, ...] = (
     (_rewritten_late, "rewriting comes before weights are narrowed: it knows float operators"),
     (_attention_twice, "attention is written in one form: as one operator, or plain"),
     (_bf16_early, "bf16 comes last: it is a setting of the backend, not a change of the file"),
+    (_buckets_unfixed, "each length is made by fix_shapes, which opens the chain"),
+    (_buckets_early, "buckets join finished files: only bf16, which changes none, may follow"),
     (_ir_continues, "NNCF writes OpenVINO's own format, which only bf16 may follow"),
     (_stored_twice, "weights are stored in one narrow form only, so one of fp16 and int is chosen"),
     (_bf16_on_onnxruntime_form, "bf16 is OpenVINO's, and this form runs on ONNX Runtime only"),

@@ -12,6 +12,7 @@ from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, RECURRENT, ModelSummary
 from fitwright.records.recipe import (
     Bf16,
+    Buckets,
     DropMasks,
     FixShapes,
     Fp16Weights,
@@ -142,6 +143,7 @@ def agenda(
     *,
     backends: Sequence[str],
     constant_inputs: Mapping[str, float] = MappingProxyType({}),
+    buckets: Buckets | None = None,
 ) -> Agenda:
     """What is worth making here, cheap before expensive; every chain opens with fixed shapes.
 
@@ -150,6 +152,7 @@ def agenda(
         device: where the result will run; only backends that run there count.
         backends: names of the backends the plan uses.
         constant_inputs: the contract's promises, input by input.
+        buckets: lengths that the queries are worth being told apart by.
     """
     usable = _usable(backends, device)
     kinds = {operator.kind for operator in summary.operators}
@@ -164,7 +167,7 @@ def agenda(
         if row.backends & usable and (not row.only or kinds & set(row.only))
     )
     first = rewrites(summary, device, backends=backends, constant_inputs=constant_inputs)
-    found = Agenda(rewrites=first, bodies=tuple(bodies))
+    found = Agenda(rewrites=first, bodies=tuple(bodies), buckets=buckets)
     assert all(legal(chain) is None for chain in found.chains), "the table breaks its own rules"
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fitwright.analyze.complaints import did_you_mean
 from fitwright.analyze.contract import FLOOR_RANGE, resolved
 from fitwright.analyze.need import check_metric, need_of
+from fitwright.analyze.padding import padding_of
 from fitwright.analyze.promises import check_constant_inputs
 from fitwright.analyze.reference import reference_outputs
 from fitwright.analyze.samples import Split, digest, load_samples, source_arrays
@@ -19,7 +20,7 @@ from fitwright.graph.summary import summarize
 from fitwright.ports import Array, ChildLimits, Executor, Runtime, Samples, Tensors
 from fitwright.records.contract import Contract
 from fitwright.records.model import ModelSummary
-from fitwright.records.need import Analysis
+from fitwright.records.need import Analysis, Need, Padding
 
 READING_S = 60.0
 """Reading and counting take seconds even for gigabytes; past this the file is refused."""
@@ -75,7 +76,7 @@ def analyze(
     """
     check_metric(contract, metrics)
     metric, model = _loaded_metric(contract, folder), resolved(contract.model, folder)
-    summary, split = _read_with_data(
+    summary, split, padding = _read_with_data(
         model, contract, folder=folder, executor=executor, limits=limits, seed=seed
     )
     answered, reference = _answered(
@@ -83,7 +84,7 @@ def analyze(
     )
     check_top1 = summary.is_classifier_shape and classifier_check(reference)
     need = need_of(contract, summary, answered, check_top1=check_top1, metrics=metrics)
-    need = need.model_copy(update={"data_sha256": digest(split)})
+    need = _with_padding(need.model_copy(update={"data_sha256": digest(split)}), padding)
     analysis, metric = Analysis(need=need, summary=summary), metric or need.metric
     return Analyzed(
         analysis=analysis, model=model, split=answered, reference=reference, metric=metric
@@ -98,11 +99,14 @@ def _read_with_data(
     executor: Executor,
     limits: ChildLimits,
     seed: int,
-) -> tuple[ModelSummary, Split]:
-    """The model, its free sizes bound by the user's arrays, and the queries that fit it."""
+) -> tuple[ModelSummary, Split, Padding | str | None]:
+    """The model, its free sizes bound by the user's arrays, the queries that fit it, and which
+    of their positions are padding."""
     arrays = source_arrays(contract.data, folder) if contract.data else {}
     shapes = {name: a.shape for name, a in arrays.items()}
-    summary, signature = _read(model, contract, executor=executor, limits=limits, arrays=shapes)
+    summary, signature, padding = _read(
+        model, contract, executor=executor, limits=limits, arrays=shapes
+    )
     split = load_samples(
         contract,
         folder,
@@ -112,7 +116,15 @@ def _read_with_data(
         arrays=arrays or None,
     )
     check_constant_inputs(contract, summary, split)
-    return summary, split
+    return summary, split, padding
+
+
+def _with_padding(need: Need, padding: Padding | str | None) -> Need:
+    """The promise, or a note why nothing follows from it."""
+    if not isinstance(padding, str):
+        return need.model_copy(update={"padding": padding})
+    note = f"padding_mask: {padding}"
+    return need.model_copy(update={"notes": (*need.notes, note)})
 
 
 def _answered(
@@ -180,7 +192,7 @@ def _read(
     executor: Executor,
     limits: ChildLimits,
     arrays: Mapping[str, tuple[int, ...]],
-) -> tuple[ModelSummary, Signature]:
+) -> tuple[ModelSummary, Signature, Padding | str | None]:
     short = replace(limits, wall_s=min(limits.wall_s, READING_S))
     try:
         return executor.call(_read_and_count, short, model, contract, dict(arrays))
@@ -195,7 +207,7 @@ def _read(
 
 def _read_and_count(
     model: Path, contract: Contract, arrays: Mapping[str, tuple[int, ...]]
-) -> tuple[ModelSummary, Signature]:
+) -> tuple[ModelSummary, Signature, Padding | str | None]:
     """Runs in the child."""
     signature = read_signature(model)
     for symbol in contract.shapes:
@@ -209,7 +221,7 @@ def _read_and_count(
     labels = contract.data.labels if contract.data else "labels"
     shapes = symbols_from_arrays(signature, arrays, labels=labels) | contract.shapes
     summary = summarize(model, shapes=shapes, batch=contract.traffic.batch)
-    return summary, signature
+    return summary, signature, padding_of(model, contract, signature, summary, shapes=shapes)
 
 
 def _loaded_metric(contract: Contract, folder: Path) -> Metric | None:

@@ -116,14 +116,20 @@ def _query_interval(error: Array, size: Array, *, seed: int) -> Interval | None:
     )
 
 
-def equal_share(outputs: Tensors, reference: Tensors) -> Figure | None:
-    """Share of equal elements of integer, boolean and string outputs; None without such."""
+def equal_share(outputs: Tensors, reference: Tensors, *, num_unread: int = 0) -> Figure | None:
+    """Share of equal elements of integer, boolean and string outputs; None without such.
+
+    Args:
+        num_unread: of these elements, zero on both sides because nobody reads them.
+    """
     names = [n for n, y in reference.items() if y.dtype.kind not in "fc"]
     if not names:
         return None
     equal = sum(int(np.count_nonzero(outputs[n] == reference[n])) for n in names)
     num = sum(reference[n].size for n in names)
-    return _share(equal, num, source=f"equal elements of {', '.join(names)}")
+    return _share(
+        equal - num_unread, num - num_unread, source=f"equal elements of {', '.join(names)}"
+    )
 
 
 def top1_agreement(outputs: Tensors, reference: Tensors) -> Figure | None:

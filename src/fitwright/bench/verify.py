@@ -13,6 +13,7 @@ from fitwright.bench.agreement import (
 )
 from fitwright.bench.metrics import Metric
 from fitwright.bench.opening import affordable, first_queries
+from fitwright.bench.padding import num_unread, without_padding
 from fitwright.bench.setup import Setup
 from fitwright.ports import Samples, Tensors, Worker
 from fitwright.records.figure import Figure
@@ -77,7 +78,8 @@ def verify(
     ``need.agreement.top1``; the metric within the accuracy limits. When there are labels
     and an accuracy limit, the metric decides and agreement is recorded without binding. A
     floor that the original itself does not reach is no candidate's fault: there agreement
-    decides, and the verdict says that the floor is missed.
+    decides, and the verdict says that the floor is missed. What lies behind the last token of
+    a query, where ``need.padding`` says so, is zero on both sides.
 
     Args:
         worker: fed with exactly `samples`.
@@ -88,10 +90,14 @@ def verify(
         TrialFailed: the child died.
         DataError: the metric fails.
     """
-    outputs = worker.outputs()
+    outputs = without_padding(worker.outputs(), samples.inputs, need.padding)
+    reference = without_padding(reference, samples.inputs, need.padding)
     if broken := _broken(outputs, reference):
         return broken
-    figures, fault = _agreement(outputs, reference, need=need, seed=seed, slack=slack)
+    unread = num_unread(reference, samples.inputs, need.padding)
+    figures, fault = _agreement(
+        outputs, reference, need=need, seed=seed, slack=slack, num_unread=unread
+    )
     limits, labels = accuracy_limits(need), samples.labels
     if labels is None or metric is None:
         figures |= _no_accuracy()
@@ -123,7 +129,13 @@ def accuracy_limits(need: Need) -> tuple[Limit, ...]:
 
 
 def _agreement(
-    outputs: Tensors, reference: Tensors, *, need: Need, seed: int, slack: float
+    outputs: Tensors,
+    reference: Tensors,
+    *,
+    need: Need,
+    seed: int,
+    slack: float,
+    num_unread: int,
 ) -> tuple[dict[str, Figure], str | None]:
     """Figures of every layer, and the first bound that is broken."""
     figures: dict[str, Figure] = {}
@@ -140,7 +152,7 @@ def _agreement(
                 f"output '{name}' is {worst:.3g} away from the original (relative L2), "
                 f"more than {bound:.3g}"
             )
-    equal = equal_share(outputs, reference)
+    equal = equal_share(outputs, reference, num_unread=num_unread)
     top1 = top1_agreement(outputs, reference)
     if equal is not None:
         figures["equal_share"] = equal

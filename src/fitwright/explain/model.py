@@ -204,6 +204,14 @@ MODEL: Mapping[str, Explanation] = {
         fix="Run it alone with the backend; give inputs that it was made for.",
         example="inputs:\n  image: {low: 0, high: 1}",
     ),
+    "FW248": Explanation(
+        title="The model cannot be joined at several lengths.",
+        why="The lengths of one file share their weights and are chosen by the mask of a query. "
+        "That takes operators of opset 13 on, no control flow of the model's own, and shapes in "
+        "which the number of tokens is an axis.",
+        fix="Nothing needs to be done: the run goes on with one length. To have several, export "
+        "the model with a newer opset and a free length of its inputs.",
+    ),
     "FW247": Explanation(
         title="The original model gives NaN or infinity.",
         why="Nothing can be compared with such outputs.",

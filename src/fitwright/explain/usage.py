@@ -44,7 +44,8 @@ USAGE: Mapping[str, Explanation] = {
         title="Another process is at work on this run.",
         why="Two searches in one folder would do the same work twice and disturb each other's "
         "timings.",
-        fix="Wait until the other one has ended; a killed one lets go at once.",
+        fix="Wait until the other one has ended: the message names it. A killed one lets go at "
+        "once; one on another machine that shares the database, 30 s after its last sign of life.",
         example="fitwright tune runs/digits-1",
     ),
     "FW106": Explanation(
@@ -186,6 +187,13 @@ USAGE: Mapping[str, Explanation] = {
         "on which device; the message names the one that comes nearest, or all.",
         fix="Give one of the names.",
         example="onnxruntime, openvino, tensorrt",
+    ),
+    "FW129": Explanation(
+        title="The input named by padding_mask cannot be a mask.",
+        why="A mask tells for each token of each sample whether it is the query's own, so it has "
+        "the shape (batch, tokens) and holds whole numbers or truth values, zero for padding.",
+        fix="Name the input that is zero where a query is padding, or remove the line.",
+        example="padding_mask: attention_mask",
     ),
     "FW126": Explanation(
         title="The file for a new device cannot be written.",

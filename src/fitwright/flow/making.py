@@ -59,6 +59,7 @@ def made(search: Search, start: Variant, chain: Chain, *, num_made: int) -> Vari
         limits=trial_limits(search.walk.device, wall_s=pass_s(search)),
         calibration=calibration(search),
         folder=search.run.variants,
+        source=search.adapted.variants[0],
     )
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fitwright import units
+from fitwright.adapt.buckets import computed, planned
 from fitwright.adapt.propose import agenda
 from fitwright.analyze.analyze import Analyzed, analyze
 from fitwright.bench.agreement import is_trained_classifier, score
 from fitwright.bench.metrics import Metric, metric_from
+from fitwright.bench.padding import own_lengths, without_padding
 from fitwright.design.plan import design
 from fitwright.executors.loadgen import check_loadgen
 from fitwright.ports import ChildLimits, Tools
@@ -18,6 +20,7 @@ from fitwright.records.contract import Contract, Limits
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Plan
+from fitwright.records.recipe import Buckets
 from fitwright.records.selection import Selection
 from fitwright.select.find import check_measurable
 from fitwright.select.local import local_device
@@ -64,6 +67,7 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
         device,
         backends=tuple(tools.runtimes),
         constant_inputs=contract.constant_inputs,
+        buckets=buckets_step(analyzed, tools=tools),
     )
     return Walk(
         contract=contract,
@@ -89,7 +93,9 @@ def analyze_step(contract: Contract, *, folder: Path, tools: Tools) -> Analyzed:
     tools.console.say(model_line(analyzed.analysis.summary))
     metric, labels = metric_of(analyzed, contract), analyzed.split.evaluation.labels
     if metric is not None and labels is not None:
-        reached = score(analyzed.reference, labels, metric=metric)
+        inputs, padding = analyzed.split.evaluation.inputs, analyzed.analysis.need.padding
+        reference = without_padding(analyzed.reference, inputs, padding)
+        reached = score(reference, labels, metric=metric)
         tools.console.say(f"{metric.name} of the original: {reached:.4g} on {len(labels)} samples")
     return analyzed
 
@@ -112,6 +118,24 @@ def select_step(analyzed: Analyzed, *, tools: Tools) -> tuple[Selection, Device]
     for refused in selection.refused:
         tools.console.say(f"physics says no: {refused.reason}")
     return selection, device
+
+
+def buckets_step(analyzed: Analyzed, *, tools: Tools) -> Buckets | None:
+    """At which lengths the model is worth making, by the calibration queries."""
+    padding = analyzed.analysis.need.padding
+    if padding is None:
+        return None
+    lengths = own_lengths(analyzed.split.calibration.inputs[padding.mask]).tolist()
+    longest = padding.longest
+    found = planned(lengths, longest=longest, mask=padding.mask, symbol=padding.symbol)
+    said = f"queries of {min(lengths)} to {max(lengths)} tokens, padded to {longest}: "
+    if found is None:
+        tools.console.say(said + "no shorter length would save much")
+    else:
+        share = computed(lengths, found.lengths) / (longest * len(lengths))
+        listed = ", ".join(map(str, found.lengths))
+        tools.console.say(said + f"lengths {listed} compute {share:.0%} of the tokens")
+    return found
 
 
 def design_step(analyzed: Analyzed, device: Device, *, tools: Tools) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -23,6 +24,7 @@ def fix_shapes(
     bindings: Mapping[str, int],
     inputs: tuple[TensorInfo, ...],
     batch: int = 1,
+    sizes: Mapping[str, int] = MappingProxyType({}),
 ) -> bool:
     """Write `model` to `out` with static input shapes.
 
@@ -35,11 +37,13 @@ def fix_shapes(
         inputs: the inputs at their bound shapes.
         batch: queries of these shapes that are stacked along the first axis, which is free in
             every input.
+        sizes: of symbols that are bound otherwise than in `bindings` and `inputs`.
 
     Returns:
         Whether anything changed; `out` is written either way.
     """
     graph_model = open_for_edit(model)
+    bindings, inputs = _resized(graph_model.graph, bindings, inputs, sizes)
     bindings, inputs = _stacked(graph_model.graph, bindings, inputs, batch=batch)
     changed = _free_initializers(graph_model)
     changed |= _set_inputs(graph_model.graph, inputs, bindings)
@@ -54,6 +58,30 @@ def fix_shapes(
         changed |= bool(clean(graph_model).modified)
     write_model(graph_model, out)
     return changed
+
+
+def _resized(
+    graph: ir.Graph,
+    bindings: Mapping[str, int],
+    inputs: tuple[TensorInfo, ...],
+    sizes: Mapping[str, int],
+) -> tuple[Mapping[str, int], tuple[TensorInfo, ...]]:
+    """Other sizes for some symbols."""
+    stated = {v.name: v.shape for v in graph.inputs if v.shape is not None}
+    resized = tuple(
+        info.model_copy(
+            update={
+                "shape": tuple(
+                    sizes.get(_symbol(dim) or "", size)
+                    for dim, size in zip(stated[info.name], info.shape, strict=True)
+                )
+            }
+        )
+        if info.name in stated
+        else info
+        for info in inputs
+    )
+    return {**bindings, **sizes}, resized
 
 
 def _stacked(

@@ -87,6 +87,7 @@ class TransformRequest:
             hardware has. None: the most cautious choice.
         calibrated: what the same recipe made of the same model with nothing kept in float;
             spares a pass that keeps some operators the calibration.
+        parts: `model` and the same at other lengths, by length, for a pass that joins them.
     """
 
     recipe: Recipe
@@ -96,6 +97,7 @@ class TransformRequest:
     folder: Path
     device: Device | None = None
     calibrated: Path | None = None
+    parts: Mapping[int, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

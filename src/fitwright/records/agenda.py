@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitwright.records.recipe import Recipe
+from fitwright.records.recipe import Buckets, Recipe
 from fitwright.records.record import Record
 
 Chain = tuple[Recipe, ...]
@@ -31,10 +31,12 @@ class Agenda(Record):
         rewrites: chains that compute the same by other operators, each growing on others of
             them; the first fixes the shapes.
         bodies: what is put on the best rewriting of each backend, cheap before expensive.
+        buckets: lengths at which the fastest of each backend are joined; None: only the longest.
     """
 
     rewrites: tuple[Chain, ...] = ()
     bodies: tuple[Body, ...] = ()
+    buckets: Buckets | None = None
 
     @property
     def chains(self) -> tuple[Chain, ...]:

@@ -219,6 +219,13 @@ class Contract(Record):
         "alone is computed once and for all.",
         examples=[{"attention_mask": 1}],
     )
+    padding_mask: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Input that is zero where the end of a query is padding: what the model "
+        "gives there is never read, so short queries may be computed at a shorter length.",
+        examples=["attention_mask"],
+    )
     traffic: Traffic = Field(default=Traffic(), description="How requests arrive.")
     limits: Limits = Field(default=Limits(), description="The promises to keep.")
     agreement: Agreement = Field(

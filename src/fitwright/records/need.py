@@ -32,6 +32,22 @@ class Limit(Record):
     on_given_data: bool = False
 
 
+class Padding(Record):
+    """Which positions nobody reads: those behind the last token of a query.
+
+    Attributes:
+        mask: the input that is zero there, shape (batch, tokens).
+        symbol: the free size of the model that counts the tokens.
+        longest: tokens of every query, padding included.
+        outputs: name and axis of each output with a value per token.
+    """
+
+    mask: str
+    symbol: str
+    longest: int
+    outputs: tuple[tuple[str, int], ...] = ()
+
+
 class Need(Record):
     """Limits, traffic and what decides between two candidates that keep them.
 
@@ -43,6 +59,7 @@ class Need(Record):
             the data it began with.
         check_top1: the original is a trained classifier on this data, so its top-1
             answers are worth protecting.
+        padding: what the contract's `padding_mask` means for this model; None without it.
     """
 
     limits: tuple[Limit, ...]
@@ -60,6 +77,7 @@ class Need(Record):
     price_usd_per_s: float | None = None
     data_sha256: str = ""
     notes: tuple[str, ...] = ()
+    padding: Padding | None = None
 
 
 class Analysis(Record):

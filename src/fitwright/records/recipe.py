@@ -15,10 +15,12 @@ class FixShapes(Record):
 
     Attributes:
         batch: queries that one run takes, stacked along the first axis.
+        sizes: symbol and size of dimensions that are bound otherwise than in the summary.
     """
 
     kind: Literal["fix_shapes"] = "fix_shapes"
     batch: int = Field(default=1, ge=1)
+    sizes: tuple[tuple[str, Annotated[int, Field(ge=1)]], ...] = ()
 
 
 class Simplify(Record):
@@ -60,6 +62,21 @@ class PlainAttention(Record):
     """Attention written with detours becomes product, scale, mask, softmax, product."""
 
     kind: Literal["plain_attention"] = "plain_attention"
+
+
+class Buckets(Record):
+    """One file for several lengths of a query; each query takes the shortest that holds it.
+
+    Attributes:
+        mask: the input whose zeros at the end of a query are padding, (batch, tokens).
+        symbol: the free size that counts the tokens.
+        lengths: in growing order; the last is the length that queries are padded to.
+    """
+
+    kind: Literal["buckets"] = "buckets"
+    mask: str
+    symbol: str
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=2)
 
 
 class Bf16(Record):
@@ -129,6 +146,7 @@ Recipe = Annotated[
     | DropMasks
     | FuseAttention
     | PlainAttention
+    | Buckets
     | Bf16
     | Fp16Weights
     | Int8Static
@@ -151,13 +169,48 @@ def batch_of(chain: tuple[Recipe, ...]) -> int:
 
 def at_batch(chain: tuple[Recipe, ...], batch: int) -> tuple[Recipe, ...]:
     """The same chain for so many queries in a run; chains that fix no shapes stay."""
-    return tuple(FixShapes(batch=batch) if isinstance(r, FixShapes) else r for r in chain)
+    return _refixed(chain, {"batch": batch})
+
+
+def at_length(chain: tuple[Recipe, ...], symbol: str, size: int) -> tuple[Recipe, ...]:
+    """The same chain with another size for a symbol; chains that fix no shapes stay."""
+    return _refixed(chain, {"sizes": ((symbol, size),)})
+
+
+def _refixed(chain: tuple[Recipe, ...], update: dict[str, object]) -> tuple[Recipe, ...]:
+    return tuple(r.model_copy(update=update) if isinstance(r, FixShapes) else r for r in chain)
+
+
+def bucketed(chain: tuple[Recipe, ...], buckets: Buckets | None) -> tuple[Recipe, ...]:
+    """The same chain for several lengths: after all that changes the file, before `Bf16`.
+
+    Unchanged without `buckets`, and where NNCF writes OpenVINO's own format: only ONNX files
+    are joined.
+    """
+    if buckets is None or any(getattr(recipe, "toolkit", "") == "nncf" for recipe in chain):
+        return chain
+    if chain and isinstance(chain[-1], Bf16):
+        return (*chain[:-1], buckets, chain[-1])
+    return (*chain, buckets)
+
+
+def unbucketed(chain: tuple[Recipe, ...]) -> tuple[tuple[Recipe, ...], Buckets | None]:
+    """The chain for one length, and the lengths it was made for, if it was for several."""
+    found = next((recipe for recipe in chain if isinstance(recipe, Buckets)), None)
+    return tuple(recipe for recipe in chain if recipe != found), found
+
+
+def continued(chain: tuple[Recipe, ...], body: tuple[Recipe, ...]) -> tuple[Recipe, ...]:
+    """The body put on the chain; lengths are joined behind it."""
+    start, buckets = unbucketed(chain)
+    return bucketed((*start, *body), buckets)
 
 
 def title(recipe: Recipe) -> str:
     """``int8_static/nncf/entropy/12 in float``: kind, toolkit, what differs from the usual."""
     toolkit, method = getattr(recipe, "toolkit", ""), getattr(recipe, "method", "minmax")
     kept, batch = len(getattr(recipe, "keep", ())), getattr(recipe, "batch", 1)
+    sizes = (*(f"{n} {size}" for n, size in getattr(recipe, "sizes", ())),)
     words = (
         recipe.kind,
         toolkit,
@@ -167,6 +220,8 @@ def title(recipe: Recipe) -> str:
         "" if getattr(recipe, "per_channel", True) else "per_tensor",
         f"{kept} in float" if kept else "",
         f"batch {batch}" if batch > 1 else "",
+        *sizes,
+        *(str(length) for length in getattr(recipe, "lengths", ())),
     )
     return "/".join(filter(None, words))
 

@@ -53,3 +53,48 @@ def two_layers(x: Array) -> dict[str, Array]:
     first, second = weights()
     hidden = np.maximum(x.astype(np.float64) @ first, 0)
     return {"y": hidden @ second, "hidden": hidden}
+
+
+def write_masked_encoder(path: Path, *, tokens: int | str = "tokens", opset: int = 18) -> Path:
+    """One layer of self-attention over token ids, padding hidden by a mask.
+
+    Inputs ``ids`` and ``mask``, both int64 (batch, tokens); outputs ``states``, float32 (batch,
+    tokens, 32), and ``pooled``, float32 (batch, 32), of the first token.
+    """
+    rng = np.random.default_rng(5)
+    held = {
+        name: (rng.standard_normal(shape) / 6).astype(np.float32)
+        for name, shape in (("table", (50, HIDDEN)), *((n, (HIDDEN, HIDDEN)) for n in ("q", "k")))
+    }
+    constants = {"one": np.float32(1), "far": np.float32(-1e9), "first": np.array(0, np.int64)}
+    axis = {"middle": np.array([1], np.int64)}
+    node = helper.make_node
+    nodes = [
+        node("Gather", ["table", "ids"], ["x"]),
+        node("MatMul", ["x", "q"], ["queries"]),
+        node("MatMul", ["x", "k"], ["keys"]),
+        node("Transpose", ["keys"], ["turned"], perm=[0, 2, 1]),
+        node("MatMul", ["queries", "turned"], ["scores"]),
+        node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
+        node("Sub", ["one", "kept"], ["hidden"]),
+        node("Mul", ["hidden", "far"], ["bias"]),
+        node("Unsqueeze", ["bias", "middle"], ["biases"]),
+        node("Add", ["scores", "biases"], ["masked"]),
+        node("Softmax", ["masked"], ["weights"], axis=-1),
+        node("MatMul", ["weights", "x"], ["states"]),
+        node("Gather", ["states", "first"], ["pooled"], axis=1),
+    ]
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "masked_encoder",
+        [tensor(name, TensorProto.INT64, ["batch", tokens]) for name in ("ids", "mask")],
+        [
+            tensor("states", TensorProto.FLOAT, ["batch", tokens, HIDDEN]),
+            tensor("pooled", TensorProto.FLOAT, ["batch", HIDDEN]),
+        ],
+        [numpy_helper.from_array(v, n) for n, v in (held | constants | axis).items()],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return path

@@ -21,6 +21,7 @@ from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     REWRITING,
     Bf16,
+    Buckets,
     FixShapes,
     Fp16Weights,
     Int4Weights,
@@ -103,6 +104,8 @@ def below_the_floor(candidate: Candidate, variant: Variant, grounds: Grounds) ->
     candidate may use, with a margin; memory traffic may be hidden by caches. Peaks that a
     trial of this run has beaten were measured in a bad moment, and prove nothing.
     """
+    if _is_bucketed(variant):
+        return ""  # short queries are fewer FLOP than counted
     dtype = _dtype(candidate, variant)
     peak = grounds.device.peaks.get(dtype)
     best_s = _latency_s(grounds.standing.best)
@@ -129,7 +132,7 @@ def _beaten(grounds: Grounds) -> bool:
     for trial in grounds.standing.trials:
         latency = trial.figures.get("latency_p50")
         variant = by_id.get(trial.candidate.variant_id)
-        if variant is None or latency is None or not latency.value:
+        if variant is None or latency is None or not latency.value or _is_bucketed(variant):
             continue
         peak = grounds.device.peaks.get(_dtype(trial.candidate, variant))
         if peak is not None and peak.value and flops > peak.value * latency.value:
@@ -250,7 +253,12 @@ def _share(summary: ModelSummary, kinds: Collection[str]) -> float:
 
 
 def _is_float(variant: Variant) -> bool:
-    return all(isinstance(recipe, (FixShapes, Bf16, *REWRITING)) for recipe in variant.recipes)
+    kept = (FixShapes, Bf16, Buckets, *REWRITING)
+    return all(isinstance(recipe, kept) for recipe in variant.recipes)
+
+
+def _is_bucketed(variant: Variant) -> bool:
+    return any(isinstance(recipe, Buckets) for recipe in variant.recipes)
 
 
 def _latency_s(trial: Trial | None) -> float | None:

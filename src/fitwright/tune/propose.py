@@ -6,8 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fitwright.records.agenda import Body, Chain
 from fitwright.records.plan import Plan
-from fitwright.records.recipe import Int8Dynamic, Int8Static, Variant, at_batch, batch_of
-from fitwright.records.trial import Candidate, Trial
+from fitwright.records.recipe import (
+    Int8Dynamic,
+    Int8Static,
+    Variant,
+    at_batch,
+    batch_of,
+    bucketed,
+    continued,
+)
+from fitwright.records.trial import Candidate
 from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.proposal import (
@@ -28,15 +36,21 @@ from fitwright.tune.proposal import (
     attempt,
     plain,
 )
+from fitwright.tune.ranking import (
+    at_one_length,
+    best_rewriting,
+    grown,
+    near,
+    speed_at_one_length,
+    waves,
+)
 
-NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
-MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
 COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 CLOSE = 0.93  # of the best: what is open this near to it may as well be the faster one
 MOST_RUNOFFS = 3
+WORTH_BUCKETS = 0.65  # of the fastest backend: each length is made and compiled
 BATCH_REACH = 4  # times the plan's largest batch: how far a search for the best one goes
-AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
 
 def propose(known: Knowledge) -> Step | None:
@@ -46,7 +60,7 @@ def propose(known: Knowledge) -> Step | None:
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
        together on each backend; then the best of them with several queries in a run, where
-       the plan says how many.
+       the plan says how many, and at several lengths, where queries are padded.
     3. Bodies (another arithmetic, narrower storage) on each backend, put on its best rewriting,
        a cohort as soon as one is made.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
@@ -71,7 +85,8 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
     yield from _batched(known)
-    early, late = _waves(known)
+    yield from _bucketed(known)
+    early, late = waves(known)
     backends = frozenset(b.backend for b in known.plan.backends)
     if known.lean:
         yield from _made(known, _on_rewritings(known, early, _of_best(known)), at_once=2)
@@ -107,22 +122,11 @@ def _mixed(known: Knowledge, backends: Collection[str]) -> Iterator[Step]:
     yield from _made(known, dict.fromkeys(known.mixed, frozenset(backends)), at_once=1)
 
 
-def _waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
-    """What is made before the settings are tuned, and what after."""
-    wanted = [b for b in known.agenda.bodies if not b.finer_ranges or _toolkit(b) in known.coarse]
-    late = [b for b in wanted if b.seldom_faster and not known.storage_first]
-    return [b for b in wanted if b not in late], late
-
-
-def _toolkit(body: Body) -> str:
-    return getattr(body.recipes[-1], "toolkit", "")
-
-
 def _rewritten(known: Knowledge) -> Iterator[Step]:
     """Every rewriting is made; then those of one backend run against each other."""
     variants: dict[str, Variant] = {}
     rewrites = known.agenda.rewrites
-    for chain in _grown(rewrites) if known.lean else rewrites:
+    for chain in grown(rewrites) if known.lean else rewrites:
         if chain not in known.adapted.chains:
             yield Make(chain=chain)
         elif (variant := known.adapted.made_by(chain)) is not None:
@@ -146,6 +150,21 @@ def _batched(known: Knowledge) -> Iterator[Step]:
         chains = [at_batch(best, batch) for batch in known.plan.batches]
         here = frozenset({backend.backend})
         yield from _made(known, dict.fromkeys(chains, here), at_once=len(chains))
+
+
+def _bucketed(known: Knowledge) -> Iterator[Step]:
+    """The best rewriting of each backend at several lengths, where queries are padded.
+
+    What lengths save is much the same on all, so a backend far behind without is left out.
+    """
+    if known.agenda.buckets is None:
+        return
+    speeds = {b.backend: speed_at_one_length(known, b.backend) for b in known.plan.backends}
+    floor = WORTH_BUCKETS * max(speeds.values(), default=0.0)
+    for backend in (b for b, speed in speeds.items() if speed and speed >= floor):
+        best = best_rewriting(known, backend, of=at_one_length(known))
+        here = {bucketed(best, known.agenda.buckets): frozenset({backend})}
+        yield from _made(known, here, at_once=1)
 
 
 def _other_batches(known: Knowledge) -> Iterator[Step]:
@@ -199,7 +218,7 @@ def _on_rewritings(
     chains: dict[Chain, frozenset[str]] = {}
     for body in bodies:
         for backend in (b for b in best if b in backends and b in body.backends):
-            chain = (*best[backend], *body.recipes)
+            chain = continued(best[backend], body.recipes)
             chains[chain] = chains.get(chain, frozenset()) | {backend}
     return chains
 
@@ -240,40 +259,6 @@ def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
                 yield speed, TakeApart(chain=chain, variant=variant, backend=backend)
 
 
-def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
-    """Those of the agenda, and before them what was made of them for several queries."""
-    made = set(known.adapted.chains)
-    sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
-    stacked = (at_batch(r, batch) for batch in sizes for r in known.agenda.rewrites)
-    return (*(chain for chain in stacked if chain in made), *known.agenda.rewrites)
-
-
-def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) -> Chain:
-    """The rewriting that is fastest on this backend at its defaults and breaks no limit by it.
-
-    Of those as fast within 2 %, the longest, and of equally long ones the one with fewest
-    queries in a run, the last of the agenda: what computes in fewer operators leaves less to
-    go wrong for a quantiser, and more to gain. The first rewriting (fixed shapes) when none
-    was measured.
-
-    Args:
-        of: only these; all by default.
-    """
-    found: list[tuple[float, Chain]] = []
-    for chain in of or _rewritings(known):
-        variant = known.adapted.made_by(chain)
-        if variant is None:
-            continue
-        candidate = attempt(variant, backend, variant.settings, round_=REWRITE).candidate
-        speed = known.standing.speeds.get(candidate.key)
-        if speed is not None and candidate.key not in known.barred:
-            found.append((speed, chain))
-    if not found:
-        return known.agenda.rewrites[0] if known.agenda.rewrites else ()
-    top = max(speed for speed, _ in found)
-    return max((c for speed, c in reversed(found) if speed >= AS_FAST * top), key=len)
-
-
 def _crossed(known: Knowledge) -> Iterator[Step]:
     """What was fast apart, put together: bodies near the best on rewritings near the best, with
     the settings of the fastest, on its backend and on others that are as close."""
@@ -281,10 +266,10 @@ def _crossed(known: Knowledge) -> Iterator[Step]:
     if best is None:
         return
     for like in _fastest(known, best.candidate):
-        rewritings, bodies = _near(known, best, like.backend)
+        rewritings, bodies = near(known, best, like.backend)
         for rewriting in rewritings:
             tries = []
-            for chain in ((*rewriting, *body) for body in bodies):
+            for chain in (continued(rewriting, body) for body in bodies):
                 if chain not in known.adapted.chains:
                     yield Make(chain=chain)
                 elif (variant := known.adapted.made_by(chain)) is not None:
@@ -306,41 +291,6 @@ def _like(candidate: Candidate, variant: Variant) -> list[Try]:
         return []
     settings = candidate.settings.on(variant.settings)
     return [attempt(variant, candidate.backend, settings, round_=CROSSED)]
-
-
-def _near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list[Chain]]:
-    """The fastest rewritings and the fastest bodies on a backend, fastest first.
-
-    Bodies that save storage rather than time are no reason to go on, unless one has won.
-    """
-    _, late = _waves(known)
-    seldom, prefixes = {body.recipes for body in late}, _rewritings(known)
-    rewritings: dict[Chain, float] = {}
-    bodies: dict[Chain, float] = {}
-    for chain in known.adapted.chains:
-        variant = known.adapted.made_by(chain)
-        speed = known.standing.pairs.get((variant.id, backend)) if variant else None
-        if variant is None or speed is None:
-            continue
-        prefix = max((r for r in prefixes if chain[: len(r)] == r), key=len, default=())
-        body = chain[len(prefix) :]
-        if any(getattr(recipe, "keep", ()) for recipe in body):
-            continue  # what is kept in float are operators of that rewriting
-        if body in seldom and variant.id != best.candidate.variant_id:
-            continue
-        ends, place = (bodies, body) if body else (rewritings, chain)
-        ends[place] = max(speed, ends.get(place, 0.0))
-    return _grown(_top(rewritings))[:MOST_REWRITINGS], _top(bodies)[:MOST_BODIES]
-
-
-def _top(speeds: Mapping[Chain, float]) -> list[Chain]:
-    floor = NEAR * max(speeds.values(), default=0.0)
-    return sorted((c for c, s in speeds.items() if s >= floor), key=lambda c: -speeds[c])
-
-
-def _grown(chains: Sequence[Chain]) -> list[Chain]:
-    """Those that none of the others goes on from: they differ most from what was tried."""
-    return [c for c in chains if not any(o[: len(c)] == c for o in chains if o != c)]
 
 
 def _settings(known: Knowledge) -> Iterator[Step]:

@@ -11,6 +11,7 @@ import pytest
 from fitwright.adapt.calibration import (
     batched_calibration,
     calibration_note,
+    cut_calibration,
     num_calibration_queries,
     write_calibration,
 )
@@ -53,6 +54,19 @@ def test_a_model_that_takes_several_queries_is_calibrated_on_runs_of_them(tmp_pa
         assert archive["ids"].dtype == np.int64
     assert calibration_note(together) == note
     assert batched_calibration(one_by_one, batch=4) == together
+
+
+def test_a_model_of_shorter_queries_is_calibrated_on_their_beginnings(tmp_path: Path) -> None:
+    whole = tmp_path / "c.npz"
+    ids = np.arange(24).reshape(2, 1, 12)
+    given = Samples(inputs={"ids": ids, "x": np.ones((2, 1, 3))}, labels=None, origin="contract")
+    note = write_calibration(given, whole)
+    cut = cut_calibration(whole, shapes={"ids": (1, 5), "x": (1, 3)})
+    with np.load(cut) as archive:
+        assert archive["ids"].tolist() == [[[0, 1, 2, 3, 4]], [[12, 13, 14, 15, 16]]]
+        assert archive["x"].shape == (2, 1, 3)
+    assert calibration_note(cut) == note
+    assert cut_calibration(whole, shapes={"ids": (1, 4), "x": (1, 3)}) != cut
 
 
 def test_large_inputs_are_taken_in_smaller_number(

@@ -7,6 +7,7 @@ import pytest
 from fitwright.adapt.legality import legal
 from fitwright.records.recipe import (
     Bf16,
+    Buckets,
     DropMasks,
     FixShapes,
     Fp16Weights,
@@ -21,6 +22,7 @@ from fitwright.records.recipe import (
 )
 
 NNCF = Int8Static(toolkit="nncf")
+BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=(8, 16))
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,7 @@ NNCF = Int8Static(toolkit="nncf")
         (FixShapes(), NNCF),
         (FixShapes(), Simplify(), DropMasks(), FuseAttention(), NNCF, Bf16()),
         (NNCF, Bf16()),
+        (FixShapes(), FuseAttention(), Int8Static(), BUCKETS, Bf16()),
         (Int8Weights(toolkit="nncf"),),
     ],
 )
@@ -57,6 +60,9 @@ def test_sensible_chains_are_legal(chain: tuple[Recipe, ...]) -> None:
         ((NNCF, Fp16Weights()), "OpenVINO's own format"),
         ((Int8Dynamic(), Bf16()), "ONNX Runtime only"),
         ((Int4Weights(), Bf16()), "ONNX Runtime only"),
+        ((BUCKETS,), "fix_shapes, which opens the chain"),
+        ((FixShapes(), BUCKETS, Int8Static()), "only bf16"),
+        ((FixShapes(), NNCF, BUCKETS), "OpenVINO's own format"),
     ],
 )
 def test_other_chains_say_why_not(chain: tuple[Recipe, ...], reason: str) -> None:

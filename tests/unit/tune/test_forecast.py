@@ -12,6 +12,7 @@ from bench_machine import device
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
+    Buckets,
     FixShapes,
     FuseAttention,
     Int8Static,
@@ -122,6 +123,16 @@ def test_peaks_that_a_trial_has_beaten_prove_nothing() -> None:
 
 def test_without_a_measured_peak_physics_is_silent() -> None:
     assert told(candidate(FIXED), FIXED, first()) == ""
+
+
+def test_physics_is_silent_about_models_that_compute_short_queries_short() -> None:
+    lengths = Buckets(mask="mask", symbol="tokens", lengths=(8, 16))
+    joined = variant("joined", FixShapes(), lengths)
+    peaks = {"float32": FLOPS / 2.0, "int8": FLOPS / 0.1}
+    fast = raced(2, candidate(INT8), 2.0, accepted=True)
+    seen = (first(latency_s=2.0), fast)
+    assert told(candidate(joined), joined, *seen, peaks=peaks, variants=(*VARIANTS, joined)) == ""
+    assert told(candidate(FIXED), FIXED, *seen, peaks=peaks) != ""
 
 
 def test_the_baselines_are_always_measured() -> None:

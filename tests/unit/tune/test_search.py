@@ -13,6 +13,7 @@ from fitwright.records.plan import BackendPlan, MemoryPlan, Parallelism, Plan, S
 from fitwright.records.recipe import (
     Adapted,
     Bf16,
+    Buckets,
     FixShapes,
     Fp16Weights,
     FuseAttention,
@@ -115,10 +116,11 @@ def knowledge(
     apart: Iterable[tuple[Chain, str]] = (),
     mixed: tuple[Chain, ...] = (),
     batches: tuple[int, ...] = (),
+    buckets: Buckets | None = None,
 ) -> Knowledge:
     return Knowledge(
         plan=plan(ONE, batches=batches),
-        agenda=Agenda(rewrites=rewrites, bodies=bodies),
+        agenda=Agenda(rewrites=rewrites, bodies=bodies, buckets=buckets),
         adapted=adapted,
         standing=Standing(trials),
         storage_first=storage_first,
@@ -160,12 +162,13 @@ def simulated(
     bodies: tuple[Body, ...],
     ratios: dict[str, float],
     batches: tuple[int, ...] = (),
+    buckets: Buckets | None = None,
 ) -> list[str]:
     """What the search does when a candidate is `ratios[variant/backend]` times as fast as the
     first one (1 when it is not named), every chain gives a new file and settings give nothing."""
     adapted, trials, seen, spent = Adapted(variants=(ORIGINAL,)), [], [], set()
     apart: list[tuple[Chain, str]] = []
-    given = {"rewrites": rewrites, "bodies": bodies, "batches": batches}
+    given = {"rewrites": rewrites, "bodies": bodies, "batches": batches, "buckets": buckets}
     while step := propose(knowledge(adapted, trials, spent=spent, apart=apart, **given)):
         seen.append(shown(step))
         if isinstance(step, TakeApart):
@@ -310,6 +313,49 @@ def test_several_queries_in_a_run_are_tried_on_the_best_rewriting_of_each_backen
         "4*fix_shapes+bf16/a | fix_shapes+fp16_weights+bf16/b",
         "explore",
     ]  # fmt: skip
+
+
+LENGTHS = Buckets(mask="mask", symbol="tokens", lengths=(16, 128))
+
+
+def test_padded_queries_get_several_lengths_on_the_best_rewriting_and_bodies_go_before() -> None:
+    seen = simulated(
+        rewrites=(FIX, REWRITTEN),
+        bodies=(body(Int8Dynamic(), on="a"), body(Int8Static(toolkit="nncf"), on="a")),
+        ratios={
+            "fix_shapes+fp16_weights/a": 1.2,
+            "fix_shapes+fp16_weights+buckets/a": 3.0,
+            "fix_shapes+fp16_weights/b": 0.5,
+            "fix_shapes/b": 0.5,
+            "orig/b": 0.5,
+        },
+        buckets=LENGTHS,
+    )
+    begin = seen.index("make fix_shapes + fp16_weights + buckets/16/128")
+    assert seen[begin : begin + 5] == [
+        "make fix_shapes + fp16_weights + buckets/16/128",
+        "fix_shapes+fp16_weights+buckets/a",
+        "make fix_shapes + fp16_weights + int8_dynamic + buckets/16/128",
+        "make fix_shapes + fp16_weights + int8_static/nncf",  # OpenVINO's format is not joined
+        "fix_shapes+fp16_weights+int8_dynamic+buckets/a | fix_shapes+fp16_weights+int8_static/a",
+    ]
+    assert not any("buckets/b" in step for step in seen), "a backend far behind is left out"
+
+
+def test_lengths_that_do_not_pay_are_not_gone_on_with() -> None:
+    seen = simulated(
+        rewrites=(FIX,),
+        bodies=(body(Int8Dynamic(), on="a"),),
+        ratios={"fix_shapes+buckets/a": 0.8, "fix_shapes+buckets/b": 0.8},
+        buckets=LENGTHS,
+    )
+    assert "make fix_shapes + int8_dynamic" in seen
+    assert "make fix_shapes + int8_dynamic + buckets/16/128" not in seen
+
+
+def test_without_padded_queries_no_lengths_are_told_apart() -> None:
+    seen = simulated(rewrites=(FIX,), bodies=(body(Bf16()),), ratios={})
+    assert not any("buckets" in step for step in seen)
 
 
 def test_where_trials_are_dear_bodies_go_on_the_best_backend_and_the_longest_rewriting() -> None:

@@ -159,12 +159,22 @@ def quantise_dynamic(
         quantize_dynamic(
             str(prepared),
             str(out),
-            op_types_to_quantize=["MatMul", "Gemm", "LSTM", "Attention"],
+            op_types_to_quantize=_dynamic_kinds(prepared),
             per_channel=per_channel,
             reduce_range=not has_int8_dot(device),
             weight_type=QuantType.QInt8,
         )
     return notes
+
+
+def _dynamic_kinds(model: Path) -> list[str]:
+    """What ONNX Runtime quantises dynamically. It takes ONNX's own attention (opset 23) for its
+    operator of the same name, whose inputs are others, and writes a model that does not load."""
+    import onnx
+
+    held = nodes(onnx.load(model, load_external_data=False).graph)
+    standard = any(n.op_type == "Attention" and n.domain in ("", "ai.onnx") for n in held)
+    return ["MatMul", "Gemm", "LSTM", *([] if standard else ["Attention"])]
 
 
 def prepare(model: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:

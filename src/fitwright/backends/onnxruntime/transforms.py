@@ -54,10 +54,16 @@ class FixShapesPass:
         from fitwright.backends.onnxruntime.fold import NOTHING_LEFT, fold_constants
         from fitwright.graph.fix_shapes import fix_shapes
 
-        summary, batch = request.summary, getattr(request.recipe, "batch", 1)
+        assert isinstance(request.recipe, FixShapes)
+        summary, batch = request.summary, request.recipe.batch
         fixed, folded = (_empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
         changed = fix_shapes(
-            request.model, fixed, bindings=summary.bindings, inputs=summary.inputs, batch=batch
+            request.model,
+            fixed,
+            bindings=summary.bindings,
+            inputs=summary.inputs,
+            batch=batch,
+            sizes=dict(request.recipe.sizes),
         )
         why = fold_constants(fixed, folded)
         if why and not changed:

@@ -1,0 +1,285 @@
+"""One network at several lengths in one file; each query takes the shortest that holds it.
+
+The lengths share their weights. The mask says how many tokens are a query's own; the inputs
+are cut to the length chosen, and outputs that have a value per token are filled with zeros up
+to the length of the longest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from fitwright.graph.refusal import refused, shown
+from fitwright.graph.rewrite.edit import infer_shapes, sizes
+from fitwright.graph.write import open_for_edit, write_model
+
+OLDEST_OPSET = 13
+_SHARED_FROM_BYTES = 1024
+"""Smaller constants stay in each branch: shapes and axes, which a backend reads as it compiles."""
+
+
+def merge_lengths(parts: Mapping[int, Path], out: Path, *, mask: str) -> None:
+    """Write one model that runs, for each query, the shortest of `parts` that holds it.
+
+    Requires: the same network at several lengths, all static, the longest among them with the
+    shapes that queries have; an integer or boolean input `mask`, (batch, tokens), whose zeros
+    behind the last other value are padding. Ensures: inputs and outputs of the longest; a row
+    that is all padding takes the longest.
+
+    Raises:
+        ModelRefused: the files are no such models.
+    """
+    models = {length: open_for_edit(file) for length, file in sorted(parts.items())}
+    longest = max(models)
+    _require(models, mask=mask)
+    outer = _Outer(models[longest], mask=mask, longest=longest)
+    for length, model in models.items():
+        infer_shapes(model)
+        outer.branches[length] = _branch(model, outer, length=length)
+    write_model(outer.model(), out)
+
+
+class _Outer:
+    """The graph around the branches: inputs, shared weights, and the choice between lengths."""
+
+    def __init__(self, like: ir.Model, *, mask: str, longest: int) -> None:
+        self.like, self.longest = like, longest
+        self.inputs = {
+            v.name: ir.Value(name=v.name, type=v.type, shape=v.shape) for v in like.graph.inputs
+        }
+        self.outputs = [(v.name, v.type, sizes(v)) for v in like.graph.outputs]
+        self.weights: dict[str, ir.Value] = {}
+        self.branches: dict[int, ir.Graph] = {}
+        self.mask = self.inputs[mask]
+
+    def shared(self, value: ir.Value) -> ir.Value:
+        """The one value for all constants of this content."""
+        tensor = value.const_value
+        assert tensor is not None, "an initializer holds a tensor"
+        content = hashlib.sha256(tensor.tobytes()).hexdigest()
+        key = f"{tensor.dtype} {tuple(tensor.shape)} {content}"
+        if key not in self.weights:
+            value.name = f"shared_{len(self.weights)}/{value.name}"
+            self.weights[key] = value
+        return self.weights[key]
+
+    def model(self) -> ir.Model:
+        """The whole: how long the query is, then the nested choice."""
+        nodes, length, constants = _own_length(self.mask, longest=self.longest, like=self.like)
+        bounds = {n: _constant(np.asarray(n, np.int64), f"bucket_{n}") for n in self.branches}
+        *short, longest = sorted(self.branches)
+        choices: list[ir.Node] = []
+        otherwise = self.branches[longest]
+        for n in reversed(short):
+            if choices:
+                inner = choices[-1].outputs
+                otherwise = ir.Graph([], inner, nodes=choices, name=f"above_{n}")
+            fits = ir.node("LessOrEqual", [length, bounds[n]])
+            fits.outputs[0].name = f"bucket_fits/{n}"
+            choice = ir.node(
+                "If",
+                [fits.outputs[0]],
+                attributes={"then_branch": self.branches[n], "else_branch": otherwise},
+                num_outputs=len(self.outputs),
+            )
+            self._state(choice, suffix="" if n == short[0] else f"above_{n}")
+            choices = [fits, choice]
+        graph = ir.Graph(
+            list(self.inputs.values()),
+            choices[-1].outputs,
+            nodes=[*nodes, *choices],
+            initializers=[*constants, *(bounds[n] for n in short), *self.weights.values()],
+            opset_imports=dict(self.like.opset_imports),
+            name="buckets",
+        )
+        return ir.Model(graph, ir_version=self.like.ir_version, producer_name="fitwright")
+
+    def _state(self, choice: ir.Node, *, suffix: str) -> None:
+        """Names, types and shapes of what a choice gives."""
+        for value, (name, type_, shape) in zip(choice.outputs, self.outputs, strict=True):
+            value.name = f"{name}/{suffix}" if suffix else name
+            value.type, value.shape = type_, ir.Shape(shape or ())
+
+
+def _require(models: Mapping[int, ir.Model], *, mask: str) -> None:
+    """What the merge relies on."""
+    longest = models[max(models)]
+    opsets = {tuple(sorted(m.opset_imports.items())) for m in models.values()}
+    held = {v.name: v for v in longest.graph.inputs}
+    why = ""
+    if len(opsets) > 1:
+        why = "The models of the lengths differ in their operator sets"
+    elif longest.opset_imports.get("", 0) < OLDEST_OPSET:
+        why = f"Lengths are chosen by operators of opset {OLDEST_OPSET} on, and the model is older"
+    elif any(m.functions or list(m.graph.subgraphs()) for m in models.values()):
+        why = "The model holds functions or control flow of its own"
+    elif mask not in held or sizes(held[mask]) is None or len(sizes(held[mask]) or ()) != 2:
+        why = f"'{shown(mask)}' is no input of shape (batch, tokens)"
+    elif held[mask].dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL):
+        why = f"'{shown(mask)}' is neither of integers nor boolean, so no zero need mean padding"
+    elif wrong := [n for n, m in models.items() if _num_tokens(m, mask) != n]:
+        why = f"'{shown(mask)}' does not take {wrong[0]} tokens in the model made for as many"
+    if why:
+        raise refused("FW248", f"{why}.", "Leave the queries at one length.")
+
+
+def _num_tokens(model: ir.Model, mask: str) -> int | None:
+    shapes = (sizes(v) for v in model.graph.inputs if v.name == mask)
+    return next((shape[1] for shape in shapes if shape and len(shape) > 1), None)
+
+
+def _own_length(
+    mask: ir.Value, *, longest: int, like: ir.Model
+) -> tuple[list[ir.Node], ir.Value, list[ir.Value]]:
+    """Nodes and constants that tell how many tokens the longest query of a run has."""
+    places = _constant(np.arange(1, longest + 1, dtype=np.int64), "bucket_places")
+    whole = _constant(np.asarray(longest, np.int64), "bucket_longest")
+    none = _constant(np.asarray(0, np.int64), "bucket_none")
+    axis = _constant(np.asarray([1], np.int64), "bucket_axis")
+    kept = ir.node("Cast", [mask], attributes={"to": ir.DataType.BOOL})
+    counted = ir.node("Cast", [kept.outputs[0]], attributes={"to": ir.DataType.INT64})
+    placed = ir.node("Mul", [counted.outputs[0], places])
+    by_input = like.opset_imports[""] >= 18  # where ReduceMax takes its axes as an input
+    last = ir.node(
+        "ReduceMax",
+        [placed.outputs[0], axis] if by_input else [placed.outputs[0]],
+        attributes={"keepdims": 0} | ({} if by_input else {"axes": [1]}),
+    )
+    empty = ir.node("Equal", [last.outputs[0], none])
+    own = ir.node("Where", [empty.outputs[0], whole, last.outputs[0]])
+    length = ir.node("ReduceMax", [own.outputs[0]], attributes={"keepdims": 0})
+    nodes = [kept, counted, placed, last, empty, own, length]
+    for number, node in enumerate(nodes):
+        node.outputs[0].name = f"bucket_length/{number}"  # bodies may not use a name again
+    return nodes, length.outputs[0], [places, whole, none, *([axis] if by_input else [])]
+
+
+def _branch(model: ir.Model, outer: _Outer, *, length: int) -> ir.Graph:
+    """One length as the body of a choice: inputs cut, the network, outputs filled up."""
+    graph, found = model.graph, list(model.graph)
+    graph.remove(found)
+    constants = _constants_of(graph, outer)
+    before: list[ir.Node] = []
+    for value in graph.inputs:
+        given = outer.inputs[value.name]
+        axes = _differing(value, given, length=length, longest=outer.longest)
+        cut = _cut(given, axes, length, nodes=before, constants=constants)
+        value.replace_all_uses_with(cut, replace_graph_outputs=True)
+    after: list[ir.Node] = []
+    outputs = []
+    for value, (name, type_, whole) in zip(graph.outputs, outer.outputs, strict=True):
+        filled = _filled(value, whole, length, outer.longest, nodes=after, constants=constants)
+        filled.name, filled.type = f"{name}/filled_{length}", type_
+        filled.shape = ir.Shape(whole or ())
+        outputs.append(filled)
+    graph.outputs.clear()
+    values = [v for node in found for v in node.outputs if v not in outputs]
+    for value in (*values, *constants):
+        value.name = f"{value.name}/{length}"
+    for number, node in enumerate(found):
+        node.name = f"{node.name or node.op_type}_{number}/{length}"
+    return ir.Graph(
+        [], outputs, nodes=[*before, *found, *after], initializers=constants, name=f"up_to_{length}"
+    )
+
+
+def _constants_of(graph: ir.Graph, outer: _Outer) -> list[ir.Value]:
+    """Take the graph's constants from it: those that lengths share go out, the rest is given."""
+    kept: list[ir.Value] = []
+    for value in list(graph.initializers.values()):
+        tensor = value.const_value
+        assert tensor is not None, "an initializer holds a tensor"
+        del graph.initializers[value.name or ""]
+        if tensor.nbytes < _SHARED_FROM_BYTES:
+            kept.append(value)
+        elif (shared := outer.shared(value)) is not value:
+            value.replace_all_uses_with(shared, replace_graph_outputs=True)
+    return kept
+
+
+def _differing(value: ir.Value, whole: ir.Value, *, length: int, longest: int) -> tuple[int, ...]:
+    """The axes of tokens: those where the short model is shorter."""
+    ours, theirs = sizes(value), sizes(whole)
+    return _token_axes(value.name or "", ours, theirs, length=length, longest=longest)
+
+
+def _token_axes(
+    name: str,
+    ours: Sequence[int] | None,
+    theirs: Sequence[int] | None,
+    *,
+    length: int,
+    longest: int,
+) -> tuple[int, ...]:
+    if ours is not None and theirs is not None and len(ours) == len(theirs):
+        axes = tuple(a for a, (n, m) in enumerate(zip(ours, theirs, strict=True)) if n != m)
+        if all((ours[a], theirs[a]) == (length, longest) for a in axes):
+            return axes
+    raise refused(
+        "FW248",
+        f"'{shown(name)}' has shape {ours} at {length} tokens and {theirs} at {longest}: no axis "
+        "counts the tokens alone.",
+        "Leave the queries at one length.",
+    )
+
+
+def _cut(
+    value: ir.Value,
+    axes: tuple[int, ...],
+    length: int,
+    *,
+    nodes: list[ir.Node],
+    constants: list[ir.Value],
+) -> ir.Value:
+    """The first tokens only."""
+    if not axes:
+        return value
+    name = value.name or ""
+    bounds = [
+        _constant(np.full(len(axes), 0, np.int64), f"{name}/from"),
+        _constant(np.full(len(axes), length, np.int64), f"{name}/to"),
+        _constant(np.asarray(axes, np.int64), f"{name}/axes"),
+    ]
+    constants += bounds
+    node = ir.node("Slice", [value, *bounds])
+    node.outputs[0].name = f"{name}/first_{length}"
+    node.outputs[0].type = value.type
+    nodes.append(node)
+    return node.outputs[0]
+
+
+def _filled(
+    value: ir.Value,
+    whole: Sequence[int] | None,
+    length: int,
+    longest: int,
+    *,
+    nodes: list[ir.Node],
+    constants: list[ir.Value],
+) -> ir.Value:
+    """Zeros behind the last token; what has no axis of tokens passes as it is."""
+    name = value.name or ""
+    axes = _token_axes(name, sizes(value), whole, length=length, longest=longest)
+    if axes:
+        ends = [longest - length if a in axes else 0 for a in range(len(whole or ()))]
+        pads = _constant(np.asarray([0] * len(ends) + ends, np.int64), f"{name}/pads")
+        constants.append(pads)
+        node = ir.node("Pad", [value, pads])
+    else:
+        node = ir.node("Identity", [value])
+    nodes.append(node)
+    return node.outputs[0]
+
+
+def _constant(value: NDArray[Any], name: str) -> ir.Value:
+    tensor = ir.tensor(value, name=name)
+    return ir.Value(
+        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(value.shape), const_value=tensor
+    )

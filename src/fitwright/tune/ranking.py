@@ -1,0 +1,113 @@
+"""What was fast so far: rewritings and bodies ranked by what the trials say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fitwright.records.agenda import Body, Chain
+from fitwright.records.recipe import at_batch, batch_of, bucketed, unbucketed
+from fitwright.records.trial import Trial
+from fitwright.tune.proposal import REWRITE, Knowledge, attempt
+
+NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
+MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
+AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
+
+
+def waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
+    """What is made before the settings are tuned, and what after."""
+    wanted = [b for b in known.agenda.bodies if not b.finer_ranges or _toolkit(b) in known.coarse]
+    late = [b for b in wanted if b.seldom_faster and not known.storage_first]
+    return [b for b in wanted if b not in late], late
+
+
+def _toolkit(body: Body) -> str:
+    return getattr(body.recipes[-1], "toolkit", "")
+
+
+def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
+    """Those at one length, and before them what was made of them for several."""
+    found, made = at_one_length(known), set(known.adapted.chains)
+    several = (bucketed(chain, known.agenda.buckets) for chain in found)
+    return tuple(dict.fromkeys((*(chain for chain in several if chain in made), *found)))
+
+
+def at_one_length(known: Knowledge) -> tuple[Chain, ...]:
+    """Those of the agenda, and before them what was made of them for several queries."""
+    made = set(known.adapted.chains)
+    sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
+    stacked = (at_batch(r, batch) for batch in sizes for r in known.agenda.rewrites)
+    return (*(chain for chain in stacked if chain in made), *known.agenda.rewrites)
+
+
+def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) -> Chain:
+    """The rewriting that is fastest on this backend at its defaults and breaks no limit by it.
+
+    Of those as fast within 2 %, the longest, and of equally long ones the one with fewest
+    queries in a run, the last of the agenda: what computes in fewer operators leaves less to
+    go wrong for a quantiser, and more to gain. The first rewriting (fixed shapes) when none
+    was measured.
+
+    Args:
+        of: only these; all by default.
+    """
+    found = _measured(known, backend, of or _rewritings(known))
+    if not found:
+        return known.agenda.rewrites[0] if known.agenda.rewrites else ()
+    top = max(speed for speed, _ in found)
+    return max((c for speed, c in reversed(found) if speed >= AS_FAST * top), key=len)
+
+
+def speed_at_one_length(known: Knowledge, backend: str) -> float:
+    """Of the fastest rewriting there at its defaults; 0 where none was measured."""
+    return max((s for s, _ in _measured(known, backend, at_one_length(known))), default=0.0)
+
+
+def _measured(known: Knowledge, backend: str, chains: Sequence[Chain]) -> list[tuple[float, Chain]]:
+    """Speed on the backend at the variant's defaults of each that breaks no limit by it."""
+    found: list[tuple[float, Chain]] = []
+    for chain in chains:
+        variant = known.adapted.made_by(chain)
+        if variant is None:
+            continue
+        candidate = attempt(variant, backend, variant.settings, round_=REWRITE).candidate
+        speed = known.standing.speeds.get(candidate.key)
+        if speed is not None and candidate.key not in known.barred:
+            found.append((speed, chain))
+    return found
+
+
+def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list[Chain]]:
+    """The fastest rewritings and the fastest bodies on a backend, fastest first.
+
+    Bodies that save storage rather than time are no reason to go on, unless one has won.
+    """
+    _, late = waves(known)
+    seldom, prefixes = {body.recipes for body in late}, at_one_length(known)
+    rewritings: dict[Chain, float] = {}
+    bodies: dict[Chain, float] = {}
+    for chain in known.adapted.chains:
+        variant = known.adapted.made_by(chain)
+        speed = known.standing.pairs.get((variant.id, backend)) if variant else None
+        if variant is None or speed is None:
+            continue
+        plain, buckets = unbucketed(chain)
+        prefix = max((r for r in prefixes if plain[: len(r)] == r), key=len, default=())
+        body = plain[len(prefix) :]
+        if any(getattr(recipe, "keep", ()) for recipe in body):
+            continue  # what is kept in float are operators of that rewriting
+        if body in seldom and variant.id != best.candidate.variant_id:
+            continue
+        ends, place = (bodies, body) if body else (rewritings, bucketed(prefix, buckets))
+        ends[place] = max(speed, ends.get(place, 0.0))
+    return grown(_top(rewritings))[:MOST_REWRITINGS], _top(bodies)[:MOST_BODIES]
+
+
+def _top(speeds: Mapping[Chain, float]) -> list[Chain]:
+    floor = NEAR * max(speeds.values(), default=0.0)
+    return sorted((c for c, s in speeds.items() if s >= floor), key=lambda c: -speeds[c])
+
+
+def grown(chains: Sequence[Chain]) -> list[Chain]:
+    """Those that none of the others goes on from: they differ most from what was tried."""
+    return [c for c in chains if not any(o[: len(c)] == c for o in chains if o != c)]

@@ -1,0 +1,157 @@
+"""One file for several lengths answers what the file for the whole length answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from fitwright.adapt.adapt import Workshop, adapt
+from fitwright.adapt.calibration import write_calibration
+from fitwright.adapt.variants import original_variant, variant_path
+from fitwright.backends import RUNTIMES
+from fitwright.backends.recipes import RECIPES
+from fitwright.errors import ModelRefused
+from fitwright.graph.buckets import merge_lengths
+from fitwright.graph.summary import summarize
+from fitwright.ports import Array, ChildLimits, Samples
+from fitwright.records.device import Device
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import (
+    Buckets,
+    FixShapes,
+    FuseAttention,
+    Int8Dynamic,
+    Int8Static,
+    Recipe,
+    Skipped,
+    Variant,
+)
+from fitwright.testing.models import write_masked_encoder
+
+LENGTHS = (4, 8, 16)
+BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=LENGTHS)
+FLOAT = {"onnxruntime": Settings(threads=1), "openvino": Settings(threads=1, precision="float32")}
+
+
+class Here:
+    """Calls in this process."""
+
+    def call(self, function: Callable[..., Any], _limits: ChildLimits, /, *args: Any) -> Any:
+        return function(*args)
+
+
+def query(length: int, *, batch: int = 1, seed: int = 0) -> dict[str, Array]:
+    """Padded to the longest; the first row has all the tokens, later ones one less each."""
+    ids = np.random.default_rng(seed).integers(1, 50, (batch, LENGTHS[-1]))
+    own = np.maximum(length - np.arange(batch), 1)[:, None]
+    mask = (np.arange(LENGTHS[-1])[None] < own).astype(np.int64)
+    return {"ids": ids, "mask": mask}
+
+
+def workshop(model: Path, device: Device, folder: Path) -> Workshop:
+    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=1)
+    queries = [query(n, seed=n) for n in range(1, 17)]
+    inputs = {name: np.stack([q[name] for q in queries]) for name in ("ids", "mask")}
+    calibration = folder / "calibration.npz"
+    write_calibration(Samples(inputs=inputs, labels=None, origin="contract"), calibration)
+    return Workshop(
+        summary=summary,
+        device=device,
+        transforms=RECIPES,
+        executor=Here(),  # type: ignore[arg-type]
+        limits=ChildLimits(),
+        calibration=calibration,
+        folder=folder / "run" / "variants",
+    )
+
+
+def made(at: Workshop, *chain: Recipe) -> Path:
+    outcome = adapt(original_variant(at.summary), chain, **vars(at))
+    assert isinstance(outcome, Variant), outcome
+    return variant_path(outcome, at.folder.parent)
+
+
+def bucket(length: int) -> int:
+    return next(n for n in LENGTHS if n >= length)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_every_length_answers_as_the_whole_and_zeros_follow(
+    backend: str, batch: int, tmp_path: Path, device: Device
+) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
+    fixed = FixShapes(batch=batch)
+    whole = RUNTIMES[backend].load(made(at, fixed), FLOAT[backend])
+    joined = RUNTIMES[backend].load(made(at, fixed, BUCKETS), FLOAT[backend])
+    for length in range(1, LENGTHS[-1] + 1):
+        expected, found = (s.run(query(length, batch=batch)) for s in (whole, joined))
+        taken = bucket(length)
+        np.testing.assert_allclose(
+            found["states"][:, :taken], expected["states"][:, :taken], rtol=2e-4, atol=2e-5
+        )
+        np.testing.assert_allclose(found["pooled"], expected["pooled"], rtol=2e-4, atol=2e-5)
+        assert not found["states"][:, taken:].any()
+
+
+def test_a_query_of_padding_alone_takes_the_whole(tmp_path: Path, device: Device) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
+    session = RUNTIMES["onnxruntime"].load(made(at, FixShapes(), BUCKETS), FLOAT["onnxruntime"])
+    empty = query(1) | {"mask": np.zeros((1, LENGTHS[-1]), np.int64)}
+    assert session.run(empty)["states"][:, -1].any()
+
+
+def test_weights_are_stored_once(tmp_path: Path, device: Device) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
+    graph = onnx.load(made(at, FixShapes(), BUCKETS)).graph
+    large = [w for w in graph.initializer if len(w.raw_data) > 1024]
+    assert len(large) == 3  # the table of tokens and two projections
+
+
+@pytest.mark.parametrize(
+    "chain", [(FuseAttention(),), (Int8Static(),), (FuseAttention(), Int8Dynamic())]
+)
+def test_other_recipes_are_applied_at_every_length(
+    chain: tuple[Recipe, ...], tmp_path: Path, device: Device
+) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
+    whole = RUNTIMES["onnxruntime"].load(made(at, FixShapes()), FLOAT["onnxruntime"])
+    path = made(at, FixShapes(), *chain, BUCKETS)
+    joined = RUNTIMES["onnxruntime"].load(path, FLOAT["onnxruntime"])
+    kinds = [n.op_type for n in _nodes(onnx.load(path).graph)]
+    wanted = "Attention" if FuseAttention() in chain else "QuantizeLinear"
+    assert kinds.count(wanted) >= len(LENGTHS)
+    for length in (2, 7, 16):
+        expected, found = (s.run(query(length))["pooled"] for s in (whole, joined))
+        assert np.linalg.norm(found - expected) <= 0.1 * np.linalg.norm(expected)
+
+
+def _nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    inner = [n for node in graph.node for a in node.attribute if a.HasField("g") for n in
+             _nodes(a.g)]  # fmt: skip
+    return [*graph.node, *inner]
+
+
+def test_a_length_that_cannot_be_made_is_a_reason(tmp_path: Path, device: Device) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx", tokens=16), device, tmp_path)
+    outcome = adapt(original_variant(at.summary), (FixShapes(), BUCKETS), **vars(at))
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.startswith("buckets/4/8/16")
+
+
+def test_an_older_operator_set_is_refused(tmp_path: Path) -> None:
+    model = onnx.load(write_masked_encoder(tmp_path / "m.onnx", tokens=16))
+    model.opset_import[0].CopyFrom(helper.make_opsetid("", 12))
+    for name in ("a", "b"):
+        onnx.save(model, tmp_path / f"{name}.onnx")
+    parts = {8: tmp_path / "a.onnx", 16: tmp_path / "b.onnx"}
+    with pytest.raises(ModelRefused, match="opset 13") as error:
+        merge_lengths(parts, tmp_path / "out.onnx", mask="mask")
+    assert error.value.code == "FW248"
+    assert not (tmp_path / "out.onnx").exists()
