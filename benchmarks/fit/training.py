@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import training_cases as published
 import training_memory_fit as memory
 import yaml
 from scipy.optimize import least_squares
+from training_fits import AMD_SHARE, AMD_SOURCE, BOUNDS, COMMON, FITS, Constants, Fit
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import find_sheet
@@ -42,121 +42,6 @@ from fitwright.validate.measures import in_base_units
 
 OUT = Path(__file__).parents[2] / "src/fitwright/catalog/constants/training.yaml"
 LINKS = evidence("collectives")
-Constants = dict[str, float]
-BOUNDS = {
-    "share": (0.15, 1.0),
-    "size": (1.0, 1500.0),
-    "attention_share": (0.03, 1.0),
-    "step_s": (1e-4, 0.3),
-    "selective": (0.01, 1.0),
-    "eager": (1.0, 6.0),
-    "contention": (0.01, 1.0),
-    "float8_tensorwise": (0.2, 1.0),
-    "float8_rowwise": (0.2, 1.0),
-}
-# What the runs of one software do not tell apart is set, not fitted.
-COMMON: Constants = {
-    "share": 0.75,
-    "size": 150.0,
-    "attention_share": 0.3,
-    "traffic": 2.0,
-    "block_s": 5e-4,
-    "step_s": 0.03,
-    "overlap": 0.8,
-    "contention": 0.7,
-    "selective": 0.3,
-    "eager": 1.0,
-    "float8_tensorwise": 0.7,
-    "float8_rowwise": 0.45,
-}
-# Eager runs with separate attention: nothing overlaps, and half of a product's pace is lost at one
-# tile of 128. Few such runs are public, so the share alone is fitted: with the size free as well,
-# V100's small models give a curve that is 20 % off on A100's large ones; with it set, 1 %.
-NO_OVERLAP: Constants = {
-    "overlap": 0.0,
-    "contention": 1.0,
-    "traffic": 1.5,
-    "block_s": 2e-4,
-    "size": 128.0,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """One software's runs and what is fitted to them."""
-
-    software: Software
-    dtype: str
-    cases: Callable[[Path], Iterable[Case]]
-    free: tuple[str, ...]
-    start: Mapping[str, float]
-    source: str
-
-
-SHARES = ("share", "size")
-AMD_SHARE = 0.51 / 0.79
-AMD_SOURCE = (
-    "the best bfloat16 product on MI300X reaches 51 % of its peak, on Hopper 79 % "
-    "(stas00/ml-engineering, measured by mamf-finder)"
-)
-FITS = (
-    Fit(
-        software="megatron",
-        dtype="float16",
-        cases=lambda d: [*published.megatron(d), *published.dlperf(d, "megatron")],
-        free=("share",),
-        start=NO_OVERLAP,
-        source="Narayanan et al. 2021 (arXiv 2104.04473) table 1; Oneflow-Inc/DLPerf (V100)",
-    ),
-    Fit(
-        software="megatron-2022",
-        dtype="float16",
-        cases=published.korthikanti,
-        free=("share",),
-        start=NO_OVERLAP,
-        source="Korthikanti et al. 2022 (arXiv 2205.05198) table 5",
-    ),
-    Fit(
-        software="oneflow",
-        dtype="float16",
-        cases=lambda d: published.dlperf(d, "oneflow"),
-        free=("share", "contention"),
-        start={**NO_OVERLAP, "overlap": 0.8, "contention": 0.2},  # gradients are summed beneath
-        source="Oneflow-Inc/DLPerf",
-    ),
-    Fit(
-        software="fsdp",
-        dtype="bfloat16",
-        cases=published.foundry,
-        free=(*SHARES, "attention_share", "step_s", "float8_tensorwise"),
-        start={},
-        source="mosaicml/llm-foundry:scripts/train/benchmarking/README.md",
-    ),
-    Fit(
-        software="titan",
-        dtype="bfloat16",
-        cases=published.titan,
-        free=(
-            *SHARES,
-            "attention_share",
-            "selective",
-            "eager",
-            "contention",
-            "float8_tensorwise",
-            "float8_rowwise",
-        ),
-        start={"traffic": 1.0, "contention": 0.2, "eager": 3.0, "block_s": 3e-4, "step_s": 0.05},
-        source="pytorch/torchtitan:benchmarks",
-    ),
-    Fit(
-        software="eager",
-        dtype="float32",
-        cases=published.neusight,
-        free=("share",),
-        start={**NO_OVERLAP, "step_s": 1e-3},
-        source="sitar-lab/NeuSight:scripts/asplos/label",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,14 +203,24 @@ def evidences(fit: Fit, data: Path, *, check: bool) -> list[dict[str, Any]]:
     out = []
     for device in devices:
         of = [r for r in rows if r.device == device]
-        own[device] = fitted(of, fit.free if len(of) > 2 else ("share",), fit.start)
+        here = reduced(fit, of, next(iter(own.values()), None))
+        own[device] = fitted(of, here.free, here.start)
         seen = [log_error(r, own[device]) for r in of]
         spread = say(f"{fit.software} on {device}: fitted", seen)
         if check and len(of) > 2:
-            spread = say("   held-out rows of this device", folds(of, fit, own[device]))
+            spread = say("   held-out rows of this device", folds(of, here, here.start))
         at = ridge(device, fit.dtype)
         out.append(row_of(fit, "device", device, own[device], at, spread, len(of)))
     return out + wider(fit, rows, own)
+
+
+def reduced(fit: Fit, rows: Sequence[Row], elsewhere: Constants | None) -> Fit:
+    """What few rows can tell: shares alone, the rest as on the software's best measured device."""
+    if elsewhere is None or 2 * len(fit.free) <= len(rows):
+        return fit if len(rows) > 2 else replace(fit, free=("share",))
+    modes = {r.ran.layout.float8 for r in rows} - {""}
+    narrow = tuple(f"float8_{mode}" for mode in sorted(modes)) if len(rows) > 2 else ()
+    return replace(fit, free=("share", *narrow), start=elsewhere)
 
 
 def wider(fit: Fit, rows: Sequence[Row], own: Mapping[str, Constants]) -> list[dict[str, Any]]:

@@ -20,6 +20,11 @@ NEUSIGHT_IDS = {
     "Tesla_T4": "t4",
     "Tesla_V100-PCIE-32GB": "v100-pcie-32",
 }
+TORCHAO_IDS = {
+    "8x H100 SXM": "h100-sxm",
+    "RTX 4070 Ti SUPER": "rtx-4070ti-super",
+    "A100-80GB": "a100-80-sxm",
+}
 TITAN = "h100-sxm-96-hbm2e"
 FIGURES = (
     "tokens_s_per_gpu",
@@ -97,6 +102,36 @@ def titan_peaks(data: Path) -> Iterator[Case]:
     for r in _titan_rows(data):
         if r["peak_memory_GiB"]:
             yield replace(_titan(r, "peak_memory_GiB", "GiB"), domain="memory/training")
+
+
+def torchao(data: Path) -> Iterator[Case]:
+    """torchao's and torchtune's runs; those in int8 have no evidence beside them."""
+    for r in _torchao_rows(data):
+        unit = "images/s" if r["unit"].startswith("images") else r["unit"].replace(" (median)", "")
+        yield replace(_torchao(r, "throughput", unit), domain="training/torchao")
+
+
+def torchao_peaks(data: Path) -> Iterator[Case]:
+    """Peak memory that they have allocated, on one device.
+
+    torchtune (the runs on A100) prints GiB as GB: 8 bytes for each of 6.74e9 parameters alone
+    exceed its 51.6e9.
+    """
+    for r in _torchao_rows(data):
+        if r["device"].startswith("8x"):
+            continue
+        unit = "GiB" if r["device"].startswith("A100") else "GB"
+        yield replace(_torchao(r, "peak_memory_GB", unit), domain="memory/training")
+
+
+def _torchao_rows(data: Path) -> Iterator[dict[str, str]]:
+    return (r for r in rows(data, "training_torchao") if not r["dtype"].startswith("int8"))
+
+
+def _torchao(r: dict[str, str], metric: str, unit: str) -> Case:
+    keep = ("dtype", "model", "config", "local_batch", "seq_or_size")
+    device = TORCHAO_IDS[r["device"]]
+    return case(device, {k: r[k] for k in keep}, metric, r[metric], unit, source=r["source"])
 
 
 def _titan_rows(data: Path) -> Iterator[dict[str, str]]:

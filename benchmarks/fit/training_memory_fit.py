@@ -18,6 +18,7 @@ from fitwright.perf.training.replay import reserved_bytes
 from fitwright.records.estimate import NoData
 from fitwright.validate.case import Case
 from fitwright.validate.domains.training_inputs import Ran, read
+from fitwright.validate.domains.training_memory import allocated
 from fitwright.validate.measures import in_base_units
 
 LOGITS = (1.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0)
@@ -110,8 +111,24 @@ def replay_fit(pairs: Sequence[Pair], name: str) -> tuple[dict[str, float], list
     return {**STATES[name], "workspace_bytes": workspace_of(of)}, unseen
 
 
+def allocated_errors(data: Path) -> list[float]:
+    """Of peaks on one device; nothing is fitted to them."""
+    found = []
+    for case in published.torchao_peaks(data):
+        ran, unit = read(case), in_base_units(case.unit)
+        assert not isinstance(ran, NoData) and case.measured and unit
+        value = allocated(ran, case.inputs, amp="amp" in str(case.inputs["dtype"]))
+        found.append(float(np.log(value / (case.measured * unit))))
+    return found
+
+
 def evidences(data: Path) -> list[dict[str, Any]]:
     out = []
+    alone = allocated_errors(data)
+    print(
+        f"memory, one device: n={len(alone)} median {np.median(np.abs(alone)):.3f}, "
+        f"80 % band x{np.exp(np.quantile(np.abs(alone), 0.8)):.3f}"
+    )
     for name, cases, fit in (
         ("titan", published.titan_peaks(data), formula_fit),
         ("megatron", published.megatron_peaks(data), replay_fit),

@@ -102,8 +102,8 @@ def efficiency(
 ) -> Efficiency:
     """Constants moved to the device's ridge; exact where the evidence is of the device.
 
-    ``float8_tensorwise`` and ``float8_rowwise`` multiply the share of the float8 peak (scaling
-    takes time), ``eager`` the traffic where elementwise operators are not fused.
+    ``float8_tensorwise`` and ``float8_rowwise`` multiply the share of the float8 peak, ``eager``
+    the traffic where elementwise operators are not fused.
     """
     ridge = sheet.peaks[dtype].value / sheet.bandwidth_bytes_per_s.value  # type: ignore[union-attr]
     moved = (c["ridge"] / ridge) ** exponent
@@ -115,9 +115,11 @@ def efficiency(
         traffic=c["traffic"] * (1.0 if layout.compiled else c["eager"]),
         block_s=c["block_s"],
         step_s=c["step_s"],
+        alone_s=c.get("alone_s", c["step_s"]),
         overlap=c["overlap"],
         contention=c["contention"],
         selective=c.get("selective", 0.0),
+        cast_bytes=c.get("float8_cast", 0.0),
     )
 
 

@@ -57,6 +57,12 @@ class Shape:
         experts = self.active if active_only else self.experts
         return attention + experts * self.ffn_matrices * self.hidden * self.ffn
 
+    def adapter_parameters(self, rank: Numbers) -> Numbers:
+        """Of one block: two thin matrices of this rank beside each of its products."""
+        queries, keys = self.heads * self.head_size, self.kv_heads * self.head_size
+        attention = 4 * self.hidden + 2 * queries + 2 * keys
+        return rank * (attention + self.ffn_matrices * (self.hidden + self.ffn))
+
     def parameters(self, *, tied: bool = True) -> Numbers:
         """All blocks and the embedding."""
         return self.layers * self.block_parameters() + (1 if tied else 2) * self.vocab * self.hidden
@@ -101,6 +107,8 @@ class Layout:
         async_tp: tensor parallel transfers run beneath their products.
         whole_sends: every tensor parallel rank sends the whole activation to the next stage, as
             before Megatron's scatter/gather of 2021; else its share.
+        adapter_rank: of low-rank adapters on every product, which alone are trained (LoRA, Hu et
+            al. 2021); 0: all weights are.
         value_bytes: of an activation and of a gathered weight.
         gradient_bytes: of a reduced gradient.
     """
@@ -124,6 +132,7 @@ class Layout:
     whole_sends: bool = False
     float8: Float8 = ""
     optimiser: bool = True
+    adapter_rank: Numbers = 0
     value_bytes: float = 2.0
     gradient_bytes: float = 2.0
 

@@ -10,9 +10,13 @@ import numpy as np
 
 from fitwright.perf.training.layout import Layout, Numbers, Shape
 
+TIED_VOCAB = 2_000
+"""Up to here a `vocab` is of classes (vision): one matrix, no embedding."""
 FP16_ADAM_BYTES = 18.0
 """Per parameter: float16 weight 2, float32 gradient 4, float32 copy 4, two moments 8
 (Korthikanti et al., figure 1: 18 bytes per block parameter reproduce all five bars)."""
+ADAPTER_BYTES = 16.0
+"""Per trained parameter of an adapter: weight, gradient and two moments in float32."""
 
 
 def block_activation_bytes(shape: Shape, layout: Layout) -> Numbers:
@@ -118,6 +122,10 @@ def state_bytes(
         blocks = dense + (blocks - dense) / layout.ep
     held = (blocks + embedding_copies * shape.vocab * shape.hidden) / layout.tp
     over = layout.sharded
+    if np.any(np.asarray(layout.adapter_rank) > 0):
+        adapters = shape.layers * shape.adapter_parameters(layout.adapter_rank) / layout.pp
+        frozen = held * weight_bytes / (over if layout.zero >= 3 else 1)
+        return frozen + adapters / layout.tp * ADAPTER_BYTES
     return held * (
         weight_bytes / (over if layout.zero >= 3 else 1)
         + gradient_bytes / (over if layout.zero >= 2 else 1)
@@ -138,6 +146,41 @@ def gathered_bytes(shape: Shape, layout: Layout) -> Numbers:
     block = shape.block_parameters() / layout.tp
     stage = shape.layers / layout.pp * block * (layout.value_bytes + 4)
     return np.where(np.asarray(layout.pp) > 1, stage, 2 * block * layout.value_bytes)
+
+
+def allocated_bytes(
+    shape: Shape,
+    layout: Layout,
+    *,
+    weight_bytes: float,
+    gradient_bytes: float,
+    optimiser_bytes: float,
+    logit_each: float,
+    cast_bytes: float = 0.0,
+    residual_bytes: float | None = None,
+) -> Numbers:
+    """The most that one device holds at once, gaps and libraries not counted.
+
+    Gradients are freed after the optimiser's step, so the peak is where the backward pass starts
+    (all activations, no gradients) or where it ends (all gradients, one block at work).
+
+    Args:
+        cast_bytes: per parameter, of narrow copies that the forward pass makes and keeps.
+        residual_bytes: of a value that enters a norm; `layout.value_bytes` by default.
+    """
+    copies = 1.0 if np.all(np.asarray(shape.vocab) <= TIED_VOCAB) else 2.0
+    states = {"weight_bytes": weight_bytes, "embedding_copies": copies}
+    held = state_bytes(shape, layout, gradient_bytes=0.0, optimiser_bytes=optimiser_bytes, **states)
+    all_states = state_bytes(
+        shape, layout, gradient_bytes=gradient_bytes, optimiser_bytes=optimiser_bytes, **states
+    )
+    casts = cast_bytes * shape.layers * shape.block_parameters() / layout.tp
+    wider = (residual_bytes or layout.value_bytes) - layout.value_bytes
+    norms = 2 * wider * layout.tokens(shape) * shape.hidden * shape.layers
+    starts = held + casts + activation_bytes(shape, layout) + norms
+    at_loss = starts + logit_bytes(shape, layout, each=logit_each)
+    one = kept_bytes(shape, layout)
+    return np.maximum(np.maximum(at_loss, starts + working_bytes(shape, layout)), all_states + one)
 
 
 def peak_bytes(

@@ -35,9 +35,10 @@ class Efficiency:
         attention_share: of the peak, by fused attention (`share` and `size` for separate products).
         traffic: bytes moved forward per byte that the block writes for its backward pass.
         block_s: host time that one block adds to a micro batch.
-        step_s: of the framework, once per step.
+        step_s: of the framework, once per step; `alone_s` where one device runs it.
         overlap: share of the compute under which transfers of data parallelism can hide.
         contention: share of a hidden transfer that slows the compute down.
+        cast_bytes: moved per value that is cast to float8, see `cast_s`.
         selective: share of the forward pass that selective recomputation repeats, where
             attention is fused.
     """
@@ -48,9 +49,11 @@ class Efficiency:
     traffic: float
     block_s: float
     step_s: float
+    alone_s: float
     overlap: float
     contention: float
     selective: float = 0.0
+    cast_bytes: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,14 +110,19 @@ def step_time(shape: Shape, layout: Layout, eff: Efficiency, machine: Machine) -
         bubble_s=bubble,
         data_s=data,
         optimiser_s=optimiser_s(shape, layout, machine),
-        overhead_s=eff.step_s + count * per_stage * eff.block_s + 0 * stage,
+        overhead_s=np.where(np.asarray(layout.devices) > 1, eff.step_s, eff.alone_s)
+        + count * per_stage * eff.block_s
+        + 0 * stage,
     )
 
 
 def block_s(shape: Shape, layout: Layout, eff: Efficiency, machine: Machine) -> Numbers:
     """One block, one micro batch, forward and backward, with what is recomputed."""
     tokens = layout.tokens(shape)
-    gemm = sum(product_s(tokens, n, k, eff, machine.flop_per_s) for n, k in products(shape, layout))
+    shapes = products(shape, layout)
+    gemm = sum(product_s(tokens, n, k, eff, machine.flop_per_s) for n, k in shapes)
+    if layout.float8:
+        gemm = gemm + sum(cast_s(tokens, n, k, eff, machine) for n, k in shapes)
     scores = scores_s(shape, layout, eff, machine)
     fused = layout.attention == "fused"
     traffic = eff.traffic * written_bytes(shape, layout, scores=0.0) / machine.bytes_per_s
@@ -125,12 +133,23 @@ def block_s(shape: Shape, layout: Layout, eff: Efficiency, machine: Machine) -> 
     again = {"none": (0.0, 0.0), "full": (1.0, 1.0), "selective": (0.0, 1.0)}[layout.recompute]
     if layout.recompute == "selective" and fused:
         again = (eff.selective, eff.selective)
-    return (3 + again[0]) * (gemm + traffic) + (1 + back + again[1]) * scores
+    times = 3 - np.where(np.asarray(layout.adapter_rank) > 0, 1, 0)  # frozen: no weight gradients
+    return (times + again[0]) * gemm + (3 + again[0]) * traffic + (1 + back + again[1]) * scores
 
 
 def product_s(m: Numbers, n: Numbers, k: Numbers, eff: Efficiency, peak: float) -> Numbers:
     """One matrix product; the curve is even in the three, so its gradients take as long."""
     return 2 * m * n * k / (peak * eff.share) * (1 + eff.size * (1 / m + 1 / n + 1 / k))
+
+
+def cast_s(m: Numbers, n: Numbers, k: Numbers, eff: Efficiency, machine: Machine) -> Numbers:
+    """Scaling and casting around one product in float8, which no peak shortens.
+
+    A product and its two gradients cast input, weight and output's gradient twice each. Split over
+    tensor parallel ranks, products shrink and their inputs do not: scaling gains less there.
+    """
+    values = 2 / 3 * (m * k + k * n + m * n)
+    return values * eff.cast_bytes / machine.bytes_per_s
 
 
 def scores_s(shape: Shape, layout: Layout, eff: Efficiency, machine: Machine) -> Numbers:
@@ -196,9 +215,7 @@ def data_s(
     Args:
         compute: seconds of one micro batch, under which transfers can hide.
     """
-    held = (shape.layers * shape.block_parameters() / layout.pp + shape.vocab * shape.hidden) / (
-        layout.tp
-    )
+    held = trained(shape, layout)
     ranks = layout.sharded if layout.zero >= 3 or layout.fsdp else layout.dp * layout.cp
     inside = np.clip(machine.node // layout.tp, 1, ranks)
     if not layout.fsdp:
@@ -219,12 +236,18 @@ def data_s(
     return rounds * (np.maximum(each - beneath, 0) + eff.contention * each)
 
 
+def trained(shape: Shape, layout: Layout) -> Numbers:
+    """Parameters of one device that have gradients: all, or those of the adapters."""
+    blocks = shape.layers * shape.block_parameters() / layout.pp + shape.vocab * shape.hidden
+    adapters = shape.layers * shape.adapter_parameters(layout.adapter_rank) / layout.pp
+    return np.where(np.asarray(layout.adapter_rank) > 0, adapters, blocks) / layout.tp
+
+
 def optimiser_s(shape: Shape, layout: Layout, machine: Machine) -> Numbers:
     """Adam over what one device holds, at the memory's bandwidth."""
     if not layout.optimiser:
         return 0.0
-    blocks = shape.layers * shape.block_parameters() / layout.pp + shape.vocab * shape.hidden
-    held = blocks / layout.tp / (layout.sharded if layout.zero >= 1 else 1)
+    held = trained(shape, layout) / (layout.sharded if layout.zero >= 1 else 1)
     return held * STEP_TRAFFIC_BYTES / machine.bytes_per_s
 
 

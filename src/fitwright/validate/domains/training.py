@@ -72,9 +72,11 @@ def stated(
     if "mfu" in metric or "hfu" in metric:
         again = 4 / 3 if "hfu" in metric and layout.recompute == "full" else 1.0
         return again * float(model_flop(shape)) * sequences / (devices * step_s * peak)
-    if "flop" in metric:
-        count = megatron_flop(shape) if shape.dropout is True else model_flop(shape)
-        return float(count) * sequences / (devices * step_s)
+    if re.search(r"flop|pct_of_peak|percent_of_peak|peak_pct", metric):
+        total = _counted_flop(shape, layout) * sequences / step_s
+        if "peak" in metric:
+            return total / (devices * peak)
+        return total if "aggregate" in metric or "total" in metric else total / devices
     if "tok" in metric or unit.startswith("tok"):
         return sequences * float(shape.seq_len) / over
     if re.search(r"sample|seq_per|sequences|images|img", f"{metric} {unit}"):
@@ -82,6 +84,13 @@ def stated(
     if re.search(r"iter|step|e2e|latency|time|_ms|_s$", metric):
         return step_s
     return NoData(reason=f"no training quantity is called {case.metric!r}")
+
+
+def _counted_flop(shape: Shape, layout: Layout) -> float:
+    """Of one sequence as the authors count: Megatron-LM a recomputation where there is one."""
+    if shape.dropout is not True:
+        return float(model_flop(shape))
+    return float(megatron_flop(shape)) * (1.0 if layout.recompute == "full" else 0.75)
 
 
 def chosen(ran: Ran, found: Footing, sheet: Sheet) -> Layout:

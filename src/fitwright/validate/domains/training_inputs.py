@@ -20,6 +20,7 @@ KORTHIKANTI = {"22": (4, 1), "175": (1, 3), "530": (1, 3), "1": (1, 1), "1000": 
 DLPERF_ACCUMULATION = 32
 """Micro batches per step of DLPerf's pipelines, not interleaved; without one, a rank's whole batch
 is one micro batch (Oneflow-Inc/DLPerf:Megatron-LM/README.md)."""
+USUAL_RANK = 16
 VISION = {"b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16)}
 
 
@@ -30,6 +31,7 @@ class Ran:
     Attributes:
         free: micro batch and interleaving are not stated: the authors chose what was fastest.
         notes: what was assumed, a sentence each.
+        alone: plain PyTorch on one device, whose peak is stated as allocated.
     """
 
     shape: Shape
@@ -38,6 +40,7 @@ class Ran:
     dtype: str
     free: bool = False
     notes: tuple[str, ...] = ()
+    alone: bool = False
 
 
 def read(case: Case) -> Ran | NoData:
@@ -56,7 +59,7 @@ def read(case: Case) -> Ran | NoData:
     if "act_ckpt" in given or "n_gpus" in given:
         return _foundry(shape, given, notes)
     titan = {"fsdp", "local_batch", "float8", "activation_checkpoint", "config", "slice"}
-    if titan & given.keys() or "maxtext" in case.domain:
+    if titan & given.keys() or "maxtext" in case.domain or adapter_rank(given):
         return _titan(shape, given, notes)
     return _megatron(shape, given, case, notes)
 
@@ -214,6 +217,8 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
     devices = whole(given, *names, default=0) or _devices(said) * tp * pp * cp
     dp = max(devices // (tp * pp * cp), 1)
     local = whole(given, "local_batch", "per_device_batch", "batch", "micro_batch")
+    zero = zero_stage(given, default=3)
+    tuned = "fine-tune (alpaca)" in str(given.get("model", "")).lower()  # torchtune's recipe
     layout = Layout(
         tp=tp,
         pp=pp,
@@ -222,18 +227,42 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
         ep=whole(given, "expert_par", "ep", "expert_parallel"),
         micro_batch=max(local // pp, 1),  # torchtitan cuts a local batch into one per stage
         micro_batches=pp,
-        recompute=_recompute(str(given.get("activation_checkpoint", given.get("config", "")))),
+        recompute="full" if tuned else _recompute(_asked_again(given)),
         sequence_parallel=tp > 1,
-        zero=3,
-        fsdp=True,
+        zero=zero,
+        fsdp=zero == 3 and dp * cp > 1,
+        adapter_rank=adapter_rank(given),
         compiled=str(given.get("compile", 1)) not in ("0", "False", "false")
-        and "eager" not in said,
+        and "eager" not in said
+        and not tuned,
         async_tp="asynctp" in said.replace(" ", "").replace("_", ""),
         float8=_float8(str(given.get("float8", given.get("dtype", "")))),
     )
     said = str(given.get("dtype", given.get("precision", ""))).lower()
     dtype = "float32" if re.search(r"fp32|float32", said) else "bfloat16"
-    return Ran(shape=shape, layout=layout, software="titan", dtype=dtype, notes=notes)
+    rank = layout.adapter_rank
+    return Ran(
+        shape=shape,
+        layout=layout,
+        software="titan",
+        dtype=dtype,
+        notes=(*notes, f"adapters of rank {rank} on every product") if rank else notes,
+        alone=layout.devices == 1,
+    )
+
+
+def _asked_again(given: Inputs) -> str:
+    """What a row says of recomputation."""
+    names = ("activation_checkpoint", "recompute", "act_ckpt", "gradient_checkpointing", "config")
+    return next((str(given[name]) for name in names if name in given), "")
+
+
+def adapter_rank(given: Inputs) -> int:
+    """Of LoRA's adapters, 16 where a row does not say; 0 where all weights are trained."""
+    rank = whole(given, "lora_rank", "lora_r", "adapter_rank", "rank", default=0)
+    named = any(k in ("lora", "qlora") and not _false(v) for k, v in given.items())
+    said = named or "lora" in " ".join(str(v) for v in given.values()).lower()
+    return (rank or USUAL_RANK) if said or "lora_rank" in given or "lora_r" in given else 0
 
 
 def _devices(said: str) -> int:
@@ -308,10 +337,10 @@ def modes(mode: str) -> tuple[Recompute, bool]:
     return "none", sequence
 
 
-def zero_stage(given: Inputs) -> Zero:
-    """Stage of ZeRO that a row states; 0 where it states none."""
-    stage = int(number(given, "zero", "zero_stage", default=0) or 0)
-    return stage if stage in (0, 1, 2, 3) else 0  # type: ignore[return-value]
+def zero_stage(given: Inputs, *, default: Zero = 0) -> Zero:
+    """Stage of ZeRO that a row states."""
+    stated = number(given, "zero", "zero_stage", "zero_level", "deepspeed_stage")
+    return default if stated not in (0, 1, 2, 3) else int(stated)  # type: ignore[return-value]
 
 
 def _false(value: object) -> bool:

@@ -104,7 +104,5 @@ def test_several_devices_without_a_link_have_no_data() -> None:
 
 @pytest.mark.parametrize("software", ["megatron", "megatron-2022", "oneflow", "fsdp", "titan"])
 def test_every_software_has_evidence_on_any_gpu(software: str) -> None:
-    answer = footing(
-        find_sheet("rtx-4090"), TABLE, software=software, dtype="float16", layout=Layout()
-    )
-    assert isinstance(answer, Footing) and answer.rung in ("family", "kind")
+    answer = footing(find_sheet("l4"), TABLE, software=software, dtype="float16", layout=Layout())
+    assert isinstance(answer, Footing) and answer.rung in ("architecture", "family", "kind")

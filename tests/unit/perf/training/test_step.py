@@ -16,6 +16,7 @@ from fitwright.perf.training.step import (
     Efficiency,
     Machine,
     StepTime,
+    block_s,
     data_s,
     send_s,
     step_time,
@@ -39,6 +40,7 @@ EFF = Efficiency(
     traffic=1.5,
     block_s=1e-4,
     step_s=0.01,
+    alone_s=0.01,
     overlap=0.8,
     contention=0.5,
     selective=0.3,
@@ -182,3 +184,29 @@ def test_gradient_sums_hide_only_where_tensors_are_not_split() -> None:
     beside = data_s(SHAPE, Layout(dp=16, tp=2), eff, MACHINE, compute=1e3)
     assert alone == 0
     assert beside > 0
+
+
+def test_casts_to_float8_weigh_more_where_products_are_split() -> None:
+    narrow = replace(EFF, cast_bytes=5.0)
+
+    def slower(tp: int) -> float:
+        layout = Layout(tp=tp, micro_batch=4, float8="tensorwise")
+        cast = block_s(SHAPE, layout, narrow, MACHINE)
+        return float(cast / block_s(SHAPE, layout, EFF, MACHINE))
+
+    assert 1 < slower(1) < slower(8)
+
+
+def test_frozen_weights_skip_one_of_three_products() -> None:
+    # without traffic and scores a step of adapters alone is two thirds of a whole one
+    bare = replace(EFF, traffic=0.0, attention_share=1e9)
+    whole = block_s(SHAPE, Layout(), bare, MACHINE)
+    adapted = block_s(SHAPE, Layout(adapter_rank=8), bare, MACHINE)
+    assert adapted / whole == pytest.approx(2 / 3, rel=1e-6)
+
+
+def test_one_device_waits_for_no_other() -> None:
+    eff = replace(EFF, step_s=0.05, alone_s=0.005)
+    one = step_time(SHAPE, Layout(), eff, MACHINE).overhead_s
+    two = step_time(SHAPE, Layout(dp=2), eff, MACHINE).overhead_s
+    assert two - one == pytest.approx(0.045)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fitwright.catalog.evidence import all_evidence
@@ -313,3 +315,67 @@ def test_training_that_nothing_measured_stands_for_is_refused(
     base = {"model": "Llama-3.1-8B", "gpus": 8, "fsdp": 8, "local_batch": 1, "seq_len": 8192}
     asked = case("training/fsdp", "h100-sxm", "tokens_s_per_gpu", "tok/s/GPU", **base, **inputs)
     assert reason in refused(asked)
+
+
+def peak_gb(**inputs: object) -> float:
+    asked = case("memory/training", "a100-80-sxm", "peak_memory_GB", "GB", **inputs)
+    return answer(asked).value / 1e9
+
+
+TUNED = {"model": "Llama-2-7B fine-tune (Alpaca)", "dtype": "bf16 full"}
+
+
+def test_bfloat16_throughout_takes_eight_bytes_a_parameter_and_little_more() -> None:
+    found = peak_gb(config="AdamW fused", **TUNED)
+    # 6.74e9 parameters; activations and logits of two short sequences add a few per cent
+    assert 8 * 6.74 < found < 8 * 6.74 * 1.08
+
+
+def test_a_narrow_optimiser_saves_its_bytes_and_nothing_else() -> None:
+    wide, narrow = peak_gb(config="AdamW fused", **TUNED), peak_gb(config="ao 8-bit AdamW", **TUNED)
+    assert wide - narrow == pytest.approx(2 * 6.74, rel=0.01)
+
+
+def test_adapters_hold_the_frozen_weights_and_hardly_more_states() -> None:
+    said = {"model": "Llama-2-7B", "gpus": 1, "local_batch": 1, "seq_len": 512}
+    again = {"activation_checkpoint": "full"}
+    assert 2 * 6.74 < peak_gb(method="LoRA", lora_rank=8, **said, **again) < 2.4 * 6.74
+    assert peak_gb(method="QLoRA", lora_rank=8, **said, **again) < 0.9 * 6.74
+
+
+def test_frozen_weights_have_no_gradients_to_compute() -> None:
+    said = {"model": "Llama-2-7B", "gpus": 1, "local_batch": 4, "seq_len": 2048}
+    whole = answer(case("training/fsdp", "a100-80-sxm", "step_s", "s", **said))
+    adapted = answer(case("training/fsdp", "a100-80-sxm", "step_s", "s", method="LoRA", **said))
+    assert 0.55 < adapted.value / whole.value < 0.8
+
+
+def test_the_first_stage_of_zero_shares_the_optimiser_alone() -> None:
+    said = {"model": "Llama-2-7B", "gpus": 8, "local_batch": 1, "seq_len": 512}
+    first, third = peak_gb(zero_stage=1, **said), peak_gb(zero_stage=3, **said)
+    # weights and gradients in float32 against an eighth of them
+    assert first - third > 0.8 * 8 * 6.74 * 7 / 8
+
+
+@pytest.mark.parametrize("precision", ["bf16 amp", "float32"])
+def test_words_of_two_inputs_do_not_make_a_third(precision: str) -> None:
+    said = {"model": "Llama-2-7B", "gpus": 8, "local_batch": 1, "seq_len": 512, "zero": 1}
+    plain = peak_gb(precision=precision, activation_checkpoint="full", **said)
+    assert plain > 8 * 6.74
+
+
+def test_a_share_of_the_peak_and_a_total_are_the_flop_per_device_again() -> None:
+    each = answer(MEGATRON).value
+    share = answer(replace(MEGATRON, metric="pct_of_peak", unit="%"))
+    total = answer(replace(MEGATRON, metric="aggregate_pflops", unit="PFLOP/s"))
+    assert share.value == pytest.approx(each / 312e12, rel=1e-6)
+    assert total.value == pytest.approx(each * 1536, rel=1e-6)
+
+
+def test_without_full_recomputation_megatron_counts_three_passes_and_not_four() -> None:
+    def counted(mode: str) -> float:
+        asked = replace(MEGATRON, inputs={**MEGATRON.inputs, "mode": mode})
+        step = answer(replace(asked, metric="iteration_s", unit="s"))
+        return answer(asked).value * step.value
+
+    assert counted("selective") == pytest.approx(0.75 * counted("full"), rel=1e-6)
