@@ -133,10 +133,27 @@ def decode_evidence(data: Path) -> tuple[list[dict[str, Any]], dict[str, float]]
         reached = median(r.bytes_per_s(guess) for r in amd if r.group == group)
         found.append(row(what, group, "family", "amd-gpu", shares(reached, 0.5), spread=1.3,
                          num_points=1, source=source))  # fmt: skip
+    found += dynamic_evidence(data, guess)
     software = {"step_s": guess["step_s"], "sequence_s": 0.0, "layer_s": guess["layer_s"]}
     found += [row("llm/software", "torch-compile", "kind", kind, software, num_points=len(own),
                   source=source) for kind in ("gpu", "cpu", "tpu", "npu", "asic")]  # fmt: skip
     return found, {"device": spread, "bare": bare}
+
+
+def dynamic_evidence(data: Path, guess: Guess) -> list[dict[str, Any]]:
+    """Activations quantised on the fly (`torch._int_mm`) with one row: a tenth of the pace."""
+    rows = decode_rows(data, dynamic=True)
+    reached = [r.bytes_per_s(guess) for r in rows]
+    held = [
+        (decode_s(r, guess | {"weight_int8": other}), r.seconds)
+        for r, other in zip(rows, reversed(reached), strict=True)
+    ]
+    report("decode, A100, int8 dynamic, each from the other", held)
+    constants = shares(median(reached), 0.5)
+    what, scopes = "llm/products/torch-compile", (("device", "a100-80-sxm", 1.15),
+                                                  ("kind", "gpu", 2.0))  # fmt: skip
+    return [row(what, "int8", rung, scope, constants, spread=spread, num_points=len(rows),
+                source=GPT_FAST) for rung, scope, spread in scopes]  # fmt: skip
 
 
 # ---- full queues
@@ -211,36 +228,73 @@ def served_evidence(data: Path) -> tuple[list[dict[str, Any]], dict[str, float]]
     return found, {"device": spread, "bare": bare}
 
 
-def vllm_evidence(data: Path) -> list[dict[str, Any]]:
-    """Host time of vLLM: what its runs on an H100 take beyond the shares of the GEMMs.
+VLLM_STARTS = {
+    "weight_share": 0.80,
+    "compute_share": BETWEEN * 0.78,
+    "kv_share": 0.80,
+    "prefill_share": 0.49,
+    "kv_order": 0.3,
+    "step_s": 1.5e-3,
+    "layer_s": 34e-6,
+}
+VLLM_NARROW = {"compute_share": BETWEEN * 0.584, "weight_share": 0.67}
 
-    All of them decode 128 sequences, so that only the time of each sequence can be told; that of
-    a pass is assumed.
+
+def vllm_per_s(r: Served, guess: Guess) -> float:
+    """With the shares of the GEMMs, slowed down as `pace` says."""
+    at = VLLM_STARTS | (VLLM_NARROW if r.dtype.startswith("fp8") else {})
+    at = at | {"compute_share": at["compute_share"] * guess["pace"]}
+    return served_per_s(r, at | {"sequence_s": guess["sequence_s"]})
+
+
+def fit_vllm(rows: Sequence[Served], start: Guess) -> Guess:
+    def loss(guess: Guess) -> float:
+        return mean_error([(vllm_per_s(r, {"pace": 1.0} | guess), r.per_s) for r in rows])
+
+    return descend(start, loss, sweeps=12)
+
+
+def vllm_evidence(data: Path) -> list[dict[str, Any]]:
+    """Host time of vLLM: what its runs on an H100 take beyond the shares of the GEMMs. Of its
+    own benchmark also the pace of the products, which other runs are not charged with, and what
+    it makes of torchao's weights of 8 bits.
+
+    All runs decode 128 sequences, so that only the time of each sequence can be told; that of a
+    pass is assumed.
     """
     rows = [r for r in served_rows(data) if r.engine == "vllm" and r.num_prompts]
-    known = {
-        "weight_share": 0.80,
-        "compute_share": BETWEEN * 0.78,
-        "kv_share": 0.80,
-        "prefill_share": 0.49,
-        "kv_order": 0.3,
-        "step_s": 1.5e-3,
-        "layer_s": 34e-6,
-    }
-    narrow = {"compute_share": BETWEEN * 0.584, "weight_share": 0.67}
+    plain = [r for r in rows if "weight-only" not in r.dtype]
+    slow = {"sequence_s": 30e-6, "pace": 0.9}
+    held = [(vllm_per_s(r, fit_vllm([o for o in plain if o.dtype != r.dtype], slow)), r.per_s)
+            for r in plain]  # fmt: skip
+    report("vLLM's benchmark, the other precision left out", held)
+    bench, host = fit_vllm(plain, slow), fit_vllm(plain, {"sequence_s": 30e-6})
+    print("vLLM:", host, "its benchmark:", bench)
+    fixed = {k: VLLM_STARTS[k] for k in ("step_s", "layer_s")}
+    return [
+        _torchao_weights([r for r in rows if "weight-only" in r.dtype], bench),
+        *(row("llm/software", engine, "kind", kind, fixed | found, num_points=4, source=VLLM)
+          for engine, found in (("vllm", host), ("vllm-bench", bench))
+          for kind in ("gpu", "cpu", "npu", "tpu", "asic")),
+    ]  # fmt: skip
 
-    def loss(guess: Guess) -> float:
-        return mean_error([
-            (served_per_s(r, known | (narrow if r.dtype.startswith("fp8") else {}) | guess),
-             r.per_s)
-            for r in rows if "weight-only" not in r.dtype
-        ])  # fmt: skip
 
-    host = descend({"sequence_s": 30e-6}, loss, sweeps=12)
-    print("vLLM host:", host, f"mean error {loss(host):.1%}")
-    constants = {"step_s": known["step_s"], **host, "layer_s": known["layer_s"]}
-    return [row("llm/software", "vllm", "kind", kind, constants, num_points=4, source=VLLM)
-            for kind in ("gpu", "cpu", "npu", "tpu", "asic")]  # fmt: skip
+def _torchao_weights(rows: Sequence[Served], host: Guess) -> dict[str, Any]:
+    """Two rows for two shares: in sample, so that the band is a prior."""
+
+    def at(guess: Guess) -> Guess:
+        shared = {"weight_share": guess["weight_int8w"], "compute_share": guess["compute_int8w"]}
+        return VLLM_STARTS | shared | {"sequence_s": host["sequence_s"]}
+
+    found = descend(
+        {"weight_int8w": 0.4, "compute_int8w": 0.5},
+        lambda guess: mean_error([(served_per_s(r, at(guess)), r.per_s) for r in rows]),
+        sweeps=16,
+    )
+    constants = shares(found["weight_int8w"], found["compute_int8w"] / host["pace"])
+    print("vLLM with torchao's int8 weights:", constants)
+    return row("llm/products/vllm-bench", "int8w", "device", "h100-sxm", constants, spread=1.35,
+               num_points=len(rows), source=VLLM)  # fmt: skip
 
 
 def eager_evidence(data: Path) -> list[dict[str, Any]]:

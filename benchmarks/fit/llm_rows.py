@@ -86,11 +86,12 @@ def _shape(name: str) -> Transformer:
     return found
 
 
-def decode_rows(data: Path) -> list[Decode]:
+def decode_rows(data: Path, *, dynamic: bool = False) -> list[Decode]:
+    """Of `torch.compile`; `dynamic`: those alone that quantise activations on the fly."""
     rows = []
     with (data / "llm_decode_batch1.csv").open() as file:
         for r in csv.DictReader(file):
-            if "dynamic" in r["dtype"]:
+            if ("dynamic" in r["dtype"]) != dynamic:
                 continue  # a fallback at a tenth of the speed
             form = read_format("int4 g64" if "hqq" in r["dtype"] else r["dtype"])
             assert form is not None

@@ -38,6 +38,10 @@ ENGINES: Mapping[str, Engine] = {
         software="vllm",
         policy=Policy(order="chunked", max_batch=256, max_tokens=8192),
     ),
+    "vllm-bench": Engine(
+        software="vllm-bench",
+        policy=Policy(order="chunked", max_batch=256, max_tokens=8192),
+    ),
     "vllm-v0": Engine(
         software="vllm-v0",
         policy=Policy(order="prefill_first", max_batch=256, max_tokens=8192),
@@ -51,7 +55,9 @@ ENGINES: Mapping[str, Engine] = {
 """TensorRT-LLM: trtllm-bench and its guaranteed-no-evict scheduler; vLLM: V1 (chunked prefill)
 and V0 (prompts first); SGLang: prompts first, 16,384 tokens at most in a prefill, room kept for
 a share of the answers to come that falls from 0.7 to 0.1 (`new_token_ratio`; the middle is
-taken). vLLM keeps 1 % of its cache free when it lets requests in."""
+taken). ``vllm-bench``: `vllm bench throughput`, some dozens of prompts from a cold start, of
+which the products are slower than of long runs. vLLM keeps 1 % of its cache free when it lets
+requests in."""
 
 
 def engine_named(text: str) -> Engine | None:

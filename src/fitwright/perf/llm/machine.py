@@ -167,8 +167,9 @@ def _machine(
 ) -> Machine:
     """Shares times peaks, and the software's times."""
     plain = max((sheet.peaks[n].value for n in _PLAIN if n in sheet.peaks), default=peak)
+    pace = constants.get("pace", 1.0)  # of the engine's products against measured alone
     return Machine(
-        flop_per_s=peak * constants["compute_share"] * throttled,
+        flop_per_s=peak * constants["compute_share"] * throttled * pace,
         attention_flop_per_s=plain * constants["prefill_share"] * throttled,
         weight_bytes_per_s=bandwidth * constants["weight_share"],
         kv_bytes_per_s=bandwidth * constants["kv_share"],

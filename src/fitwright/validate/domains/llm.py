@@ -117,10 +117,10 @@ def engine_of(case: Case, sheet: Sheet) -> Engine:
     """
     named = engine_named(read.text(case.inputs, "backend", "engine", "software", "framework"))
     if named is not None:
-        return named
+        return ENGINES["vllm-bench"] if named.software == "vllm" else named
     precision = read.text(case.inputs, "dtype", "precision").lower()
     vendor_own = sheet.vendor.lower() == "nvidia" and precision in ("fp8", "fp16", "fp4", "nvfp4")
-    return ENGINES["trtllm"] if vendor_own else ENGINES["vllm"]
+    return ENGINES["trtllm"] if vendor_own else ENGINES["vllm-bench"]
 
 
 def predict_serving_offline(case: Case, knowledge: Knowledge) -> Estimate | NoData:
@@ -173,4 +173,4 @@ def _counts_prompts(case: Case, engine: Engine, *, asked: float, given: float) -
     said = f"{case.metric} {read.text(case.inputs, 'metric', 'load')}".lower()
     if "total" in said or "prefill" in said:
         return True
-    return engine.software == "vllm" and "output" not in said and given <= asked / 10
+    return engine.software == "vllm-bench" and "output" not in said and given <= asked / 10

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fitwright.perf.llm import counts
 from fitwright.perf.llm.formats import llama_cpp_format, read_format
-from fitwright.perf.llm.step import Machine, Pass, StepModel
+from fitwright.perf.llm.step import EXPERT_PACE, Machine, Pass, StepModel
 from fitwright.records.transformer import Transformer
 
 LLAMA = Transformer(
@@ -152,3 +152,19 @@ def test_file_types_of_llama_cpp_are_known_and_unknown_ones_are_not_guessed() ->
     assert q8.bits == 8.5  # 32 weights of 8 bits and a 16-bit scale
     assert llama_cpp_format("q9_z") is None
     assert read_format("thirteen bits") is None
+
+
+def test_experts_cost_more_than_their_arithmetic_where_that_binds_and_nothing_else() -> None:
+    fast = replace(FAST, weight_bytes_per_s=1e30, kv_bytes_per_s=1e30, layer_s=0.0, step_s=0.0)
+    dense = MIXTRAL.model_copy(update={"num_experts": 1, "num_active_experts": 1, "ffn": 2 * 14336})
+    assert counts.active_block_parameters(dense) == counts.active_block_parameters(MIXTRAL)
+    asked = Pass(prefill_tokens=4096, finished_prompts=1)
+    slower = StepModel(MIXTRAL, FORM, fast).cost(asked).time_s
+    ideal = StepModel(dense, FORM, fast).cost(asked).time_s
+    experts = 32 * 2 * MIXTRAL.ffn_parameters * 2 * 4096 / fast.flop_per_s
+    assert slower - ideal == pytest.approx(experts * (1 / EXPERT_PACE - 1))
+    reading = replace(FAST, flop_per_s=1e30, attention_flop_per_s=1e30)
+    one = Pass(decode=1, context=1)
+    assert StepModel(MIXTRAL, FORM, reading).cost(one).time_s == pytest.approx(
+        StepModel(dense, FORM, reading).cost(one).time_s, rel=1e-6
+    )
