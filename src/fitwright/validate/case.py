@@ -23,6 +23,7 @@ class Case:
         metric: the quantity, in the source's word (``latency_ms``, ``samples_s``).
         measured: in `unit`; None where the table leaves it out.
         source: where the figure was published; empty where the table does not say.
+        device_text: the device in the source's words; empty where the table does not say.
     """
 
     case: str
@@ -33,6 +34,7 @@ class Case:
     measured: float | None
     unit: str
     source: str = ""
+    device_text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

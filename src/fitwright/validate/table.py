@@ -65,6 +65,7 @@ def _case(row: Mapping[str, str | None], *, line: int) -> Case | Unreadable:
         measured=measured,
         unit=cells["unit"],
         source=cells["source"],
+        device_text=cells["device_string"],
     )
 
 

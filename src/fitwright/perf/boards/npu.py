@@ -1,18 +1,23 @@
 """Whole networks on edge NPUs: a dataflow or systolic engine behind a host link.
 
-``t = start + layers*per_layer + squeeze*max(OP/(peak*u), activations/rate) + reload/batch``.
+``t = start + layers*per_layer + squeeze*max(OP/(peak*u), activations/rate) + reload/batch + host``,
+times what the network itself adds where it was measured on the device.
 Small engines hold all weights on chip. What does not fit streams over the host link with every
 run (Coral: what exceeds its 8 MB), or the network is cut into contexts that are reloaded once
 per batch (Hailo). `squeeze`: an engine whose layers all run at once gives each layer fewer
 units the more layers there are. Constants per device, family and kind; the utilisation depends
-on the style of the network, since depthwise convolutions leave most of an array idle.
+on the style of the network, since depthwise convolutions leave most of an array idle. `host`: what
+the engine has no kernels for (the boxes of a detector) runs on the CPU beside it, which is far
+slower on a board than in a desktop.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from fitwright.perf.ladder import estimate, nearest
 from fitwright.records.estimate import Estimate, NoData
@@ -21,6 +26,7 @@ from fitwright.records.sheet import Sheet
 from fitwright.records.workload import Style
 
 WHAT = "npu"
+Host = Literal["desktop", "embedded"]
 LAYERS_AT_EASE = 55.0
 """Layers at which the squeeze of a style is stated."""
 ACTIVATIONS_PER_OP: Mapping[Style, float] = {
@@ -47,6 +53,8 @@ class Run:
         activations: numbers written by one sample; 0: unknown.
         num_layers: 0: unknown.
         batch: samples sent together.
+        network: its name in the catalogue; empty: unknown.
+        host: what sits at the other end of the link.
     """
 
     style: Style
@@ -55,6 +63,8 @@ class Run:
     activations: float = 0.0
     num_layers: int = 0
     batch: int = 1
+    network: str = ""
+    host: Host = "desktop"
 
     def __post_init__(self) -> None:
         if self.ops <= 0 or self.weight_bytes < 0 or self.batch < 1:
@@ -69,14 +79,30 @@ def seconds(run: Run, *, sheet: Sheet, table: Iterable[Evidence]) -> Estimate | 
     row = nearest(table, sheet, what=WHAT)
     if row is None:
         return NoData(reason=f"no network was measured on a {sheet.kind} of this sort")
-    value = max(
-        engine_s(run, peak=peak.value, constants=row.constants)
-        + reload_s(run, sheet=sheet, constants=row.constants) / run.batch,
-        run.ops / peak.value,
-    )
-    spread = row.constants.get(f"spread:{run.style}", row.spread)
+    character = row.constants.get(f"network:{run.network}")
+    value = sample_s(run, sheet=sheet, peak=peak.value, constants=row.constants)
+    value = max(value * math.exp(character or 0.0), run.ops / peak.value)
+    is_known = character is not None
+    spread = row.constants.get("known_network_spread", row.spread) if is_known else row.spread
     reason = f"utilisation of {run.style} networks on {row.scope} ({row.source})"
     return estimate(value, unit="s", rung=row.rung, spread=spread, reasons=(reason,))
+
+
+def sample_s(run: Run, *, sheet: Sheet, peak: float, constants: Mapping[str, float]) -> float:
+    """One sample, whatever the network adds."""
+    reloaded_s = reload_s(run, sheet=sheet, constants=constants) / run.batch
+    return engine_s(run, peak=peak, constants=constants) + reloaded_s + host_s(run, constants)
+
+
+def host_s(run: Run, constants: Mapping[str, float]) -> float:
+    """What the CPU beside the engine does for each sample."""
+    slower = constants.get("host_slower", 1.0) if run.host == "embedded" else 1.0
+    return slower * constants.get(f"host_s:{run.style}", 0.0)
+
+
+def engine_style(name: str, style: Style) -> Style:
+    """Mixers multiply by weights alone, as convolutions do: nothing cuts them as attention does."""
+    return "plain" if style == "vit" and re.search(r"mlp|mixer", name.lower()) else style
 
 
 def engine_s(run: Run, *, peak: float, constants: Mapping[str, float]) -> float:
@@ -89,8 +115,7 @@ def engine_s(run: Run, *, peak: float, constants: Mapping[str, float]) -> float:
     growth = constants.get(f"growth:{run.style}", 0.0)
     squeeze = constants.get(f"squeeze:{run.style}", 1.0) * math.pow(layers / LAYERS_AT_EASE, growth)
     start = constants.get("start_s", 0.0) + constants.get("layer_s", 0.0) * layers
-    tail = constants.get(f"tail_s:{run.style}", 0.0)
-    return max(start + tail + busy * max(1.0, squeeze), constants.get("frame_s", 0.0))
+    return max(start + busy * max(1.0, squeeze), constants.get("frame_s", 0.0))
 
 
 def utilisation(style: Style, constants: Mapping[str, float]) -> float:
@@ -101,6 +126,8 @@ def utilisation(style: Style, constants: Mapping[str, float]) -> float:
 def reload_s(run: Run, *, sheet: Sheet, constants: Mapping[str, float]) -> float:
     """Moving weights that are not on the chip, for one run."""
     link = constants.get("link_bytes_per_s")
+    if run.host == "embedded":
+        link = constants.get("link_bytes_per_s:embedded", link)
     onchip = sheet.onchip_bytes.value if sheet.onchip_bytes else None
     if link is None or onchip is None:
         return 0.0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fitwright.catalog.networks import find_network
 from fitwright.perf.boards import npu
-from fitwright.perf.boards.npu import Run
+from fitwright.perf.boards.npu import Host, Run, engine_style
 from fitwright.perf.ladder import estimate
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.workload import Style, Workload
@@ -17,7 +17,7 @@ from fitwright.validate.domains import inputs as read
 STYLES: Sequence[tuple[str, Style]] = (
     (r"ssd|yolo|nanodet|centernet|retina|detr|mask|face|pose", "detector"),
     (r"mobilenet|efficientnet|mnasnet|shuffle|ghost|fastvit", "depthwise"),
-    (r"vit|deit|clip|mlp|bert", "vit"),
+    (r"vit|deit|clip|bert", "vit"),
     (r"swin|levit|cait", "window"),
     (r"dense|harden|inception|squeeze|googlenet|unet|dla", "dense"),
 )
@@ -26,7 +26,7 @@ STYLES: Sequence[tuple[str, Style]] = (
 
 def predict_npu(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds of one sample, or samples a second."""
-    run = run_of(case.inputs)
+    run = run_of(case.inputs, host=host_of(case))
     if isinstance(run, NoData):
         return run
     found = npu.seconds(run, sheet=knowledge.sheet, table=knowledge.evidence)
@@ -43,7 +43,13 @@ def is_pace(case: Case) -> bool:
     return "fps" in unit or unit.endswith("/s") or "throughput" in case.metric
 
 
-def run_of(inputs: Inputs) -> Run | NoData:
+def host_of(case: Case) -> Host:
+    """What the engine is plugged into, as far as the device's words or the inputs say."""
+    said = f"{case.device_text} {read.text(case.inputs, 'host', 'note')}".lower()
+    return "embedded" if "dev board" in said or "embedded" in said else "desktop"
+
+
+def run_of(inputs: Inputs, *, host: Host = "desktop") -> Run | NoData:
     """The network's totals: as the case states them, else as published under its name."""
     name = read.text(inputs, "model", "benchmark", "network")
     network = find_network(name)
@@ -58,12 +64,14 @@ def run_of(inputs: Inputs) -> Run | NoData:
     if ops <= 0:
         return NoData(reason=f"no network {name!r} in the catalogue, nor its gops in the case")
     return Run(
-        style=network.style if network else style_of(name),
+        style=engine_style(network.name, network.style) if network else style_of(name),
         ops=ops,
         weight_bytes=weights,
         activations=_activations(network, ops),
         num_layers=(network.num_layers or 0) if network else 0,
         batch=max(1, round(read.number(inputs, "batch", "batch_size") or 1)),
+        network=network.name if network else "",
+        host=host,
     )
 
 

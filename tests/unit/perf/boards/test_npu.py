@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwright.catalog.evidence import evidence
 from fitwright.catalog.sheets import load_sheets
-from fitwright.perf.boards.npu import Run, seconds
+from fitwright.perf.boards.npu import Run, engine_style, seconds
 from fitwright.records.estimate import Estimate, NoData
 
 TABLE = evidence("npu")
@@ -51,3 +53,23 @@ def test_contexts_are_reloaded_once_per_batch() -> None:
 
 def test_a_device_of_another_kind_has_no_data() -> None:
     assert isinstance(seconds(run(1e9, 1e6), sheet=SHEETS["h100-sxm"], table=TABLE), NoData)
+
+
+def test_a_network_measured_at_one_batch_is_known_at_another() -> None:
+    known = replace(run(8.48e9, 25e6, batch=4), network="resnext50_32x4d")
+    # published: 2.513 ms at batches of 1 and 8, nearly three times what its totals suggest
+    assert abs(took("hailo-8", known) / 2.513e-3 - 1) < 0.25
+    assert took("hailo-8", replace(known, network="")) < 0.5 * took("hailo-8", known)
+
+
+def test_boxes_take_longer_on_the_cpu_of_a_board_than_of_a_desktop() -> None:
+    detector = replace(run(1.4e9, 6.8e6), style="detector", network="")
+    board = replace(detector, host="embedded")
+    plain = replace(board, style="plain")
+    assert took("coral-edgetpu", board) > 1.3 * took("coral-edgetpu", detector)
+    assert took("coral-edgetpu", plain) == took("coral-edgetpu", replace(plain, host="desktop"))
+
+
+def test_mixers_are_not_cut_as_attention_is() -> None:
+    assert engine_style("resmlp_12_224", "vit") == "plain"
+    assert engine_style("vit_tiny_patch16_224", "vit") == "vit"
