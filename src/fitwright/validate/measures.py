@@ -41,6 +41,7 @@ IN_BASE_UNITS: Mapping[str, float] = {
     "gb/s": 1e9,
     "%": 1e-2,
     "percent": 1e-2,
+    "pct": 1e-2,
 }
 """Lower-case; a unit of things (``FPS``, ``img/s``, ``tok/s``, ``cycles``, ``LUT``) is 1."""
 COUNTED = re.compile(

@@ -6,6 +6,8 @@ feed-forward parts and other widths of a value; for a GPT block in float16 they 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fitwright.perf.training.layout import Layout, Numbers, Shape
@@ -162,12 +164,15 @@ def allocated_bytes(
     """The most that one device holds at once, gaps and libraries not counted.
 
     Gradients are freed after the optimiser's step, so the peak is where the backward pass starts
-    (all activations, no gradients) or where it ends (all gradients, one block at work).
+    (all activations, no gradients) or where it ends (all gradients, one block at work). Compiled or
+    not, what a product reads again is kept (``torch/_functorch/partitioners.py`` does not
+    recompute what the backward pass would have to write).
 
     Args:
         cast_bytes: per parameter, of narrow copies that the forward pass makes and keeps.
         residual_bytes: of a value that enters a norm; `layout.value_bytes` by default.
     """
+    layout = replace(layout, compiled=False)
     copies = 1.0 if np.all(np.asarray(shape.vocab) <= TIED_VOCAB) else 2.0
     states = {"weight_bytes": weight_bytes, "embedding_copies": copies}
     held = state_bytes(shape, layout, gradient_bytes=0.0, optimiser_bytes=optimiser_bytes, **states)

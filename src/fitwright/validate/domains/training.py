@@ -19,7 +19,8 @@ from fitwright.validate.domains.training_memory import predict_memory
 
 FREE_MICRO_BATCHES = (1, 2, 4, 8, 16)
 DERIVED_SPREAD = 1.25
-"""What a shape derived from a size adds to the band: widths of one size differ so much."""
+"""What a shape derived from a size adds to the band (widths of one size differ so much), and what
+adapters add: no run with them is measured."""
 
 
 def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
@@ -47,12 +48,12 @@ def predict_training(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     value = stated(float(time.total_s), ran.shape, layout, case, peak=found.machine.flop_per_s)
     if isinstance(value, NoData):
         return value
-    derived = any("derived" in note for note in ran.notes)
+    unsure = any("derived" in note or "adapters" in note for note in ran.notes)
     return estimate(
         value,
         unit=case.unit,
         rung=found.rung,
-        spread=found.spread * (DERIVED_SPREAD if derived else 1.0),
+        spread=found.spread * (DERIVED_SPREAD if unsure else 1.0),
         reasons=(f"constants from {found.source}", *ran.notes, *_choice(ran, layout)),
     )
 

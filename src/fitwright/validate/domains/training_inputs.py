@@ -21,6 +21,7 @@ DLPERF_ACCUMULATION = 32
 """Micro batches per step of DLPerf's pipelines, not interleaved; without one, a rank's whole batch
 is one micro batch (Oneflow-Inc/DLPerf:Megatron-LM/README.md)."""
 USUAL_RANK = 16
+ZERO_NAMES = ("zero", "zero_stage", "zero_level", "deepspeed_stage")
 VISION = {"b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16)}
 
 
@@ -339,7 +340,9 @@ def modes(mode: str) -> tuple[Recompute, bool]:
 
 def zero_stage(given: Inputs, *, default: Zero = 0) -> Zero:
     """Stage of ZeRO that a row states."""
-    stated = number(given, "zero", "zero_stage", "zero_level", "deepspeed_stage")
+    stated = number(given, *ZERO_NAMES)
+    if stated is None and _true(given.get("distributed_optimizer")):
+        return 1  # Megatron-LM's name for the first stage
     return default if stated not in (0, 1, 2, 3) else int(stated)  # type: ignore[return-value]
 
 
