@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import operator_priors as by_hand
+from operator_bands import Bands, Found, banded, found_of, joined
 from operator_fit import (
     Free,
     Shape,
     Sweep,
     by_constants,
     columns_of,
-    covered,
     every,
     evidence_row,
     fit_sweep,
@@ -39,7 +39,6 @@ from operator_fit import (
     pooled,
     predicted_s,
     said,
-    spread_80,
     sweep_of,
     write,
 )
@@ -239,14 +238,6 @@ def pool_of(
     return [v if rung == "kind" else paced(v, s) for s, v in found if keep(s)]
 
 
-@dataclass(frozen=True)
-class Found:
-    """What an answer from some rung was on rows that had no part in it."""
-
-    predicted: np.ndarray
-    measured: np.ndarray
-
-
 def unseen(sweep: Sweep, fits: Fits) -> tuple[str, Found] | None:
     """A sweep answered as if its whole architecture had never been measured."""
     sheet = sweep.sheet
@@ -256,40 +247,32 @@ def unseen(sweep: Sweep, fits: Fits) -> tuple[str, Found] | None:
         ("kind", lambda s: s.kind == sheet.kind and s.architecture != sheet.architecture),
     ):
         if pool := pool_of(fits, sweep.dtype, rung, keep):
-            return rung, Found(*by_constants(sweep, shape, pooled(pool)))
+            return rung, found_of(sweep, by_constants(sweep, shape, pooled(pool)))
     return None
 
 
-def joined(found: Sequence[Found]) -> Found:
-    """Several, each counted alike however many rows it has (by thinning to the fewest)."""
-    fewest = min(len(f.measured) for f in found)
-    chosen = [np.linspace(0, len(f.measured) - 1, fewest).astype(int) for f in found]
-    return Found(
-        np.concatenate([f.predicted[c] for f, c in zip(found, chosen, strict=True)]),
-        np.concatenate([f.measured[c] for f, c in zip(found, chosen, strict=True)]),
-    )
+Spreads = Mapping[tuple[str, bool], Bands]
+"""Bands found on held-out rows: by rung, and whether all is 16 bits wide. Narrow dtypes have
+several ways through each framework, and spread further."""
 
 
-Spreads = Mapping[tuple[str, bool], float]
-"""80 % bands found on held-out rows, as factors: by rung, and whether all is 16 bits wide.
-Narrow dtypes have several ways through each framework, and spread further."""
-
-
-def held_out(of: Sequence[Sweep], own: Fits, by_quantiles: Fits) -> tuple[Fits, Spreads]:
+def held_out(
+    of: Sequence[Sweep], own: Fits, by_quantiles: Fits
+) -> tuple[Mapping[tuple[str, str], Bands], Spreads]:
     """Prints every held-out error; answers the bands of sweeps and of the wider rungs."""
-    folds: Fits = {}
+    folds: dict[tuple[str, str], Bands] = {}
     everything = {**by_quantiles, **own}
     wide: dict[tuple[str, bool], list[Found]] = defaultdict(list)
     for sweep in of:
         key, shape = (sweep.sheet.id, sweep.dtype), shape_of(sweep.dtype)
-        found = {"own shapes": Found(*fold_errors(sweep, shape))}
-        folds[key] = {
-            "spread": spread_80(found["own shapes"].predicted, found["own shapes"].measured)
-        }
+        found = {"own shapes": found_of(sweep, fold_errors(sweep, shape))}
+        folds[key] = found["own shapes"].bands()
         if key in by_quantiles:
-            found["quantiles"] = Found(*by_constants(sweep, shape, by_quantiles[key]))
+            told = by_constants(sweep, shape, by_quantiles[key])
+            found["quantiles"] = found_of(sweep, told)
         if sisters := pool_of(everything, sweep.dtype, "architecture", _sister_of(sweep.sheet)):
-            found["architecture"] = Found(*by_constants(sweep, shape, pooled(sisters)))
+            told = by_constants(sweep, shape, pooled(sisters))
+            found["architecture"] = found_of(sweep, told)
         if answer := unseen(sweep, everything):
             found[answer[0]] = answer[1]
         for rung, seen in found.items():
@@ -304,38 +287,43 @@ def _sister_of(sheet: Sheet) -> Callable[[Sheet], bool]:
 
 def _spreads(wide: Mapping[tuple[str, bool], Sequence[Found]]) -> Spreads:
     """No wider rung is trusted more than a nearer one, and a kind with one witness less."""
-    found: dict[tuple[str, bool], float] = {}
+    found: dict[tuple[str, bool], Bands] = {}
     for is_wide in (True, False):
-        least = 1.0
+        least = Bands()
         for rung in ("quantiles", "architecture", "family", "kind"):
             if seen := wide.get((rung, is_wide)):
-                rows = joined(seen)
-                least = max(least, spread_80(rows.predicted, rows.measured))
-                inside = [f"{covered(f.predicted, f.measured, least):.0%}" for f in seen]
-                print(f"band of {rung}, 16 bits: {is_wide}: {least:.2f} covers {inside}")
+                least = least.at_least(joined(seen).bands())
+                inside = [f.covered(least) for f in seen]
+                print(f"band of {rung}, 16 bits: {is_wide}: {least} covers {inside}")
             found[rung, is_wide] = least
     return found
 
 
 def device_rows(
-    of: Sequence[Sweep], own: Fits, by_quantiles: Fits, folds: Fits, spreads: Spreads
+    of: Sequence[Sweep],
+    own: Fits,
+    by_quantiles: Fits,
+    folds: Mapping[tuple[str, str], Bands],
+    spreads: Spreads,
 ) -> list[dict[str, object]]:
     """Devices with a sweep, then those of which quantiles were published."""
     rows = [
         evidence_row(
             what="gemm", dtype=s.dtype, rung="device", scope=s.sheet.id,
-            taken=own[s.sheet.id, s.dtype], spread=folds[s.sheet.id, s.dtype]["spread"],
+            taken=banded(own[s.sheet.id, s.dtype], folds[s.sheet.id, s.dtype]),
+            spread=folds[s.sheet.id, s.dtype].all,
             num_points=len(s.rows), source=SOURCE,
         )
         for s in of
     ]  # fmt: skip
     return rows + [
         evidence_row(
-            what="gemm", dtype=dtype, rung="device", scope=device, taken=taken,
-            spread=spreads["quantiles", dtype == "bfloat16"], num_points=10, source=PRIORS,
+            what="gemm", dtype=dtype, rung="device", scope=device, taken=banded(taken, bands),
+            spread=bands.all, num_points=10, source=PRIORS,
         )
         for (device, dtype), taken in by_quantiles.items()
         if (device, dtype) not in own
+        for bands in (spreads["quantiles", dtype == "bfloat16"],)
     ]  # fmt: skip
 
 
@@ -355,11 +343,12 @@ def pooled_rows(fits: Fits, spreads: Spreads) -> list[dict[str, object]]:
                 if not pool:
                     continue
                 lonely = len(pool) == 1 and rung != "architecture"
-                spread = spreads[rung, dtype == "bfloat16"] * (1.2 if lonely else 1.0)
+                bands = spreads[rung, dtype == "bfloat16"]
                 rows.append(
                     evidence_row(
-                        what="gemm", dtype=dtype, rung=rung, scope=scope, taken=pooled(pool),
-                        spread=spread, num_points=len(pool),
+                        what="gemm", dtype=dtype, rung=rung, scope=scope,
+                        taken=banded(pooled(pool), bands),
+                        spread=bands.all * (1.2 if lonely else 1.0), num_points=len(pool),
                         source=f"median over {len(pool)} devices; {SOURCE}",
                         devices=[d for d, t in fits if t == dtype and keep(find_sheet(d))],
                     )

@@ -95,7 +95,9 @@ def _twins(fitted: Sequence[Row]) -> list[Row]:
 def _vendors(fitted: Sequence[Row]) -> list[Row]:
     """One cited best share each; the floor and the bandwidth as of GPUs at large."""
     (gpu,) = (r for r in fitted if (r["dtype"], r["rung"]) == ("bfloat16", "kind"))
-    shared = gpu["constants"]
+    fitted_of = gpu["constants"]
+    assert isinstance(fitted_of, dict)
+    shared = {k: v for k, v in fitted_of.items() if not k.endswith("_band")}
     rows = [
         row("gemm", dtype, "family", "amd-gpu", constants=shared, num_points=1, spread=1.6,
             curve=[[8.0, 0.48], [13.0, 0.48]], source=f"{MLENG}: MI300X 0.51; rest as GPUs")

@@ -23,6 +23,9 @@ TILES = ((256, 128, 1.0), (128, 128, 1.0), (128, 64, 0.9), (64, 64, 0.75), (64, 
 of the largest block's rate that it reaches (operands are reused less in a smaller one).
 Libraries choose the best of these; sizes as in CUTLASS' default configurations."""
 
+FEW_ROWS = 16
+"""Products of up to so many rows of activations only read weights."""
+
 QUANTISE_BYTES = 3.0
 """Per activation, quantised from 16 bits to 8 on its way in: two read and one written."""
 

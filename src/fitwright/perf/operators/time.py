@@ -7,7 +7,7 @@ above 1, so that no time is under the roofline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fitwright.perf.ladder import estimate
-from fitwright.perf.operators.formulas import FORMULAS, Parts, roofline_s
+from fitwright.perf.operators.formulas import FEW_ROWS, FORMULAS, Parts, roofline_s
 from fitwright.perf.operators.lookup import Answer, answer
 from fitwright.perf.operators.table import Column, Group, WorkTable, tabulate
 from fitwright.perf.work import Work
@@ -69,6 +69,16 @@ def _parts(group: Group, found: Answer) -> Parts:
     return formula(group.columns, found.machine, evidence.constants, evidence.curve)
 
 
+def bands_of(group: Group, constants: Mapping[str, float]) -> Column:
+    """By what factor the band of each operator differs from that of its constants.
+
+    Constants: ``few_band``, ``many_band``: products of up to `FEW_ROWS` rows read weights, at a
+    speed that hangs on kernel and shape more than that of others does.
+    """
+    few = group.columns.m <= FEW_ROWS
+    return np.where(few, constants.get("few_band", 1.0), constants.get("many_band", 1.0))
+
+
 def _binding(parts: Parts) -> NDArray[np.int8]:
     stacked = np.stack([parts.compute_s, parts.memory_s, parts.floor_s])
     largest: NDArray[np.int8] = np.argmax(stacked, axis=0).astype(np.int8)
@@ -93,7 +103,8 @@ class _Sink:
         roofline = roofline_s(group.columns, found.machine, constants)
         times = np.maximum(parts.total_s(), roofline)
         self.time_s[rows], self.roofline_s[rows] = times, roofline
-        self.low_s[rows], self.high_s[rows] = times / found.spread, times * found.spread
+        band = found.spread * bands_of(group, constants)
+        self.low_s[rows], self.high_s[rows] = times / band, times * band
         self.binds[rows] = _binding(parts)
         self._note(group, found.evidence.rung, found.reasons)
 
