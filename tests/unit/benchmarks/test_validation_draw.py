@@ -18,6 +18,7 @@ FIT = Path(__file__).parents[3] / "benchmarks" / "fit"
 
 @pytest.fixture(scope="module")
 def draw() -> Any:
+    pytest.importorskip("scipy", reason="the scripts of fits need scipy")
     sys.path.insert(0, str(FIT))
     import validation_draw
 
