@@ -11,11 +11,12 @@ to the style of the network and the runtime; `smooth` is what activations such a
 vector units, where the runtime does not hide them; `layer` is what a layer costs that is run on
 all cores of a CPU at once: they wait for each other, the longer the more they are, and fetch what
 other cores wrote, so that products slow down alike (`e`, `f`; 0 where samples do not share their
-layers). On a GPU it is what starting a small kernel costs. Activations that run as kernels of their
-own make it count more often, and two-stage detectors add what one core does alone; `character`
-is a straight line in the logarithms of its size, plus what its family and the network itself
-add where they were measured. None of them depends on peak or bandwidth, so a faster
-device is never slower, and what was fitted on one device carries over to the next.
+layers; fewer than 16 cores, which nobody measured, are not taken for better at products). On a GPU
+it is what starting a small kernel costs. Activations that run as kernels of their own make it count
+more often, and two-stage detectors add what one core does alone; `character` is a straight line in
+the logarithms of its size, plus what its family and the network itself add where they were
+measured. None of them depends on peak or bandwidth, so a faster device is never slower, and what
+was fitted on one device carries over to the next.
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ def plain_s(
     weights_s = width * workload.parameters / (bandwidth * setting.batch)
     smooth_flops = constants.get("smooth", 0.0) if is_smooth(workload.name) else 0.0
     more_units = num_units / USUAL_UNITS
-    sharing: float = more_units ** constants.get("compute_units", 0.0)
+    sharing: float = max(1.0, more_units) ** constants.get("compute_units", 0.0)
     return (
         constants.get("start_s", 0.0)
         + _layers_s(workload, more_units, constants)

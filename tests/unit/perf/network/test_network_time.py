@@ -197,3 +197,23 @@ def test_what_runs_as_kernels_of_its_own_and_between_stages_takes_longer() -> No
     # half as many kernels again, of 54 layers with 10 us each
     assert math.isclose(time_s("yolov8n", more) - time_s("yolov8n", constants), 27e-5)
     assert math.isclose(time_s("mask_rcnn", more) - time_s("mask_rcnn", constants), 0.01)
+
+
+def test_few_cores_do_not_reach_more_of_the_peak_than_those_measured() -> None:
+    known = find_network("ssd-resnet34-1200")
+    assert known is not None
+    constants = {"compute.plain": 1.2, "traffic.plain": 0.0, "weights": 0.0, "compute_units": 0.6}
+    setting = Setting(dtype="int8", mode="latency", runtime="openvino")
+    four_s, sixteen_s, many_s = (
+        plain_s(
+            known.model_copy(update={"style": "plain"}),
+            setting,
+            peak=1e13,
+            bandwidth=1e11,
+            constants=constants,
+            facts={},
+            num_units=units,
+        )
+        for units in (4, 16, 64)
+    )
+    assert four_s == sixteen_s and math.isclose(many_s / sixteen_s, 4**0.6)
