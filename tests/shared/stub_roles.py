@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import itertools
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
+from fitwright import flow
+from fitwright.errors import FitwrightError
+from fitwright.flow.driving import driving
 from fitwright.records.plan import Settings
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Trial
+from fitwright.store import driver as driver_module
+from fitwright.store import store as store_module
 from fitwright.store.lease import Lease
 from fitwright.store.open import url_store
 from fitwright.store.store import SqlStore
@@ -48,6 +57,49 @@ def drive(folder: Path, name: str) -> None:
     verdict = StubSearch(folder=folder, opened=opened).fit(run)
     assert verdict.candidate is not None
     note(folder, life=name, finished=verdict.candidate.key)
+
+
+def share(folder: Path, name: str) -> None:
+    """A driver of a run that a database keeps: ``LIFE.FOLDER.WAY``.
+
+    The way is ``here``, ``stay`` (its fourth child opens only once there is the file `ENOUGH`),
+    ``far`` (seen as on another machine) or ``mute`` (on another machine, and it gives no sign of
+    life; its first child opens only once there is that file).
+    """
+    life, place, way = name.split(".")
+    parent, num_opened = os.getppid(), itertools.count(1)
+
+    def opened(model: Path, settings: Settings) -> None:
+        note(folder, life=life, opened=chain_of(model))
+        waits = {"stay": 4, "mute": 1}.get(way) == next(num_opened)
+        while waits and not (folder / ENOUGH).exists() and os.getppid() == parent:
+            time.sleep(TRIAL_S)
+
+    run = RunFolder(folder / place, shared=shared_store(folder))
+    record = run.record_trial
+
+    def recorded(trial: Trial, lease: Lease | None = None) -> Trial:
+        kept = record(trial, lease)
+        note(folder, life=life, recorded=kept.candidate.key, number=kept.number, stage=kept.stage)
+        return kept
+
+    run.record_trial = recorded  # type: ignore[method-assign]
+    is_far = way in ("far", "mute")
+    patient = functools.partial(driving, lease_s=SHORT_LEASE_S if is_far else LEASE_S)
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(flow, "driving", patient))
+        if is_far:
+            elsewhere = f"another-boot/1:{os.getpid()}@1"
+            stack.enter_context(patch.object(store_module, "this_process", lambda: elsewhere))
+        if way == "mute":
+            silent = contextlib.nullcontext
+            stack.enter_context(patch.object(driver_module, "heartbeat", lambda *_: silent()))
+        try:
+            verdict = StubSearch(folder=folder, opened=opened).fit(run)
+        except FitwrightError as error:
+            return note(folder, life=life, ended=error.code, text=str(error))
+    assert verdict.candidate is not None
+    return note(folder, life=life, finished=verdict.candidate.key)
 
 
 def candidate(key: str) -> Candidate:
@@ -115,4 +167,4 @@ if __name__ == "__main__":
     for package in ("sqlalchemy.dialects.postgresql", "psycopg"):  # before the forks, if there
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
-    serve({"drive": drive, "work": work, "hang": hang, "linger": linger})
+    serve({"drive": drive, "work": work, "hang": hang, "linger": linger, "share": share})

@@ -21,12 +21,26 @@ STORAGE: Mapping[str, Explanation] = {
         fix="Name the database; the run knows its own name in it.",
         example="fitwright tune runs/digits-1 --store postgresql://fitwright@db.example/trials",
     ),
+    "FW162": Explanation(
+        title="The run has gone on in another folder.",
+        why="Its trials are in a database, the variants that they are of in a folder, and this "
+        "one is an older copy.",
+        fix="Go on in the other folder, or copy it over this one.",
+        example="rsync -a --delete other:runs/digits-1/ runs/digits-1/",
+    ),
     "FW308": Explanation(
         title="A package behind the trial store is not installed.",
         why="A run keeps its trials in a file, which needs nothing. Any other database needs "
         "SQLAlchemy and the driver of that database.",
         fix="Install the extra; drivers other than PostgreSQL's come from their own packages.",
         example="pip install 'fitwright[store]'",
+    ),
+    "FW500": Explanation(
+        title="Another process has gone on with this run.",
+        why="This one gave no sign of life for as long as its lease lasts (30 s): it was stopped, "
+        "or the database was out of its reach. Only one may work on a run, so it ends without "
+        "recording what it was measuring.",
+        fix="Leave the run to the other one. Everything that was recorded before is kept.",
     ),
     "FW522": Explanation(
         title="Another process holds the trial store.",

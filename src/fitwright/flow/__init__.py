@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from fitwright.deliver.environment import describe_environment
 from fitwright.errors import UsageError
+from fitwright.flow.driving import driving, refuse_trials_of_elsewhere
 from fitwright.flow.handover import finish, so_far
 from fitwright.flow.remembering import remembered, with_hints
 from fitwright.flow.search import Search
@@ -15,7 +17,6 @@ from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Tools
 from fitwright.records.contract import Contract
 from fitwright.records.environment import Environment
-from fitwright.records.hold import held
 from fitwright.records.need import Analysis
 from fitwright.records.origin import Origin
 from fitwright.records.recipe import Adapted, title
@@ -43,13 +44,14 @@ def fit(
 
     Raises:
         FitwrightError: the contract, the data or the model cannot be used, or the disk is
-            full. Nothing is written before the first three steps succeed.
+            full. Nothing is written before the first three steps succeed. Or another
+            process is at work on the run; then nothing of it is changed.
     """
     watch = _watch(contract, tools)
-    found = with_hints(walk(contract, folder=Path(origin.folder), tools=tools), tools=tools)
-    _refuse_another_model(found, run)
-    _write_start(found, run, origin=origin, command=command)
-    with held(run.path):
+    with driving(run, console=tools.console):
+        found = with_hints(walk(contract, folder=Path(origin.folder), tools=tools), tools=tools)
+        _refuse_another_model(found, run)
+        _write_start(found, run, origin=origin, command=command)
         return _searched(found, tools=tools, run=run, watch=watch)
 
 
@@ -57,6 +59,7 @@ def _searched(found: Walk, *, tools: Tools, run: RunFolder, watch: Stopwatch) ->
     """The loop, and the final run that ends it or sends it on."""
     refuted: set[str] = set()
     with Search(found, tools=tools, run=run, watch=watch) as search:
+        refuse_trials_of_elsewhere(search.trials, search.adapted, folder=run.path)
         while True:
             stop = loop(search, refuted=refuted)
             verdict = finish(search, stop=stop)
@@ -80,9 +83,11 @@ def adapt_only(
         wanted: titles of recipes; only chains that end in one of them are made.
     """
     watch = _watch(contract, tools)
-    found = walk(contract, folder=Path(origin.folder), tools=tools)
-    _write_start(found, run, origin=origin, command=f"fitwright adapt {origin.target}")
-    with Search(found, tools=tools, run=run, watch=watch) as search:
+    with ExitStack() as stack:
+        stack.enter_context(driving(run, console=tools.console))
+        found = walk(contract, folder=Path(origin.folder), tools=tools)
+        _write_start(found, run, origin=origin, command=f"fitwright adapt {origin.target}")
+        search = stack.enter_context(Search(found, tools=tools, run=run, watch=watch))
         search.say_step("4 adapt")
         for chain in found.agenda.chains:
             if wanted is None or title(chain[-1]) in wanted:

@@ -19,15 +19,20 @@ class TrialStore(Protocol):
         """Every finished trial, by number."""
         ...
 
-    def record(self, trial: Trial, lease: Lease | None = None) -> Trial:
+    def record(
+        self, trial: Trial, lease: Lease | None = None, *, driver: Lease | None = None
+    ) -> Trial:
         """Store a finished trial for good and end the lease; gives it as it is stored.
 
         The same trial again changes nothing; a number taken by another is replaced by the
-        next free one; of two results of one claimed candidate the first counts.
+        next free one; of two results of one claimed candidate the first counts. Raises
+        RunStopped when the driver has lost its lease of the run.
         """
         ...
 
-    def claim(self, key: str, *, worker: str, lease_s: float = ...) -> Lease | None:
+    def claim(
+        self, key: str, *, worker: str, lease_s: float = ..., most_attempts: int = ...
+    ) -> Lease | None:
         """Take on a candidate; None when it is done, in good hands, or given up."""
         ...
 

@@ -115,6 +115,7 @@ class RunFolder:
 
     Attributes:
         store: where trials are recorded and candidates claimed.
+        is_shared: whether that is a database which other folders may share.
     """
 
     def __init__(self, path: Path, *, shared: TrialStore | None = None) -> None:
@@ -125,6 +126,7 @@ class RunFolder:
         self.bundle = path / "bundle"
         self._own = file_store(path / TRIALS, read=Trial.model_validate_json)
         self.store: TrialStore = self._own if shared is None else shared
+        self.is_shared = shared is not None
 
     def write(self, record: Record) -> None:
         """Store one of the run's records under its numbered name."""

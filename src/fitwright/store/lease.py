@@ -7,7 +7,10 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from fitwright.errors import RunStopped
+
 MOST_ATTEMPTS = 2  # a dead worker's candidate is retried once
+ANY_NUMBER = 1 << 30  # of attempts: for what no worker's death is blamed on
 LEASE_S = 30.0
 
 
@@ -35,6 +38,16 @@ class Lease:
         return self.attempt >= MOST_ATTEMPTS
 
 
+def taken_over(driver: Lease) -> RunStopped:
+    """What a driver is told that was silent for too long."""
+    return RunStopped(
+        f"{driver.worker} gave no sign of life for {driver.lease_s:g} s, and another process "
+        "has gone on with the run",
+        code="FW500",
+        remedy="Leave it to the other one; every trial that was recorded here is kept.",
+    )
+
+
 def this_worker() -> str:
     """``host/1234``: the name under which this process works."""
     return f"{socket.gethostname()}/{os.getpid()}"
@@ -57,6 +70,12 @@ def is_gone(process: str) -> bool:
         return False
     pid, _, started = which.partition("@")
     return _started(int(pid)) != started
+
+
+def is_alive_here(process: str) -> bool:
+    """Whether that process certainly runs on this machine."""
+    machine = process.rpartition(":")[0]
+    return bool(machine) and machine == _machine() and not is_gone(process)
 
 
 def _machine() -> str:

@@ -17,7 +17,14 @@ from typing import Generic, Protocol, Self, TypeVar, final
 from fitwright.errors import StorageError
 from fitwright.store import sql
 from fitwright.store.database import Database, Row, Statements
-from fitwright.store.lease import LEASE_S, MOST_ATTEMPTS, Lease, is_gone, this_process
+from fitwright.store.lease import (
+    LEASE_S,
+    MOST_ATTEMPTS,
+    Lease,
+    is_gone,
+    taken_over,
+    this_process,
+)
 
 
 class Document(Protocol):
@@ -87,20 +94,26 @@ class SqlStore(Generic[T]):
                 self._known[number] = self._read(text)
         return tuple(self._known[number] for number in numbers)
 
-    def record(self, trial: T, lease: Lease | None = None) -> T:
+    def record(self, trial: T, lease: Lease | None = None, *, driver: Lease | None = None) -> T:
         """Store one finished trial; once this returns, it is never lost.
 
         Storing the same trial again changes nothing. A number that another trial has by now
         is replaced by the next free one. With a lease the first result of a candidate is
         the one that counts, whoever brings it.
 
+        Args:
+            driver: the caller's lease of the whole run; one beat more for it.
+
         Returns:
             The trial as it is stored; another worker's when that one came first.
 
         Raises:
             StorageError: nothing was stored.
+            RunStopped: the driver has lost its lease to another; nothing was stored.
         """
         with self._writing(num_bytes=len(trial.model_dump_json())) as run:
+            if driver is not None and not self._renewed(run, driver):
+                raise taken_over(driver)
             kept = self._ended(run, lease) or self._added(run, trial)
             if lease is not None:
                 ended = {"run": self._run, "candidate": lease.key, "number": kept.number}
@@ -145,7 +158,14 @@ class SqlStore(Generic[T]):
 
     # --- leases ----------------------------------------------------------------------
 
-    def claim(self, key: str, *, worker: str, lease_s: float = LEASE_S) -> Lease | None:
+    def claim(
+        self,
+        key: str,
+        *,
+        worker: str,
+        lease_s: float = LEASE_S,
+        most_attempts: int = MOST_ATTEMPTS,
+    ) -> Lease | None:
         """Take on a candidate; None when it is done, in good hands, or given up.
 
         A candidate whose worker is gone may be taken on once more. A worker that asks for
@@ -155,6 +175,7 @@ class SqlStore(Generic[T]):
             worker: name of the asking worker, unique in the run.
             lease_s: the silence after which others may think it dead, seconds; renew at
                 least three times as often.
+            most_attempts: how many workers may die of it before nobody tries again.
         """
         mine = {"worker": worker, "process": this_process(), "lease_s": lease_s}
         here = {"run": self._run, "candidate": key}
@@ -167,7 +188,10 @@ class SqlStore(Generic[T]):
             lease, beats = _lease(rest)
             if state == sql.HELD and lease.worker == worker:
                 return lease
-            if state == sql.DONE or (state == sql.HELD and not self._may_take(lease, beats)):
+            if state == sql.DONE:
+                return None
+            tried_out = lease.attempt >= most_attempts
+            if state == sql.HELD and (tried_out or not self._silent(lease, beats)):
                 return None
             run(sql.TAKE_CLAIM, here | mine)
             return Lease(key=key, attempt=lease.attempt + 1, **mine)  # type: ignore[arg-type]
@@ -175,7 +199,7 @@ class SqlStore(Generic[T]):
     def renew(self, lease: Lease) -> bool:
         """One beat; False when the lease was lost to another worker or has ended."""
         with self._writing(num_bytes=len(lease.key)) as run:
-            return run(sql.RENEW_CLAIM, self._mine(lease)).num_changed == 1
+            return self._renewed(run, lease)
 
     def release(self, lease: Lease) -> None:
         """Give a candidate back untried; the attempt does not count."""
@@ -200,8 +224,8 @@ class SqlStore(Generic[T]):
         with self._database.reading() as run:
             return [_lease(row) for row in run(sql.HELD_CLAIMS, {"run": self._run}).rows]
 
-    def _may_take(self, lease: Lease, beats: int) -> bool:
-        return lease.attempt < MOST_ATTEMPTS and self._silent(lease, beats)
+    def _renewed(self, run: Statements, lease: Lease) -> bool:
+        return run(sql.RENEW_CLAIM, self._mine(lease)).num_changed == 1
 
     def _silent(self, lease: Lease, beats: int) -> bool:
         if is_gone(lease.process):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from fitwright.records.trial import Trial
-from fitwright.store.lease import LEASE_S, Lease
+from fitwright.store.lease import LEASE_S, MOST_ATTEMPTS, Lease, taken_over
 
 
 @dataclass
@@ -32,8 +32,12 @@ class FakeStore:
         """By number."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
-    def record(self, trial: Trial, lease: Lease | None = None) -> Trial:
+    def record(
+        self, trial: Trial, lease: Lease | None = None, *, driver: Lease | None = None
+    ) -> Trial:
         """The first result of a claimed candidate counts."""
+        if driver is not None and not self.renew(driver):
+            raise taken_over(driver)
         claim = self._claims[lease.key] if lease is not None else None
         if claim is not None and claim.number is not None:
             return self._trials[claim.number]
@@ -44,14 +48,22 @@ class FakeStore:
             claim.number, claim.held = trial.number, False
         return trial
 
-    def claim(self, key: str, *, worker: str, lease_s: float = LEASE_S) -> Lease | None:
+    def claim(
+        self,
+        key: str,
+        *,
+        worker: str,
+        lease_s: float = LEASE_S,
+        most_attempts: int = MOST_ATTEMPTS,
+    ) -> Lease | None:
         """New, given back, or abandoned once."""
         lease = Lease(key=key, worker=worker, process="", attempt=1, lease_s=lease_s)
         claim = self._claims.get(key)
         if claim is not None:
             if claim.held and claim.lease.worker == worker:
                 return claim.lease
-            if claim.number is not None or (claim.held and not self._may_take(claim)):
+            tried_out = claim.lease.attempt >= most_attempts
+            if claim.number is not None or (claim.held and (tried_out or not self._old(claim))):
                 return None
             lease = replace(lease, attempt=claim.lease.attempt + 1)
         self._claims[key] = _Claim(lease=lease, beat_s=self.clock())
@@ -78,9 +90,6 @@ class FakeStore:
     def abandoned(self) -> tuple[Lease, ...]:
         """Those that were not renewed in time."""
         return tuple(c.lease for _, c in sorted(self._claims.items()) if c.held and self._old(c))
-
-    def _may_take(self, claim: _Claim) -> bool:
-        return not claim.lease.is_last and self._old(claim)
 
     def _old(self, claim: _Claim) -> bool:
         return self.clock() - claim.beat_s > claim.lease.lease_s

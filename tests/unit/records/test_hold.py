@@ -26,10 +26,11 @@ def test_a_run_is_held_by_one_process_until_it_dies(tmp_path: Path) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(UsageError, match="another process is at work"), held(run):
+        with pytest.raises(UsageError, match=f"process {holder.pid} on .* is at work"), held(run):
             pass
     finally:
         holder.kill()
         holder.communicate()
-    with held(run):
+    with held(run) as is_certain:
+        assert is_certain
         assert list(run.iterdir()) == [], "holding a run leaves nothing in it"
