@@ -47,6 +47,8 @@ def test_a_shape_holds_as_many_parameters_as_published(
         ("Llama_3.1_8B", "Llama-3-8B"),
         ("llama_2_70b_chat", "Llama-2-70B"),
         ("phi3.5", "Phi-3-mini"),
+        ("Salesforce/xgen-7b-8k-inst", "Llama-7B"),
+        ("Hermes-3-405B", "Llama-3.1-405B"),
         ("llama3.1-8b-edge", "Llama-3-8B"),
         ("llama2-70b-99.9", "Llama-2-70B"),
         ("gptj-99", "GPT-J-6B"),

@@ -6,6 +6,7 @@ import pytest
 
 from fitwright.records.validation import Scored
 from fitwright.validate.case import Case
+from fitwright.validate.domains.llm_setup import LATENT_SPREAD
 from fitwright.validate.score import scored
 
 
@@ -65,3 +66,15 @@ def test_experts_of_four_bits_run_as_weights_alone_where_no_fast_path_is() -> No
     # what one token reads: 4 of 128 experts at 4.25 bits, attention and output at 16
     floor = (36 * (4 * 3 * 2880 * 2880 * 4.25 + 26.5e6 * 16) + 201088 * 2880 * 16) / 8 / 3.35e12
     assert found.predicted < 1 / floor
+
+
+def test_what_nobody_measured_is_said_and_has_a_wider_band() -> None:
+    said = {"tensor_par": 8, "dtype": "fp8", "input_len": 1000, "output_len": 1000}
+    latent = answer(
+        "e2e/llm-serving-offline", "h200-sxm", "t", "tok/s", model="DeepSeek-R1", **said
+    )
+    dense = answer("e2e/llm-serving-offline", "h200-sxm", "t", "tok/s", model="Llama-70B", **said)
+    assert latent.high and latent.low and dense.high and dense.low
+    assert latent.predicted
+    assert latent.high / latent.predicted > LATENT_SPREAD > dense.high / dense.low
+    assert "no run of them was measured" in latent.reason
