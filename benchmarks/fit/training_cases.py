@@ -105,8 +105,10 @@ def titan_peaks(data: Path) -> Iterator[Case]:
 
 
 def torchao(data: Path) -> Iterator[Case]:
-    """torchao's and torchtune's runs; those in int8 have no evidence beside them."""
+    """torchao's runs; not those of torchtune, which leave batch and length out, nor in int8."""
     for r in _torchao_rows(data):
+        if r["device"].startswith("A100"):
+            continue
         unit = "images/s" if r["unit"].startswith("images") else r["unit"].replace(" (median)", "")
         yield replace(_torchao(r, "throughput", unit), domain="training/torchao")
 

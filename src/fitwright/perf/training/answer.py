@@ -23,6 +23,15 @@ part traffic, so its pace goes with the geometric mean of peak and bandwidth."""
 OWN_RIDGE_EXPONENT = 0.15
 """Within one architecture a faster memory alone changes less: llm-foundry's runs on A100 with
 1.56 and 2.04 TB/s reach the same share of the peak within 5 %."""
+NEAR: tuple[Rung, ...] = ("measured", "device", "architecture")
+TWIN_SPREAD = 1.12
+"""What the other software of a schedule adds to the band: llm-foundry and torchtitan on H100."""
+_TWINS = {
+    "titan": "fsdp",
+    "fsdp": "titan",
+    "megatron": "megatron-2022",
+    "megatron-2022": "megatron",
+}
 _OPERATIONS: tuple[Operation, ...] = ("all_reduce", "all_gather", "reduce_scatter", "send")
 _ELSEWHERE: dict[str, tuple[str, ...]] = {
     "oneflow": ("megatron",),
@@ -125,8 +134,7 @@ def efficiency(
 
 def exponent(rung: Rung) -> float:
     """How shares move with the ridge, by how near the evidence is."""
-    near = rung in ("measured", "device", "architecture")
-    return OWN_RIDGE_EXPONENT if near else RIDGE_EXPONENT
+    return OWN_RIDGE_EXPONENT if rung in NEAR else RIDGE_EXPONENT
 
 
 def step_on(shape: Shape, layout: Layout, found: Footing) -> StepTime | NoData:
@@ -140,11 +148,25 @@ def step_on(shape: Shape, layout: Layout, found: Footing) -> StepTime | NoData:
 def _evidence(
     rows: tuple[Evidence, ...], sheet: Sheet, *, software: str, dtype: str
 ) -> Evidence | None:
-    """Of the software itself; else of its nearest kin, float16 and bfloat16 as one."""
+    """Of the software itself; else of its nearest kin, float16 and bfloat16 as one.
+
+    A twin, of the same schedule, on this very architecture says more than the software itself on
+    another: FSDP on A100 as llm-foundry runs it, for torchtitan there.
+    """
+    own = _of(rows, sheet, software, dtype)
+    if own is not None and own.rung in NEAR:
+        return own
+    twin = _of(rows, sheet, _TWINS.get(software, software), dtype)
+    if twin is not None and twin.rung in NEAR:
+        return twin.model_copy(update={"spread": twin.spread * TWIN_SPREAD})
+    others = (_of(rows, sheet, name, dtype) for name in _ELSEWHERE.get(software, ()))
+    return own or next((e for e in others if e is not None), None)
+
+
+def _of(rows: tuple[Evidence, ...], sheet: Sheet, software: str, dtype: str) -> Evidence | None:
     kin = {"float16": ("float16", "bfloat16"), "bfloat16": ("bfloat16", "float16")}
-    for name in (software, *_ELSEWHERE.get(software, ())):
-        for said in kin.get(dtype, (dtype,)):
-            found = nearest(rows, sheet, what=f"training/{name}", dtype=said)
-            if found is not None:
-                return found
+    for said in kin.get(dtype, (dtype,)):
+        found = nearest(rows, sheet, what=f"training/{software}", dtype=said)
+        if found is not None:
+            return found
     return None

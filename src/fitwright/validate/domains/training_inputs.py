@@ -22,7 +22,13 @@ DLPERF_ACCUMULATION = 32
 is one micro batch (Oneflow-Inc/DLPerf:Megatron-LM/README.md)."""
 USUAL_RANK = 16
 ZERO_NAMES = ("zero", "zero_stage", "zero_level", "deepspeed_stage")
-VISION = {"b": (768, 12, 12), "l": (1024, 24, 16), "h": (1280, 32, 16)}
+VISION = {
+    "s": (384, 12, 6),
+    "g": (1408, 40, 16),
+    "b": (768, 12, 12),
+    "l": (1024, 24, 16),
+    "h": (1280, 32, 16),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +65,8 @@ def read(case: Case) -> Ran | NoData:
         return _four(shape, given, notes)
     if "act_ckpt" in given or "n_gpus" in given:
         return _foundry(shape, given, notes)
+    if "megatron" in case.domain:
+        return _megatron(shape, given, case, notes)
     titan = {"fsdp", "local_batch", "float8", "activation_checkpoint", "config", "slice"}
     if titan & given.keys() or "maxtext" in case.domain or adapter_rank(given):
         return _titan(shape, given, notes)
@@ -97,7 +105,7 @@ def _shape(case: Case, given: Inputs) -> tuple[Shape, tuple[str, ...]] | NoData:
     if "hidden" in given and "layers" in given:
         return _gpt(given, seq or 2048), ()
     name = str(given.get("model", ""))
-    if image := re.match(r"vit-?(b|l|h)[^/]*/(\d+)", name.lower()):
+    if image := re.match(r"vit-?(s|b|l|h|g)[^/]*/(\d+)", name.lower()):
         return _vision(image[1], pixels=seq or 224, patch=int(image[2])), ()
     found = find_transformer(_full_name(name, given))
     if found is None:
@@ -254,7 +262,16 @@ def _titan(shape: Shape, given: Inputs, notes: tuple[str, ...]) -> Ran:
 
 def _asked_again(given: Inputs) -> str:
     """What a row says of recomputation."""
-    names = ("activation_checkpoint", "recompute", "act_ckpt", "gradient_checkpointing", "config")
+    names = (
+        "mode",
+        "activation_checkpoint",
+        "activation_recompute",
+        "recompute",
+        "recompute_granularity",
+        "act_ckpt",
+        "gradient_checkpointing",
+        "config",
+    )
     return next((str(given[name]) for name in names if name in given), "")
 
 
@@ -296,12 +313,12 @@ def _megatron(shape: Shape, given: Inputs, case: Case, notes: tuple[str, ...]) -
     batch = whole(given, "global_batch", "batch", default=max(pp, 1) * dp)
     size = re.search(r"(\d+)(?:\.\d+)?[bt]", str(given.get("model", "")).lower())
     known = KORTHIKANTI.get(size[1]) if size else None
+    said = str(given).lower()
     plain = "kind" in given or "oneflow" in case.metric
     per_rank = max(batch // dp, 1)
     once = max(per_rank // (DLPERF_ACCUMULATION if pp > 1 else 1), 1)
     micro = whole(given, "micro_batch", default=known[0] if known else once if plain else 1)
-    mode = str(given.get("mode", given.get("activation_recompute", "full"))).lower()
-    recompute, sequence = modes(mode)
+    recompute, sequence = modes(_asked_again(given) or "full")
     layout = Layout(
         tp=tp,
         pp=pp,
@@ -312,12 +329,13 @@ def _megatron(shape: Shape, given: Inputs, case: Case, notes: tuple[str, ...]) -
         micro_batches=max(batch // (dp * micro), 1),
         recompute=recompute,
         attention="scores",
-        sequence_parallel=sequence,
+        sequence_parallel=sequence or _true(given.get("sequence_parallel")) or "rs_ag" in said,
         whole_sends=plain,
         zero=zero_stage(given),
+        float8=_float8(str(given.get("dtype", given.get("precision", "")))),
     )
-    software: Software = "megatron-2022" if "mode" in given else "megatron"
-    if "oneflow" in case.metric or "oneflow" in str(given).lower():
+    software: Software = "megatron-2022" if _asked_again(given) or "rs_ag" in said else "megatron"
+    if "oneflow" in case.metric or "oneflow" in said:
         software = "oneflow"
     free = not (known or plain or "micro_batch" in given)
     return Ran(

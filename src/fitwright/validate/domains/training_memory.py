@@ -107,6 +107,8 @@ def states(inputs: Inputs, usual: Mapping[str, float]) -> dict[str, float]:
     found = {name: (ZERO_BYTES if shared_out(inputs) else usual)[name] for name in names}
     if narrow(every):
         found = dict.fromkeys(names, 2.0) | {"optimiser_bytes": 4.0}
+    if "int8 qt" in said:  # quantised training: weights in int8, gradients and moments not
+        found = {"weight_bytes": 1.0, "gradient_bytes": 2.0, "optimiser_bytes": 4.0}
     if "adam" in said and re.search(r"8-?bit|fp8|float8|4-?bit", said):
         found["optimiser_bytes"] = 1.0 if re.search(r"4-?bit", said) else 2.0
     if "lora" in said or "lora_rank" in inputs:

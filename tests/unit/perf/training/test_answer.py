@@ -106,3 +106,10 @@ def test_several_devices_without_a_link_have_no_data() -> None:
 def test_every_software_has_evidence_on_any_gpu(software: str) -> None:
     answer = footing(find_sheet("l4"), TABLE, software=software, dtype="float16", layout=Layout())
     assert isinstance(answer, Footing) and answer.rung in ("architecture", "family", "kind")
+
+
+def test_a_twin_on_this_architecture_goes_before_the_software_on_another() -> None:
+    twin = footing(
+        find_sheet("a100-80-sxm"), TABLE, software="titan", dtype="bfloat16", layout=Layout()
+    )
+    assert isinstance(twin, Footing) and "llm-foundry" in twin.source

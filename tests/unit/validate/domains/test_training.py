@@ -390,3 +390,17 @@ def test_states_under_zero_are_those_of_its_authors(stage: int, gigabytes: float
     inputs = {"hidden": 4096, "layers": 36, "heads": 32, "zero_stage": stage, "gpus": 64}
     asked = case("memory/training", "v100-sxm2", "params_optimizer_GB_per_gpu", "GB", **inputs)
     assert answer(asked).value / 1e9 == pytest.approx(gigabytes, rel=0.03)  # printed to 3 digits
+
+
+def test_every_run_of_llm_foundry_with_the_most_logits_fits_its_device() -> None:
+    # 18 sequences of 2,048 tokens ran on 40 GiB: logits in bfloat16 alone, summed in one kernel
+    inputs = {"model": "350m", "n_gpus": 16, "precision": "bf16", "micro_batch": 18}
+    found = peak_gb(seq_len=2048, act_ckpt=False, sharding="FULL_SHARD", **inputs)
+    assert found < 1.005 * 40 * 2**30 / 1e9
+
+
+@pytest.mark.parametrize("name", ["mode", "recompute", "recompute_granularity"])
+def test_megatron_reads_recomputation_under_any_of_its_names(name: str) -> None:
+    asked = replace(MEGATRON, inputs={**MEGATRON.inputs, name: "selective"})
+    assert ran(asked).layout.recompute == "selective"
+    assert ran(asked).software == "megatron-2022"
