@@ -38,30 +38,69 @@ IN_BASE_UNITS: Mapping[str, float] = {
     "gflops": 1e9,
     "tflops": 1e12,
     "tops": 1e12,
+    "gop/s": 1e9,
+    "gops": 1e9,
+    "top/s": 1e12,
+    "mb/s": 1e6,
     "gb/s": 1e9,
+    "tb/s": 1e12,
+    "mib/s": 2.0**20,
+    "gib/s": 2.0**30,
+    "kwh": 3.6e6,
+    "klut": 1e3,
     "%": 1e-2,
     "percent": 1e-2,
     "pct": 1e-2,
 }
 """Lower-case; a unit of things (``FPS``, ``img/s``, ``tok/s``, ``cycles``, ``LUT``) is 1."""
 COUNTED = re.compile(
-    r"(fps|cycles?|luts?|ffs?|dsps?|brams?\d*|urams?|share|ratio"
-    r"|(1|it|img|images?|frames?|samples?|tok|tokens?|req|requests?|inf|inferences?|queries|seq|sequences?)?/s)"
+    r"(fps|(clock )?cycles?|cc|luts?|ffs?|dsps?|brams?\d*|urams?|share|ratio"
+    r"|(1|it|iterations?|steps?|imgs?|images?|frames?|samples?|tok|tokens?|req|requests?|inf"
+    r"|inferences?|quer(y|ies)|seqs?|sequences?)?/s)"
 )
 KINDS: Mapping[str, str] = {
     "a time": "ns us µs ms s seconds min h",
     "a size": "b kb mb gb kib mib gib",
-    "an energy": "uj µj mj j kj wh",
+    "an energy": "uj µj mj j kj wh kwh",
     "a power": "mw w kw",
-    "arithmetic a second": "gflop/s tflop/s pflop/s gflops tflops tops",
-    "bytes a second": "gb/s",
+    "arithmetic a second": "gflop/s tflop/s pflop/s gflops tflops gop/s gops top/s tops",
+    "bytes a second": "mb/s gb/s tb/s mib/s gib/s",
 }
 """What units measure; units of things are a rate where they are per second, else a count."""
 _ASIDE = re.compile(r"\(.*?\)")
 _TAIL = re.compile(r"_p\d+(_per_\d+)?$")
 _PER = re.compile(
-    r"(?:/| per )(device|gpu|accelerator|sample|request|inference|token|query|image|chip|node)s?\b"
+    r"(?:/| per )(device|gpu|accelerator|sample|request|req|inference|inf|token|tok|query|image|img"
+    r"|frame|batch|step|iteration|it|user|chip|card|node)s?\b"
 )
+_WORDS = tuple(
+    (re.compile(pattern, re.IGNORECASE), word)
+    for pattern, word in (
+        (r"μ", "u"),
+        (r"\b(micro-?seconds?|usecs?)\b", "us"),
+        (r"\b(milli-?seconds?|msecs?)\b", "ms"),
+        (r"\b(nano-?seconds?|nsecs?)\b", "ns"),
+        (r"\b(seconds?|secs?)\b", "s"),
+        (r"\b(minutes?|mins)\b", "min"),
+        (r"\b(hours?|hrs?)\b", "h"),
+        (r"\bwatts?\b", "W"),
+        (r"\b(milli-?joules?)\b", "mJ"),
+        (r"\b(micro-?joules?)\b", "uJ"),
+        (r"\bjoules?\b", "J"),
+        (r"\bbytes?\b", "B"),
+        (r"\s+per\s+s\b", "/s"),
+        (r"\bqps\b", "queries/s"),
+        (r"\b(ips|hz)\b", "1/s"),
+    )
+)
+"""Words for units, and their symbols; before anything else is asked of a unit."""
+
+
+def in_symbols(unit: str) -> str:
+    """``images/sec`` as ``images/s``, ``milliseconds`` as ``ms``, ``QPS`` as ``queries/s``."""
+    for pattern, symbol in _WORDS:
+        unit = pattern.sub(symbol, unit)
+    return unit
 
 
 def in_base_units(unit: str) -> float | None:
@@ -78,7 +117,8 @@ def in_base_units(unit: str) -> float | None:
 
 def _plain(unit: str) -> str:
     """Lower-case, without asides, percentiles and what it is stated per."""
-    return _PER.sub("", _TAIL.sub("", _ASIDE.sub("", unit).strip().lower())).strip()
+    symbols = _ASIDE.sub("", in_symbols(unit)).strip().lower()
+    return _PER.sub("", _TAIL.sub("", symbols)).strip()
 
 
 def measures(unit: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from statistics import median
@@ -17,7 +18,7 @@ from fitwright.records.validation import Scored, Summed, Validation
 from fitwright.validate.case import Case, Knowledge, Unreadable, unusable
 from fitwright.validate.device import find_device
 from fitwright.validate.domains import PREDICTORS
-from fitwright.validate.measures import in_unit
+from fitwright.validate.measures import in_symbols, in_unit
 
 DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What a predictor raises only where its own code is wrong: inputs that no formula takes are
@@ -81,7 +82,8 @@ def predicted(case: Case, *, known: Known = everything) -> Estimate | NoData:
         return NoData(reason=why)
     try:
         sheet = find_device(case.device_id)
-        answer = predictor(case, Knowledge(sheet=sheet, evidence=known(sheet)))
+        asked = replace(case, unit=in_symbols(case.unit))
+        answer = predictor(asked, Knowledge(sheet=sheet, evidence=known(sheet)))
     except FitwrightError as error:
         return NoData(reason=error.rule)
     except DEFECTS as error:

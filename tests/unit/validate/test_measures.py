@@ -23,6 +23,25 @@ from fitwright.validate.measures import in_base_units, in_unit
         ("LUT", 1.0),
         ("uJ", 1e-6),
         ("samples/s/device", 1.0),
+        ("images/sec", 1.0),
+        ("samples per second", 1.0),
+        ("QPS", 1.0),
+        ("IPS", 1.0),
+        ("tok/s/user", 1.0),
+        ("it/s", 1.0),
+        ("s/it", 1.0),
+        ("clock cycles", 1.0),
+        ("kLUT", 1e3),
+        ("milliseconds", 1e-3),
+        ("msec", 1e-3),
+        ("μs", 1e-6),
+        ("ms/batch", 1e-3),
+        ("mJ/inf", 1e-3),
+        ("watts", 1.0),
+        ("bytes", 1.0),
+        ("GiB/s", 2.0**30),
+        ("MB/sec", 1e6),
+        ("GOP/s", 1e9),
     ],
 )
 def test_units_of_published_tables_are_known(unit: str, factor: float) -> None:
@@ -51,7 +70,15 @@ def test_what_a_rate_is_stated_per_does_not_change_it(unit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("predicted", "asked"), [("s", "W"), ("1/s", "ms_p90"), ("J", "GiB"), ("cycles", "FPS")]
+    ("predicted", "asked"),
+    [
+        ("s", "W"),
+        ("s", "images/sec"),
+        ("1/s", "milliseconds"),
+        ("1/s", "ms_p90"),
+        ("J", "GiB"),
+        ("cycles", "FPS"),
+    ],
 )
 def test_an_answer_of_another_kind_than_asked_for_is_no_answer(predicted: str, asked: str) -> None:
     one = Estimate(value=1.0, low=0.5, high=2.0, unit=predicted, rung="kind")

@@ -65,6 +65,18 @@ def test_widths_of_layers_are_read_as_a_list_or_a_text(layers: object) -> None:
     assert net.widths == (40, 88, 112)
 
 
+def test_words_for_a_unit_ask_for_the_same_as_its_symbol() -> None:
+    asked = {"benchmark": "ic", "freq": "120 MHz"}
+    rows = [
+        case("e2e/mcu-fpga", "stm32l4r5", metric="value", unit=unit, **asked)
+        for unit in ("inf/s", "inferences per second", "ms", "milliseconds")
+    ]
+    pace, spelled_pace, time, spelled_time = (row.predicted for row in validate(rows).rows)
+    assert pace is not None and time is not None
+    assert (spelled_pace, spelled_time) == (pace, time)
+    assert pace == pytest.approx(1e3 / time)  # one after the other
+
+
 def test_a_share_of_a_device_is_one_device() -> None:
     asked = {"benchmark": "resnet50", "scenario": "Offline"}
     few = answered(case("energy/mlperf", "a2", metric="energy_j", unit="J", n_devices=0.5, **asked))
