@@ -9,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 
+from fitwright.errors import RunStopped
 from fitwright.ports import TrialStore
 from fitwright.records.plan import Settings
 from fitwright.records.trial import Candidate, Trial
+from fitwright.store.lease import ANY_NUMBER
 from fitwright.store.sqlite import SqliteFile
 from fitwright.store.store import SqlStore
 from fitwright.store.url import UrlDatabase
@@ -163,6 +165,46 @@ def test_a_dead_workers_candidate_is_retried_once_and_then_given_up(
     assert kept.failure is not None
     assert (kept.failure.cause, kept.failure.detail) == ("killed", "worker two stopped answering")
     assert stores["three"].abandoned() == ()
+
+
+def test_what_may_be_tried_any_number_of_times_is_never_given_up(
+    peers: Peers, clock: FakeClock
+) -> None:
+    num_workers = 5
+    stores = [peers() for _ in range(num_workers)]
+    for attempt, store in enumerate(stores, start=1):
+        for watcher in stores:
+            watcher.abandoned()  # begins to watch
+        clock.now_s += 11
+        lease = store.claim("run", worker=str(attempt), lease_s=10, most_attempts=ANY_NUMBER)
+        assert lease is not None
+        assert lease.attempt == attempt
+
+
+def test_a_driver_that_has_lost_the_run_records_nothing(peers: Peers, clock: FakeClock) -> None:
+    ours, theirs = peers(), peers()
+    lost = ours.claim("run", worker="one", lease_s=10)
+    assert lost is not None
+    assert ours.record(trial(1), driver=lost) == trial(1)
+    theirs.abandoned()
+    clock.now_s += 11
+    lease = theirs.claim("run", worker="two", lease_s=10)
+    assert lease is not None
+    with pytest.raises(RunStopped, match="another process has gone on") as caught:
+        ours.record(trial(2), driver=lost)
+    assert caught.value.code == "FW500"
+    assert theirs.record(trial(2, "b"), driver=lease) == trial(2, "b")
+    assert peers().trials() == (trial(1), trial(2, "b"))
+
+
+def test_a_recorded_trial_is_a_sign_of_life_of_its_driver(peers: Peers, clock: FakeClock) -> None:
+    ours, theirs = peers(), peers()
+    lease = ours.claim("run", worker="one", lease_s=10)
+    for number in range(1, 4):
+        assert theirs.abandoned() == ()
+        clock.now_s += 8
+        ours.record(trial(number), driver=lease)
+    assert theirs.abandoned() == ()
 
 
 def test_of_two_results_of_one_candidate_the_first_counts(peers: Peers, clock: FakeClock) -> None:

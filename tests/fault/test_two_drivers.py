@@ -185,6 +185,9 @@ def test_what_a_killed_driver_was_making_is_gone_when_the_run_goes_on(
     half_made = run.variants / f".making-{psutil.Process().pid}-abc"
     half_made.mkdir(parents=True)
     (half_made / "model.onnx").touch()
+    torn = run.path / ".4-adapted.json.k2j4h5g6"
+    torn.write_text("{")
     assert stable.wait(stable.start("share", folder, "second.run.here")) == 0
     assert of(folder, "second", "finished")
     assert list(run.variants.glob(".making-*")) == []
+    assert not torn.exists()

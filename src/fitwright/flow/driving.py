@@ -11,12 +11,12 @@ from fitwright.errors import UsageError
 from fitwright.ports import Console
 from fitwright.records.hold import held
 from fitwright.records.recipe import Adapted
-from fitwright.records.run import RunFolder, storage_error
+from fitwright.records.run import FILES, RunFolder, storage_error
 from fitwright.records.trial import Trial
 from fitwright.store.driver import driver
 from fitwright.store.lease import LEASE_S
 
-HALF_MADE = ".making-*"  # see `adapt.variants.scratch`
+WRITTEN = (*FILES.values(), "report.html")
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def driving(run: RunFolder, *, console: Console, lease_s: float = LEASE_S) -> It
     """
     with _folder(run.path), held(run.path) as is_certain:
         if is_certain:
-            _remove_half_made(run.variants)
+            _remove_half_made(run)
         if not run.is_shared:
             yield
             return
@@ -65,10 +65,13 @@ def _folder(path: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _remove_half_made(variants: Path) -> None:
-    """What a killed driver was making: whoever makes variants holds the run, as we do now."""
-    for left in variants.glob(HALF_MADE):
-        shutil.rmtree(left, ignore_errors=True)
+def _remove_half_made(run: RunFolder) -> None:
+    """What a killed driver was making or writing: whoever does holds the run, as we do now."""
+    for folder in run.variants.glob(".making-*"):  # see `adapt.variants.scratch`
+        shutil.rmtree(folder, ignore_errors=True)
+    torn = [file for name in WRITTEN for file in run.path.glob(f".{name}.*")]
+    for file in (*torn, *run.variants.glob(".done/.*.json.*")):  # see `write_atomically`
+        file.unlink(missing_ok=True)
 
 
 def refuse_trials_of_elsewhere(trials: Sequence[Trial], adapted: Adapted, *, folder: Path) -> None:
