@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import psutil
@@ -152,6 +153,19 @@ def test_a_faulty_model_costs_one_trial(executor: Executor, name: str, tmp_path:
     check(trial, fault)
 
 
-def test_the_matrix_is_complete() -> None:
-    assert len(FAULTS) == 10
-    assert os.getpid() not in children_of_templates(psutil.Process())
+def test_every_cause_that_a_trial_can_fail_of_is_in_the_matrix() -> None:
+    foreseen = set(get_args(Failure.model_fields["cause"].annotation))
+    assert {fault.cause for fault in FAULTS.values()} == foreseen - {"disagrees", "not_finite"}
+
+
+def test_what_is_left_by_a_fault_would_be_seen(tmp_path: Path) -> None:
+    """The check that ends every test above is no empty one: a busy child is in what it looks at."""
+    busy = LocalExecutor().submit(faults.spin, LIMITS, LIMITS.wall_s, tmp_path / "pid")
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+        assert not busy.done(), busy.result()
+        time.sleep(0.02)
+    pid = int((tmp_path / "pid").read_text())
+    assert pid in children_of_templates(psutil.Process())
+    (tmp_path / "pid").unlink()  # it ends then
+    assert isinstance(busy.result(), int)
+    assert gone(lambda: children_of_templates(psutil.Process()))

@@ -18,7 +18,7 @@ from fitwright.executors.local import LocalExecutor
 from fitwright.ports import ChildLimits
 from fitwright.records.trial import Failure
 from fitwright.testing import faults
-from processes import GONE_S, gone, trial_processes
+from processes import PATIENCE_S, gone, trial_processes
 
 MIB = 1 << 20
 LIMITS = ChildLimits(wall_s=20.0, memory_bytes=400 * MIB, output_bytes=4 * MIB)
@@ -82,7 +82,7 @@ def test_a_fault_becomes_a_cause_and_the_executor_works_on(
     assert "\n" not in failure.detail
     assert len(failure.detail) <= 300
     # the limit, and what the warden may take to kill, reap and report on a busy machine
-    assert time.monotonic() - begin < limits.wall_s + GONE_S
+    assert time.monotonic() - begin < limits.wall_s + PATIENCE_S
 
 
 @pytest.mark.parametrize("then_die", [False, True])
@@ -136,7 +136,7 @@ def test_children_end_when_the_parent_is_killed() -> None:
     assert parent.stdout is not None
     parent.stdout.readline()
     this = psutil.Process(parent.pid)
-    end = time.monotonic() + GONE_S
+    end = time.monotonic() + PATIENCE_S
     # a template, and for each of the two calls a warden and a worker
     while len(below := this.children(recursive=True)) < 5 and time.monotonic() < end:
         time.sleep(0.05)
@@ -181,7 +181,7 @@ def test_a_fork_of_the_killed_parent_does_not_keep_its_children_alive() -> None:
         text=True,
     )
     assert parent.stdin is not None and parent.stdout is not None
-    end, workers = time.monotonic() + GONE_S, busy_below(parent.pid)
+    end, workers = time.monotonic() + PATIENCE_S, busy_below(parent.pid)
     while not workers and time.monotonic() < end:
         time.sleep(0.05)
         workers = busy_below(parent.pid)
