@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fitwright.perf.collective import Operation, collective_s, wire_factor
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
+from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains.training_inputs import number, whole
 from fitwright.validate.measures import in_base_units
 
@@ -28,14 +29,16 @@ OPERATIONS: Mapping[str, Operation] = {
 def predict_collective(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds, or bytes per second where the row asks for a bandwidth."""
     given = {str(k).lower(): v for k, v in case.inputs.items() if v is not None}
-    asked = str(given.get("op_name", given.get("op", given.get("operation", ""))))
+    asked = read.text(given, "op_name", "op", "operation", "collective", "name", "type")
     operation = operation_of(asked)
     if operation is None:
         return NoData(reason=f"no model of the collective {asked!r}")
     payload = payload_bytes(given)
     if payload is None:
         return NoData(reason="the row does not say how many bytes are moved")
-    ranks = whole(given, "num_gpus", "ranks", "gpus", "num_ranks", "world_size", default=2)
+    ranks = whole(given, *RANKS, default=0)
+    if ranks < 1:
+        return NoData(reason="the row does not say among how many devices (num_gpus)")
     if knowledge.sheet.vendor == "Intel" and operation == "all_gather":
         payload *= ranks  # oneCCL's tables state what one rank sends
     per_node = number(given, "gpus_per_node", "ranks_per_node")
@@ -68,8 +71,10 @@ def operation_of(words: str) -> Operation | None:
     return OPERATIONS.get(plain.removesuffix("perf"))
 
 
-SIZES = ("bytes", "payload_bytes", "message_bytes", "size_bytes", "num_bytes", "message_size",
-         "payload", "size")  # fmt: skip
+RANKS = ("num_gpus", "ranks", "gpus", "num_ranks", "world_size", "n_gpus", "ngpus", "nranks",
+         "n_devices", "num_devices", "devices")  # fmt: skip
+SIZES = ("bytes", "payload_bytes", "message_bytes", "size_bytes", "num_bytes", "data_bytes",
+         "message_size", "msg_size", "payload", "size")  # fmt: skip
 COUNTED_IN = {"_kb": 1e3, "_mb": 1e6, "_gb": 1e9, "_kib": 2**10, "_mib": 2**20, "_gib": 2**30}
 
 

@@ -14,15 +14,15 @@ from fitwright.validate.domains.mobile_names import layers_of
 
 def predict_edge(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds or joules of one image on a board's CPU; other devices as MLPerf has them."""
-    name = read.text(case.inputs, "benchmark", "model", "network")
+    name = read.text(case.inputs, "benchmark", *read.MODEL)
     if knowledge.sheet.kind != "cpu":
         if find_benchmark(name) is None:
             return NoData(reason=f"{knowledge.sheet.id} is no CPU, and {name!r} not of MLPerf")
         return predict_mlperf(case, knowledge)
-    framework = framework_of(read.text(case.inputs, "framework", "runtime"))
+    framework = framework_of(read.text(case.inputs, *read.FRAMEWORK))
     if framework == "gpu":
         return NoData(reason="this run used the board's GPU, not its CPU")
-    layers = layers_of(name, side=read.number(case.inputs, "input", "side"))
+    layers = layers_of(name, side=read.side(case.inputs))
     if layers is None:
         return NoData(reason=f"no network {name!r}: neither its layers nor its totals are known")
     on = edge.board(knowledge.sheet, knowledge.evidence)
@@ -54,7 +54,7 @@ def framework_of(words: str) -> str:
 
 def dtype_of(case: Case, name: str) -> str:
     """Of the arithmetic: as said, else as the name says, else float32."""
-    said = read.dtype(case.inputs, "precision", "weight_dtype", "dtype", "quant")
+    said = read.dtype(case.inputs, *read.DTYPE)
     if said:
         return said
     lower = name.lower()

@@ -16,13 +16,17 @@ TOOL_CLOCK_HZ = 200e6
 """hls4ml's default period is 5 ns; a case that states a clock says so."""
 
 
+BITS = ("precision", "quant", "dtype", "bits", "bit_width", "weight_bits")
+LAYERS = ("layers", "widths", "layer_sizes", "architecture", "shape", "model")
+
+
 def predict_fpga(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Latency, initiation interval or a resource of a chain of dense layers."""
     if knowledge.sheet.kind != "fpga":
         return NoData(reason=f"{knowledge.sheet.id} is no FPGA")
     net = dense_of(case.inputs)
     if net is None:
-        layers = read.text(case.inputs, "layers", "model")
+        layers = read.text(case.inputs, *LAYERS)
         return NoData(reason=f"layers {layers!r} are not widths of dense layers (64-32-32-5)")
     metric = case.metric.lower()
     sheet, table = knowledge.sheet, knowledge.evidence
@@ -45,13 +49,13 @@ def dense_of(inputs: Inputs) -> Dense | None:
     """``64-32-32-5`` with its precision, reuse and sparsity; None: not a dense chain."""
     widths = re.fullmatch(
         r"\s*\d+(?:\s*(?:-|x|,|->|→)\s*\d+)+\s*",
-        read.text(inputs, "layers", "model").strip("[]() "),
+        read.text(inputs, *LAYERS).strip("[]() "),
     )
     if widths is None:
         return None
-    weight, activation = bits_of(read.text(inputs, "precision", "quant", "dtype"))
+    weight, activation = bits_of(read.text(inputs, *BITS))
     reuse = read.number(inputs, "reuse_factor", "reuse", "rf") or default_reuse(inputs)
-    sparsity = read.number(inputs, "sparsity") or 0.0
+    sparsity = read.number(inputs, "sparsity", "pruning") or 0.0
     return Dense(
         widths=tuple(int(w) for w in re.findall(r"\d+", widths[0])),
         weight_bits=weight,
@@ -63,7 +67,7 @@ def dense_of(inputs: Inputs) -> Dense | None:
 
 def default_reuse(inputs: Inputs) -> int:
     """Where none is stated: 1 as in hls4ml; 0 (folded to fill the part) for FINN's ``w1a1``."""
-    precision = read.text(inputs, "precision", "quant", "dtype").lower()
+    precision = read.text(inputs, *BITS).lower()
     return 0 if re.search(r"w\s*\d+\s*a\s*\d+|binary|ternary", precision) else 1
 
 

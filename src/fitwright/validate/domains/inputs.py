@@ -30,11 +30,26 @@ def text(inputs: Inputs, *names: str) -> str:
 
 
 def _given(inputs: Inputs, name: str) -> object:
-    """By its name, whatever the case of its letters; None: not there, or null."""
+    """By its name, however it is written (``reuse_factor``, ``ReuseFactor``); None: not there,
+    or null."""
     if name in inputs:
         return inputs[name]
-    lower = name.lower()
-    return next((value for key, value in inputs.items() if key.lower() == lower), None)
+    plain = letters(name)
+    return next((value for key, value in inputs.items() if letters(key) == plain), None)
+
+
+def letters(key: str) -> str:
+    """The name of an input without the case of its letters and what separates its words."""
+    return re.sub(r"[^a-z0-9]", "", key.lower())
+
+
+MODEL = ("model", "network", "benchmark", "workload", "task", "architecture", "arch", "name")
+FRAMEWORK = ("framework", "runtime", "software", "backend", "library", "engine")
+DTYPE = ("dtype", "precision", "weight_dtype", "data_type", "quant", "quantization")
+SIDE = ("img_size", "image_size", "input_size", "resolution", "input", "img_res", "res", "side")
+BATCH = ("batch", "batch_size", "bs")
+DEVICES = ("n_devices", "num_devices", "devices", "accelerators", "n_gpus", "num_gpus", "gpus")
+"""What tables call an input, the usual name first."""
 
 
 def number(inputs: Inputs, *names: str) -> float | None:
@@ -43,6 +58,15 @@ def number(inputs: Inputs, *names: str) -> float | None:
         found = re.search(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?", str(_given(inputs, name) or "").lower())
         if found:
             return float(found[0])
+    return None
+
+
+def side(inputs: Inputs) -> float | None:
+    """Pixels of the longer side of an image: of ``224``, ``256x256`` and ``3x224x224``."""
+    for name in SIDE:
+        found = re.findall(r"\d+(?:\.\d+)?", str(_given(inputs, name) or ""))
+        if found:
+            return max(map(float, found)) or None
     return None
 
 

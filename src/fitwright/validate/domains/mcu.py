@@ -23,12 +23,14 @@ def predict_mcu(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     name, macs = found
     if knowledge.sheet.kind == "fpga":
         return _on_fpga(case, knowledge, name=name, macs=macs)
-    clock = clock_hz(read.text(case.inputs, "freq", "clock", "frequency"))
+    clock = clock_hz(
+        read.text(case.inputs, "freq", "clock", "frequency", "clock_MHz", "freq_MHz", "MHz")
+    )
     if clock is None:
         if knowledge.sheet.clock_hz is None:
             return NoData(reason=f"{knowledge.sheet.id} has no published clock; give `freq`")
         clock = knowledge.sheet.clock_hz.value
-    words = read.text(case.inputs, "framework", "runtime", "software")
+    words = read.text(case.inputs, *read.FRAMEWORK)
     small = Small(network=name, macs=macs, framework=framework_of(words), clock_hz=clock)
     ask = microcontroller.energy if "energy" in case.metric else microcontroller.latency
     answer = ask(small, sheet=knowledge.sheet, table=knowledge.evidence)
@@ -37,7 +39,7 @@ def predict_mcu(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 
 def network_of(inputs: Inputs) -> tuple[str, float] | NoData:
     """Name and multiply-adds of the network; the name is empty where only its size is given."""
-    named = read.text(inputs, "benchmark", "model", "network")
+    named = read.text(inputs, "benchmark", *read.MODEL)
     known: TinyNetwork | None = find_tiny(named)
     if known is not None:
         return known.name, known.macs

@@ -47,7 +47,7 @@ def predict_mlperf(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 
 def is_language_model(case: Case) -> bool:
     """Whether tokens are counted, which the model of language models does."""
-    name = read.text(case.inputs, "benchmark", "model").lower()
+    name = read.text(case.inputs, "benchmark", *read.MODEL).lower()
     return re.search(r"llama|mixtral|deepseek", name) is not None
 
 
@@ -57,7 +57,7 @@ def _language_model(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     if isinstance(run, NoData) or not ("energy" in case.metric or "power" in case.metric):
         return run
     sheet, rows = knowledge.sheet, submission.effects(knowledge.evidence, knowledge.sheet)
-    count, full = max(1, int(read.number(case.inputs, "n_devices") or 1)), run.unit != "s"
+    count, full = max(1, int(read.number(case.inputs, *read.DEVICES) or 1)), run.unit != "s"
     constants = power_constants([rows[r] for r in LADDER if r in rows])
     watts = system_w(constants, sheet=sheet, num_devices=count, queue_full=full)
     if watts is None:
@@ -73,12 +73,12 @@ def _language_model(case: Case, knowledge: Knowledge) -> Estimate | NoData:
 
 def started(case: Case, knowledge: Knowledge) -> tuple[Benchmark, Reached] | NoData:
     """The benchmark and the share of the peak, or why not."""
-    name = read.text(case.inputs, "benchmark", "model")
+    name = read.text(case.inputs, "benchmark", *read.MODEL)
     benchmark = find_benchmark(name) or find_benchmark(name.rsplit("/", 1)[-1])
     if benchmark is None:
         known = ", ".join(b.name for b in load_benchmarks())
         return NoData(reason=f"no MLPerf benchmark {name!r}; known: {known}")
-    label = read.dtype(case.inputs, "weight_dtype", "precision", "dtype")
+    label = read.dtype(case.inputs, "weight_dtype", *read.DTYPE)
     reached = submission.reached(knowledge.sheet, benchmark, knowledge.evidence, label=label)
     return reached if isinstance(reached, NoData) else (benchmark, reached)
 
@@ -102,7 +102,7 @@ def _energy(
     case: Case, knowledge: Knowledge, benchmark: Benchmark, reached: Reached
 ) -> Estimate | NoData:
     """Watts of the system, and joules per sample at its pace."""
-    sheet, count = knowledge.sheet, max(1, int(read.number(case.inputs, "n_devices") or 1))
+    sheet, count = knowledge.sheet, max(1, int(read.number(case.inputs, *read.DEVICES) or 1))
     scenario = scenario_of(case)
     full = scenario in ("offline", "server")
     constants = power_constants([reached.rows[r] for r in LADDER if r in reached.rows])

@@ -88,13 +88,13 @@ def widened(batch: Estimate, facts: Evidence | None) -> Estimate:
 
 def workload_of(case: Case, table: Sequence[Evidence]) -> Workload | NoData:
     """The totals that the case states; what it leaves out is taken from the catalogue."""
-    name = read.text(case.inputs, "model", "network", "benchmark")
-    side = read.number(case.inputs, "img_size", "image_size", "input_size", "resolution") or 0.0
+    name = read.text(case.inputs, *read.MODEL)
+    side = read.side(case.inputs) or 0.0
     known = find_network(name) or find_network(RECIPES.sub("", name))
     known = known.at_side(side) if known and side else known
     source = "the case"
     macs = _macs(case)
-    parameters = read.number(case.inputs, "params_M", "params_m", "mparams") or None
+    parameters = _millions(case)
     facts = macs_facts(table)
     if macs is None and known is None and parameters and facts is not None:
         side, source = side or side_in(name) or 224.0, GUESSED
@@ -125,9 +125,17 @@ def side_in(name: str) -> float | None:
     return float(found[1]) if found else None
 
 
+def _millions(case: Case) -> float | None:
+    """Parameters; a bare count is told from millions by its size."""
+    names = ("params_M", "mparams", "parameters_M", "params_millions", "params", "parameters",
+             "param_count", "num_params")  # fmt: skip
+    found = read.number(case.inputs, *names)
+    return (found / 1e6 if found > 1e5 else found) if found else None
+
+
 def _macs(case: Case) -> float | None:
     """Multiply-adds of one sample; GFLOP and GOP count two for each."""
-    gmacs = read.number(case.inputs, "gmacs", "gmac", "GMACs")
+    gmacs = read.number(case.inputs, "gmacs", "gmac", "macs_G")
     twice = read.number(case.inputs, "gflops", "gops", "gflop")
     found = gmacs if gmacs else (twice / 2 if twice else None)
     return found * 1e9 if found and found > 0 else None
@@ -135,13 +143,13 @@ def _macs(case: Case) -> float | None:
 
 def setting_of(case: Case, *, mode: Mode) -> Setting:
     """How it was run, but for the runtime."""
-    label = read.dtype(case.inputs, "dtype", "precision", "amp_dtype")
+    label = read.dtype(case.inputs, *read.DTYPE, "amp_dtype")
     if not label:
         label = "float16" if "amp" in read.text(case.inputs, "dtype").lower() else "float32"
     layout = read.text(case.inputs, "layout").lower()
     if not layout and read.text(case.inputs, "channels_last").lower() in ("true", "1"):
         layout = "nhwc"
-    batch = max(1, int(read.number(case.inputs, "batch", "batch_size", "bs") or 1))
+    batch = max(1, int(read.number(case.inputs, *read.BATCH) or 1))
     return Setting(dtype=label, batch=batch, mode=mode, layout=layout)
 
 

@@ -11,17 +11,30 @@ from fitwright.perf.work import Work
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.records.sheet import Sheet
 from fitwright.validate.case import Case, Inputs, Knowledge
+from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains import operator_dtypes as dtypes
 from fitwright.validate.domains.latent import latent_attention, latent_sizes, widened
 
 WIDE = ("bfloat16", "float16")
-CACHES = ("kv_cache_dtype", "kv_dtype", "cache_dtype")
+CACHES = ("kv_cache_dtype", "kv_dtype", "cache_dtype", "kv_cache_type")
+DTYPE = ("dtype", "precision", "data_type", "quantization")
+SIDES = (
+    ("m", "rows", "num_tokens", "batch_tokens"),
+    ("n", "cols", "columns", "out_features"),
+    ("k", "depth", "in_features"),
+)
+HEADS = ("num_heads", "n_heads", "heads", "num_attention_heads", "num_q_heads", "q_heads")
+KV_HEADS = ("num_key_value_heads", "num_kv_heads", "kv_heads", "n_kv_heads", "kv_n_heads")
+QUERIES = ("isl", "seq_len", "sequence_length", "s", "seq", "input_len", "q_len", "num_queries",
+           "prompt_len")  # fmt: skip
+PAST = ("step", "past", "past_len", "kv_len", "context", "context_len", "cache_len", "kv_length")
+"""What tables call a size, the usual name first."""
 
 
 def first(inputs: Inputs, *names: str) -> object | None:
     """The first of these inputs that is given, in whatever case its name is written."""
-    lowered = {k.lower(): v for k, v in inputs.items()}
-    return next((lowered[n] for n in names if lowered.get(n) is not None), None)
+    plain = {read.letters(k): v for k, v in inputs.items() if v is not None}
+    return next((plain[x] for x in map(read.letters, names) if x in plain), None)
 
 
 def whole(inputs: Inputs, *names: str, default: int | None = None) -> int | NoData:
@@ -74,7 +87,7 @@ def predict_gemm(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     ``batch``: products of that shape. ``num_groups`` or ``num_experts``: weights among which
     the ``m`` rows are dealt evenly.
     """
-    sides = [whole(case.inputs, side) for side in ("m", "n", "k")]
+    sides = [whole(case.inputs, *names) for names in SIDES]
     batch = whole(case.inputs, "batch", "batch_size", "num_batches", "b", default=1)
     groups = whole(case.inputs, "num_groups", "groups", "num_experts", "experts", default=1)
     missing = [s for s in (*sides, batch, groups) if isinstance(s, NoData)]
@@ -82,7 +95,7 @@ def predict_gemm(case: Case, knowledge: Knowledge) -> Estimate | NoData:
         return missing[0]
     m, n, k, num, dealt = (max(int(s), 1) for s in (*sides, batch, groups) if isinstance(s, int))
     busy = min(dealt, m)
-    spelled = first(case.inputs, "gemm_dtype", "dtype", "precision", "quantization")
+    spelled = first(case.inputs, "gemm_dtype", *DTYPE)
     work = gemm_case_work(
         str(spelled or "bfloat16"), m=math.ceil(m / busy), n=n, k=k, sheet=knowledge.sheet
     )
@@ -107,16 +120,15 @@ def attention_case_work(inputs: Inputs, sheet: Sheet, *, decode: bool) -> Work |
 
     An operator timed alone is run again and again: a cache that fits on chip is found there.
     """
-    heads = whole(inputs, "num_heads", "n_heads", "heads", "num_attention_heads")
+    if first(inputs, *QUERIES) is None and not (decode and first(inputs, *PAST) is not None):
+        return NoData(reason=f"the case does not say {'step' if decode else 'isl'}")
     numbers = {
-        "batch": whole(inputs, "batch_size", "batch", "b", default=1),
-        "queries": whole(inputs, "isl", "seq_len", "sequence_length", "s", default=1),
-        "past": whole(inputs, "step", "past", "past_len", "kv_len", "context", default=0),
-        "num_heads": heads,
-        "num_kv_heads": whole(
-            inputs, "num_key_value_heads", "num_kv_heads", "kv_heads", "n_kv_heads", default=0
-        ),
-        "head_dim": whole(inputs, "head_dim", "head_size", "d", default=128),
+        "batch": whole(inputs, "batch_size", "batch", "b", "bs", "num_seqs", default=1),
+        "queries": whole(inputs, *QUERIES, default=1),
+        "past": whole(inputs, *PAST, default=0),
+        "num_heads": whole(inputs, *HEADS),
+        "num_kv_heads": whole(inputs, *KV_HEADS, default=0),
+        "head_dim": whole(inputs, "head_dim", "head_size", "d", "dim_head", default=128),
     }
     missing = [v for v in numbers.values() if isinstance(v, NoData)]
     if missing:
@@ -150,7 +162,7 @@ def attention_case_work(inputs: Inputs, sheet: Sheet, *, decode: bool) -> Work |
 
 def _attention_dtypes(inputs: Inputs, sheet: Sheet) -> tuple[str, str] | NoData:
     """Of the arithmetic and of the cache; a narrow cache alone leaves the arithmetic wide."""
-    said, cache = first(inputs, "attn_dtype", "dtype", "precision"), first(inputs, *CACHES)
+    said, cache = first(inputs, "attn_dtype", *DTYPE), first(inputs, *CACHES)
     dtype = dtypes.arithmetic(str(said)) if said else _wide_dtype(sheet)
     kept = dtype if cache in (None, "", "auto") else dtypes.arithmetic(str(cache))
     if dtype is None or kept is None:

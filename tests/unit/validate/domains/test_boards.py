@@ -65,6 +65,28 @@ def test_widths_of_layers_are_read_as_a_list_or_a_text(layers: object) -> None:
     assert net.widths == (40, 88, 112)
 
 
+@pytest.mark.parametrize(
+    ("domain", "device", "usual", "other"),
+    [
+        ("e2e/mcu-fpga", "stm32l4r5", {"benchmark": "ic", "framework": "microTVM"},
+         {"task": "image classification", "library": "microTVM"}),
+        ("e2e/vision-edge-cpu", "rpi4", {"benchmark": "mobilenet-v2-1.0-224", "framework": "ArmNN"},
+         {"Network": "mobilenet-v2-1.0-224", "backend": "ArmNN"}),
+        ("fpga/latency", "alveo-u250", {"layers": "40-88-112", "precision": "12 bit",
+         "reuse_factor": 1024}, {"widths": [40, 88, 112], "bits": 12, "ReuseFactor": "1024"}),
+        ("energy/mlperf", "a2", {"benchmark": "rnnt", "n_devices": 2},
+         {"workload": "rnnt", "num_gpus": "2"}),
+    ],
+)  # fmt: skip
+def test_inputs_are_known_by_their_other_names(
+    domain: str, device: str, usual: dict[str, object], other: dict[str, object]
+) -> None:
+    metric = {"fpga/latency": "latency_cycles", "energy/mlperf": "energy_j"}.get(domain, "value")
+    both = (answered(case(domain, device, metric=metric, **given)) for given in (usual, other))
+    first, second = both
+    assert first.value == second.value
+
+
 def test_words_for_a_unit_ask_for_the_same_as_its_symbol() -> None:
     asked = {"benchmark": "ic", "freq": "120 MHz"}
     rows = [

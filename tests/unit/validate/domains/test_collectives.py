@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fitwright.validate.domains.collectives import operation_of, payload_bytes
+from fitwright.catalog.evidence import evidence
+from fitwright.catalog.sheets import find_sheet
+from fitwright.records.estimate import Estimate, NoData
+from fitwright.validate.case import Case, Knowledge
+from fitwright.validate.domains.collectives import operation_of, payload_bytes, predict_collective
 
 
 @pytest.mark.parametrize(
@@ -36,3 +40,22 @@ def test_a_payload_counts_in_the_unit_it_is_written_in(
     given: dict[str, object], expected: float | None
 ) -> None:
     assert payload_bytes(given) == expected
+
+
+def asked(**inputs: object) -> Estimate | NoData:
+    case = Case(
+        case="", domain="op/collective", device_id="h100-sxm", inputs=inputs,
+        metric="latency_us", measured=None, unit="us",
+    )  # fmt: skip
+    knowledge = Knowledge(sheet=find_sheet("h100-sxm"), evidence=evidence("collectives"))
+    return predict_collective(case, knowledge)
+
+
+def test_how_many_take_part_is_asked_for_and_never_assumed() -> None:
+    refused = asked(op_name="all_reduce", bytes=2**24)
+    assert isinstance(refused, NoData)
+    assert "num_gpus" in refused.reason
+    plain = asked(op_name="all_reduce", bytes=2**24, num_gpus=8)
+    other = asked(collective="all_reduce", size="16 MiB", nranks="8")
+    assert isinstance(plain, Estimate) and isinstance(other, Estimate)
+    assert other.value == plain.value

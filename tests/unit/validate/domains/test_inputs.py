@@ -34,3 +34,13 @@ def test_names_of_inputs_are_found_whatever_the_case_of_their_letters() -> None:
 def test_what_is_null_or_no_number_is_passed_over() -> None:
     inputs = {"gmacs": None, "gops": float("nan"), "flops": "", "macs": "2.5 G"}
     assert read.number(inputs, "gmacs", "gops", "flops", "macs") == 2.5
+
+
+def test_names_of_inputs_are_found_however_their_words_are_separated() -> None:
+    assert read.number({"ReuseFactor": 8}, "reuse_factor") == 8
+    assert read.number({"batch size": "b16"}, "batch", "batch_size") == 16
+
+
+@pytest.mark.parametrize("given", [224, "224", "224x224", "3x224x224", "3,224,224"])
+def test_the_side_of_an_image_is_its_longest(given: object) -> None:
+    assert read.side({"input": given}) == 224

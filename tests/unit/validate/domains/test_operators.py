@@ -175,3 +175,22 @@ def test_a_cache_is_narrow_however_it_is_spelled_and_an_unknown_one_is_refused()
 def test_sides_may_be_written_with_separators_of_thousands() -> None:
     plain = predict_gemm(case(PRODUCT), knowledge())
     assert value(predict_gemm(case({**PRODUCT, "n": "4,096"}), knowledge())) == value(plain)
+
+
+def test_an_attention_without_its_length_is_refused_instead_of_answered_for_one_token() -> None:
+    sizes = {k: v for k, v in ATTENTION.items() if k not in ("isl", "step")}
+    for ask in (predict_prefill, predict_decode):
+        refused = ask(case(sizes), knowledge())
+        assert isinstance(refused, NoData)
+        assert "does not say" in refused.reason
+    prompt = {**sizes, "prompt_len": 2048}
+    assert value(predict_prefill(case(prompt), knowledge())) == value(
+        predict_prefill(case({**sizes, "isl": 2048}), knowledge())
+    )
+
+
+def test_sides_of_a_product_are_known_by_what_layers_call_them() -> None:
+    told = {"dtype": "bf16", "num_tokens": 64, "out_features": 4096, "in_features": 4096}
+    assert value(predict_gemm(case(told), knowledge())) == value(
+        predict_gemm(case(PRODUCT), knowledge())
+    )
