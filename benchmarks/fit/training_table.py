@@ -112,6 +112,9 @@ def table(data: Path) -> Iterable[Case]:
         (four(data), 2),
         (figure_1(data), 3),
         (published.titan_peaks(data), 4),
+        (published.torchao(data), 4),
+        (published.torchao_peaks(data), 4),
+        (published.megatron_peaks(data), 4),
         (collectives(data), 8),
         (unseen(), 1),
     )

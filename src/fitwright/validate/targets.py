@@ -18,6 +18,7 @@ MOST_MEDIAN_ERROR: Mapping[str, float] = {
     "op/collective": 0.10,
     "training/megatron": 0.04,
     "training/fsdp": 0.06,
+    "training/torchao": 0.10,
     "training/4gpu": 0.15,
     "memory/training": 0.05,
     "e2e/vision-gpu": 0.10,
