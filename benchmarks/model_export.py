@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -14,11 +15,19 @@ IR_VERSION = 10
 
 
 def export(
-    model: nn.Module, arguments: dict[str, Tensor], *, outputs: Sequence[str], file: Path
+    model: nn.Module,
+    arguments: dict[str, Tensor],
+    *,
+    outputs: Sequence[str],
+    file: Path,
+    free: tuple[Mapping[int, Any], ...] | None = None,
 ) -> None:
     """One self-contained ONNX file with fixed shapes and nothing about the machine in it.
 
     The file appears complete or not at all: others may be reading an older one.
+
+    Args:
+        free: for each argument the axes of any size, each a `torch.export.Dim`.
     """
     unfinished = file.with_suffix(".unfinished")
     torch.onnx.export(
@@ -31,6 +40,7 @@ def export(
         external_data=False,
         dynamo=True,
         verbose=False,
+        dynamic_shapes=free,
     )
     exported = onnx.load(unfinished)
     strip(exported)

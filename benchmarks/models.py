@@ -7,7 +7,8 @@ on real data that comes inside scikit-learn, each by a script of its own (``trai
 this one calls; beside them stand the samples that their training never saw.
 
 The ONNX files have fixed shapes, batch 1 and batch 8 with the same weights; the ``.pt`` file
-holds those weights for the peers that run the torch module itself.
+holds those weights for the peers that run the torch module itself. ``--free-length`` writes
+``NAME-free.onnx`` with free batch and length, for `buckets.py`.
 
 Needs ``torch``, ``transformers``, ``onnx``, ``onnxscript`` and ``scikit-learn``. Run by hand:
 ``python benchmarks/models.py [NAME ...] [--out benchmarks/.work/models]``.
@@ -79,15 +80,33 @@ def build_random(name: str, folder: Path) -> None:
         export(model, arguments, outputs=outputs(name), file=file)
 
 
+def build_free(name: str, folder: Path) -> None:
+    """Write the model with random weights once more, for any batch and any number of tokens."""
+    from model_export import export
+
+    torch.manual_seed(SEED)
+    model = RANDOM[name]()
+    samples = INPUTS[name](2, np.random.default_rng(0))
+    arguments = {key: torch.from_numpy(array) for key, array in samples.items()}
+    free = {0: torch.export.Dim("batch", max=64), 1: torch.export.Dim("sequence", max=512)}
+    file = folder / f"{name}-free.onnx"
+    export(model, arguments, outputs=outputs(name), file=file, free=(free,) * len(arguments))
+
+
 def main() -> None:
     """Build what is asked for, or what is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--out", type=Path, default=MODELS)
+    parser.add_argument("--free-length", action="store_true", help="of models that take tokens")
     chosen = parser.parse_args()
     folder: Path = chosen.out
     folder.mkdir(parents=True, exist_ok=True)
     missing = [n for n in NAMES if not model_path(n, folder, batch=BATCHES[-1]).is_file()]
+    if chosen.free_length:
+        for name in chosen.names:
+            build_free(name, folder)
+        return
     for name in chosen.names or missing:
         TRAINED[name].build(folder) if name in TRAINED else build_random(name, folder)
         file = model_path(name, folder, batch=1)

@@ -18,6 +18,7 @@ from fitwright.records.recipe import (
     Int8Weights,
     PlainAttention,
     Recipe,
+    Trim,
     title,
 )
 
@@ -35,6 +36,10 @@ def _repeats(chain: Chain) -> bool:
 
 def _shapes_late(chain: Chain) -> bool:
     return any(isinstance(recipe, FixShapes) for recipe in chain[1:])
+
+
+def _trim_late(chain: Chain) -> bool:
+    return any(isinstance(recipe, Trim) for recipe in chain[1:])
 
 
 def _rewritten_late(chain: Chain) -> bool:
@@ -94,6 +99,7 @@ RULES: tuple[Rule, ...] = (
     (lambda chain: not chain, "a chain needs at least one recipe"),
     (_repeats, "a recipe is applied once"),
     (_shapes_late, "fix_shapes comes first: the other recipes rely on known shapes"),
+    (_trim_late, "trim comes first, in place of fix_shapes"),
     (_rewritten_unfixed, "rewriting needs definite shapes, so fix_shapes opens the chain"),
     (_rewritten_late, "rewriting comes before weights are narrowed: it knows float operators"),
     (_attention_twice, "attention is written in one form: as one operator, or plain"),

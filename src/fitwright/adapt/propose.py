@@ -10,6 +10,7 @@ from fitwright.adapt.legality import legal
 from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, RECURRENT, ModelSummary
+from fitwright.records.need import Padding
 from fitwright.records.recipe import (
     Bf16,
     Buckets,
@@ -26,6 +27,7 @@ from fitwright.records.recipe import (
     PlainAttention,
     Recipe,
     Simplify,
+    Trim,
 )
 
 ATTENTIVE = frozenset({"Softmax", "Attention", "MultiHeadAttention"})
@@ -143,6 +145,7 @@ def agenda(
     *,
     backends: Sequence[str],
     constant_inputs: Mapping[str, float] = MappingProxyType({}),
+    padding: Padding | None = None,
     buckets: Buckets | None = None,
 ) -> Agenda:
     """What is worth making here, cheap before expensive; every chain opens with fixed shapes.
@@ -152,6 +155,7 @@ def agenda(
         device: where the result will run; only backends that run there count.
         backends: names of the backends the plan uses.
         constant_inputs: the contract's promises, input by input.
+        padding: which positions of a query nobody reads.
         buckets: lengths that the queries are worth being told apart by.
     """
     usable = _usable(backends, device)
@@ -167,6 +171,9 @@ def agenda(
         if row.backends & usable and (not row.only or kinds & set(row.only))
     )
     first = rewrites(summary, device, backends=backends, constant_inputs=constant_inputs)
+    if padding is not None and buckets is not None:
+        trim = Trim(**padding.model_dump())
+        first = (*first, (trim,))
     found = Agenda(rewrites=first, bodies=tuple(bodies), buckets=buckets)
     assert all(legal(chain) is None for chain in found.chains), "the table breaks its own rules"
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fitwright.backends import buckets, rewriting
+from fitwright.backends import lengths, rewriting
 from fitwright.backends.onnxruntime import transforms as onnxruntime
 from fitwright.backends.openvino import transforms as openvino
 from fitwright.ports import Transform
@@ -12,7 +12,7 @@ from fitwright.records.record import Record
 
 RECIPES: Mapping[tuple[type[Record], str], Transform] = {
     **rewriting.TRANSFORMS,
-    **buckets.TRANSFORMS,
+    **lengths.TRANSFORMS,
     **onnxruntime.TRANSFORMS,
     **openvino.TRANSFORMS,
 }

@@ -67,6 +67,7 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
         device,
         backends=tuple(tools.runtimes),
         constant_inputs=contract.constant_inputs,
+        padding=analyzed.analysis.need.padding,
         buckets=buckets_step(analyzed, tools=tools),
     )
     return Walk(

@@ -10,17 +10,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
-from fitwright.graph.refusal import refused, shown
+from fitwright.graph.own_length import (
+    constant,
+    not_joined,
+    num_tokens,
+    own_length,
+    require_mask,
+)
+from fitwright.graph.refusal import shown
 from fitwright.graph.rewrite.edit import infer_shapes, sizes
 from fitwright.graph.write import open_for_edit, write_model
 
-OLDEST_OPSET = 13
 _SHARED_FROM_BYTES = 1024
 """Smaller constants stay in each branch: shapes and axes, which a backend reads as it compiles."""
 
@@ -72,8 +76,9 @@ class _Outer:
 
     def model(self) -> ir.Model:
         """The whole: how long the query is, then the nested choice."""
-        nodes, length, constants = _own_length(self.mask, longest=self.longest, like=self.like)
-        bounds = {n: _constant(np.asarray(n, np.int64), f"bucket_{n}") for n in self.branches}
+        opset = self.like.opset_imports[""]
+        length, nodes, constants = own_length(self.mask, longest=self.longest, opset=opset)
+        bounds = {n: constant(np.asarray(n, np.int64), f"bucket_{n}") for n in self.branches}
         *short, longest = sorted(self.branches)
         choices: list[ir.Node] = []
         otherwise = self.branches[longest]
@@ -110,55 +115,17 @@ class _Outer:
 
 def _require(models: Mapping[int, ir.Model], *, mask: str) -> None:
     """What the merge relies on."""
-    longest = models[max(models)]
+    require_mask(models[max(models)], mask)
     opsets = {tuple(sorted(m.opset_imports.items())) for m in models.values()}
-    held = {v.name: v for v in longest.graph.inputs}
     why = ""
     if len(opsets) > 1:
         why = "The models of the lengths differ in their operator sets"
-    elif longest.opset_imports.get("", 0) < OLDEST_OPSET:
-        why = f"Lengths are chosen by operators of opset {OLDEST_OPSET} on, and the model is older"
     elif any(m.functions or list(m.graph.subgraphs()) for m in models.values()):
         why = "The model holds functions or control flow of its own"
-    elif mask not in held or sizes(held[mask]) is None or len(sizes(held[mask]) or ()) != 2:
-        why = f"'{shown(mask)}' is no input of shape (batch, tokens)"
-    elif held[mask].dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL):
-        why = f"'{shown(mask)}' is neither of integers nor boolean, so no zero need mean padding"
-    elif wrong := [n for n, m in models.items() if _num_tokens(m, mask) != n]:
+    elif wrong := [n for n, m in models.items() if num_tokens(m, mask) != n]:
         why = f"'{shown(mask)}' does not take {wrong[0]} tokens in the model made for as many"
     if why:
-        raise refused("FW248", f"{why}.", "Leave the queries at one length.")
-
-
-def _num_tokens(model: ir.Model, mask: str) -> int | None:
-    shapes = (sizes(v) for v in model.graph.inputs if v.name == mask)
-    return next((shape[1] for shape in shapes if shape and len(shape) > 1), None)
-
-
-def _own_length(
-    mask: ir.Value, *, longest: int, like: ir.Model
-) -> tuple[list[ir.Node], ir.Value, list[ir.Value]]:
-    """Nodes and constants that tell how many tokens the longest query of a run has."""
-    places = _constant(np.arange(1, longest + 1, dtype=np.int64), "bucket_places")
-    whole = _constant(np.asarray(longest, np.int64), "bucket_longest")
-    none = _constant(np.asarray(0, np.int64), "bucket_none")
-    axis = _constant(np.asarray([1], np.int64), "bucket_axis")
-    kept = ir.node("Cast", [mask], attributes={"to": ir.DataType.BOOL})
-    counted = ir.node("Cast", [kept.outputs[0]], attributes={"to": ir.DataType.INT64})
-    placed = ir.node("Mul", [counted.outputs[0], places])
-    by_input = like.opset_imports[""] >= 18  # where ReduceMax takes its axes as an input
-    last = ir.node(
-        "ReduceMax",
-        [placed.outputs[0], axis] if by_input else [placed.outputs[0]],
-        attributes={"keepdims": 0} | ({} if by_input else {"axes": [1]}),
-    )
-    empty = ir.node("Equal", [last.outputs[0], none])
-    own = ir.node("Where", [empty.outputs[0], whole, last.outputs[0]])
-    length = ir.node("ReduceMax", [own.outputs[0]], attributes={"keepdims": 0})
-    nodes = [kept, counted, placed, last, empty, own, length]
-    for number, node in enumerate(nodes):
-        node.outputs[0].name = f"bucket_length/{number}"  # bodies may not use a name again
-    return nodes, length.outputs[0], [places, whole, none, *([axis] if by_input else [])]
+        raise not_joined(why)
 
 
 def _branch(model: ir.Model, outer: _Outer, *, length: int) -> ir.Graph:
@@ -222,11 +189,9 @@ def _token_axes(
         axes = tuple(a for a, (n, m) in enumerate(zip(ours, theirs, strict=True)) if n != m)
         if all((ours[a], theirs[a]) == (length, longest) for a in axes):
             return axes
-    raise refused(
-        "FW248",
+    raise not_joined(
         f"'{shown(name)}' has shape {ours} at {length} tokens and {theirs} at {longest}: no axis "
-        "counts the tokens alone.",
-        "Leave the queries at one length.",
+        "counts the tokens alone"
     )
 
 
@@ -243,9 +208,9 @@ def _cut(
         return value
     name = value.name or ""
     bounds = [
-        _constant(np.full(len(axes), 0, np.int64), f"{name}/from"),
-        _constant(np.full(len(axes), length, np.int64), f"{name}/to"),
-        _constant(np.asarray(axes, np.int64), f"{name}/axes"),
+        constant(np.full(len(axes), 0, np.int64), f"{name}/from"),
+        constant(np.full(len(axes), length, np.int64), f"{name}/to"),
+        constant(np.asarray(axes, np.int64), f"{name}/axes"),
     ]
     constants += bounds
     node = ir.node("Slice", [value, *bounds])
@@ -269,17 +234,10 @@ def _filled(
     axes = _token_axes(name, sizes(value), whole, length=length, longest=longest)
     if axes:
         ends = [longest - length if a in axes else 0 for a in range(len(whole or ()))]
-        pads = _constant(np.asarray([0] * len(ends) + ends, np.int64), f"{name}/pads")
+        pads = constant(np.asarray([0] * len(ends) + ends, np.int64), f"{name}/pads")
         constants.append(pads)
         node = ir.node("Pad", [value, pads])
     else:
         node = ir.node("Identity", [value])
     nodes.append(node)
     return node.outputs[0]
-
-
-def _constant(value: NDArray[Any], name: str) -> ir.Value:
-    tensor = ir.tensor(value, name=name)
-    return ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(value.shape), const_value=tensor
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitwright.records.recipe import Buckets, Recipe
+from fitwright.records.recipe import Buckets, Recipe, Trim
 from fitwright.records.record import Record
 
 Chain = tuple[Recipe, ...]
@@ -29,7 +29,7 @@ class Agenda(Record):
 
     Attributes:
         rewrites: chains that compute the same by other operators, each growing on others of
-            them; the first fixes the shapes.
+            them; the first fixes the shapes. One that trims queries stands by itself.
         bodies: what is put on the best rewriting of each backend, cheap before expensive.
         buckets: lengths at which the fastest of each backend are joined; None: only the longest.
     """
@@ -37,6 +37,11 @@ class Agenda(Record):
     rewrites: tuple[Chain, ...] = ()
     bodies: tuple[Body, ...] = ()
     buckets: Buckets | None = None
+
+    @property
+    def at_one_length(self) -> tuple[Chain, ...]:
+        """The rewritings that compute every query whole."""
+        return tuple(c for c in self.rewrites if not c or not isinstance(c[0], Trim))
 
     @property
     def chains(self) -> tuple[Chain, ...]:

@@ -79,6 +79,25 @@ class Buckets(Record):
     lengths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=2)
 
 
+class Trim(Record):
+    """Queries are cut to their own tokens inside the model, which takes any number of them.
+
+    It stands in for `FixShapes`: inputs keep the length that queries are padded to, and every
+    other size is bound.
+
+    Attributes:
+        mask, symbol: as in `Buckets`.
+        longest: tokens that queries are padded to.
+        outputs: name and axis of each output with a value per token.
+    """
+
+    kind: Literal["trim"] = "trim"
+    mask: str
+    symbol: str
+    longest: Annotated[int, Field(ge=1)]
+    outputs: tuple[tuple[str, int], ...] = ()
+
+
 class Bf16(Record):
     """bfloat16 arithmetic by the backend's own hint; the file stays as it is."""
 
@@ -147,6 +166,7 @@ Recipe = Annotated[
     | FuseAttention
     | PlainAttention
     | Buckets
+    | Trim
     | Bf16
     | Fp16Weights
     | Int8Static

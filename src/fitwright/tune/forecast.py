@@ -28,6 +28,7 @@ from fitwright.records.recipe import (
     Int8Dynamic,
     Int8Static,
     Int8Weights,
+    Trim,
     Variant,
 )
 from fitwright.records.trial import Candidate, Trial
@@ -104,7 +105,7 @@ def below_the_floor(candidate: Candidate, variant: Variant, grounds: Grounds) ->
     candidate may use, with a margin; memory traffic may be hidden by caches. Peaks that a
     trial of this run has beaten were measured in a bad moment, and prove nothing.
     """
-    if _is_bucketed(variant):
+    if _is_cut_short(variant):
         return ""  # short queries are fewer FLOP than counted
     dtype = _dtype(candidate, variant)
     peak = grounds.device.peaks.get(dtype)
@@ -132,7 +133,7 @@ def _beaten(grounds: Grounds) -> bool:
     for trial in grounds.standing.trials:
         latency = trial.figures.get("latency_p50")
         variant = by_id.get(trial.candidate.variant_id)
-        if variant is None or latency is None or not latency.value or _is_bucketed(variant):
+        if variant is None or latency is None or not latency.value or _is_cut_short(variant):
             continue
         peak = grounds.device.peaks.get(_dtype(trial.candidate, variant))
         if peak is not None and peak.value and flops > peak.value * latency.value:
@@ -253,12 +254,12 @@ def _share(summary: ModelSummary, kinds: Collection[str]) -> float:
 
 
 def _is_float(variant: Variant) -> bool:
-    kept = (FixShapes, Bf16, Buckets, *REWRITING)
+    kept = (FixShapes, Bf16, Buckets, Trim, *REWRITING)
     return all(isinstance(recipe, kept) for recipe in variant.recipes)
 
 
-def _is_bucketed(variant: Variant) -> bool:
-    return any(isinstance(recipe, Buckets) for recipe in variant.recipes)
+def _is_cut_short(variant: Variant) -> bool:
+    return any(isinstance(recipe, Buckets | Trim) for recipe in variant.recipes)
 
 
 def _latency_s(trial: Trial | None) -> float | None:

@@ -7,11 +7,12 @@ from itertools import pairwise
 
 from fitwright.records.figure import Figure
 from fitwright.records.ledger import LedgerEntry, Technique
-from fitwright.records.recipe import REWRITING, Bf16, Buckets, FixShapes, Variant
+from fitwright.records.recipe import REWRITING, Bf16, Buckets, FixShapes, Trim, Variant
 from fitwright.records.trial import Comparison, Trial
 from fitwright.tune.standing import accepted_path
 
-_SAME_WORK = (FixShapes, Bf16, Buckets, *REWRITING)  # the same weights and results, executed better
+# the same weights and results, executed better
+_SAME_WORK = (FixShapes, Bf16, Buckets, Trim, *REWRITING)
 
 
 def baseline_of(trials: Sequence[Trial]) -> Trial | None:

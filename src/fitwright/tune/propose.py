@@ -146,7 +146,7 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
 def _batched(known: Knowledge) -> Iterator[Step]:
     """The best rewriting of each backend, several queries in a run, all sizes together."""
     for backend in known.plan.backends:
-        best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
+        best = best_rewriting(known, backend.backend, of=known.agenda.at_one_length)
         chains = [at_batch(best, batch) for batch in known.plan.batches]
         here = frozenset({backend.backend})
         yield from _made(known, dict.fromkeys(chains, here), at_once=len(chains))

@@ -26,18 +26,20 @@ def _toolkit(body: Body) -> str:
 
 
 def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
-    """Those at one length, and before them what was made of them for several."""
+    """All of the agenda, and before them what was made of them for several lengths."""
     found, made = at_one_length(known), set(known.adapted.chains)
     several = (bucketed(chain, known.agenda.buckets) for chain in found)
-    return tuple(dict.fromkeys((*(chain for chain in several if chain in made), *found)))
+    every = (*(chain for chain in several if chain in made), *found, *known.agenda.rewrites)
+    return tuple(dict.fromkeys(every))
 
 
 def at_one_length(known: Knowledge) -> tuple[Chain, ...]:
-    """Those of the agenda, and before them what was made of them for several queries."""
-    made = set(known.adapted.chains)
+    """Those that compute every query whole, and before them what was made of them for several
+    queries."""
+    made, whole = set(known.adapted.chains), known.agenda.at_one_length
     sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
-    stacked = (at_batch(r, batch) for batch in sizes for r in known.agenda.rewrites)
-    return (*(chain for chain in stacked if chain in made), *known.agenda.rewrites)
+    stacked = (at_batch(r, batch) for batch in sizes for r in whole)
+    return (*(chain for chain in stacked if chain in made), *whole)
 
 
 def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) -> Chain:
@@ -83,7 +85,8 @@ def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list
     Bodies that save storage rather than time are no reason to go on, unless one has won.
     """
     _, late = waves(known)
-    seldom, prefixes = {body.recipes for body in late}, at_one_length(known)
+    seldom = {body.recipes for body in late}
+    prefixes = (*at_one_length(known), *known.agenda.rewrites)
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}
     for chain in known.adapted.chains:

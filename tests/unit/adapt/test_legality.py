@@ -19,10 +19,12 @@ from fitwright.records.recipe import (
     PlainAttention,
     Recipe,
     Simplify,
+    Trim,
 )
 
 NNCF = Int8Static(toolkit="nncf")
 BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=(8, 16))
+TRIM = Trim(mask="mask", symbol="tokens", longest=16)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,7 @@ BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=(8, 16))
         (FixShapes(), NNCF),
         (FixShapes(), Simplify(), DropMasks(), FuseAttention(), NNCF, Bf16()),
         (NNCF, Bf16()),
+        (TRIM, Int8Static(), Bf16()),
         (FixShapes(), FuseAttention(), Int8Static(), BUCKETS, Bf16()),
         (Int8Weights(toolkit="nncf"),),
     ],
@@ -60,6 +63,9 @@ def test_sensible_chains_are_legal(chain: tuple[Recipe, ...]) -> None:
         ((NNCF, Fp16Weights()), "OpenVINO's own format"),
         ((Int8Dynamic(), Bf16()), "ONNX Runtime only"),
         ((Int4Weights(), Bf16()), "ONNX Runtime only"),
+        ((FixShapes(), TRIM), "in place of fix_shapes"),
+        ((TRIM, Simplify()), "fix_shapes opens the chain"),
+        ((TRIM, BUCKETS), "fix_shapes, which opens the chain"),
         ((BUCKETS,), "fix_shapes, which opens the chain"),
         ((FixShapes(), BUCKETS, Int8Static()), "only bf16"),
         ((FixShapes(), NNCF, BUCKETS), "OpenVINO's own format"),

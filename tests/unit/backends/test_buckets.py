@@ -19,23 +19,28 @@ from fitwright.backends.recipes import RECIPES
 from fitwright.errors import ModelRefused
 from fitwright.graph.buckets import merge_lengths
 from fitwright.graph.summary import summarize
+from fitwright.graph.trim import STEP
 from fitwright.ports import Array, ChildLimits, Samples
 from fitwright.records.device import Device
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     Buckets,
     FixShapes,
+    Fp16Weights,
     FuseAttention,
     Int8Dynamic,
     Int8Static,
+    Int8Weights,
     Recipe,
     Skipped,
+    Trim,
     Variant,
 )
 from fitwright.testing.models import write_masked_encoder
 
 LENGTHS = (4, 8, 16)
 BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=LENGTHS)
+TRIM = Trim(mask="mask", symbol="tokens", longest=LENGTHS[-1], outputs=(("states", 1),))
 FLOAT = {"onnxruntime": Settings(threads=1), "openvino": Settings(threads=1, precision="float32")}
 
 
@@ -54,8 +59,8 @@ def query(length: int, *, batch: int = 1, seed: int = 0) -> dict[str, Array]:
     return {"ids": ids, "mask": mask}
 
 
-def workshop(model: Path, device: Device, folder: Path) -> Workshop:
-    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=1)
+def workshop(model: Path, device: Device, folder: Path, *, batch: int = 1) -> Workshop:
+    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=batch)
     queries = [query(n, seed=n) for n in range(1, 17)]
     inputs = {name: np.stack([q[name] for q in queries]) for name in ("ids", "mask")}
     calibration = folder / "calibration.npz"
@@ -79,6 +84,44 @@ def made(at: Workshop, *chain: Recipe) -> Path:
 
 def bucket(length: int) -> int:
     return next(n for n in LENGTHS if n >= length)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_trimmed_model_answers_as_the_whole_and_zeros_follow(
+    backend: str, batch: int, tmp_path: Path, device: Device
+) -> None:
+    model = write_masked_encoder(tmp_path / "m.onnx")
+    at = workshop(model, device, tmp_path, batch=batch)
+    whole = RUNTIMES[backend].load(made(at, FixShapes()), FLOAT[backend])
+    trimmed = RUNTIMES[backend].load(made(at, TRIM), FLOAT[backend])
+    for length in range(LENGTHS[-1] + 1):
+        asked = query(length, batch=batch)
+        if not length:
+            asked["mask"][:] = 0
+        expected, found = (s.run(asked) for s in (whole, trimmed))
+        taken = -(-length // STEP) * STEP or LENGTHS[-1]
+        np.testing.assert_allclose(
+            found["states"][:, :taken], expected["states"][:, :taken], rtol=2e-4, atol=2e-5
+        )
+        np.testing.assert_allclose(found["pooled"], expected["pooled"], rtol=2e-4, atol=2e-5)
+        assert not found["states"][:, taken:].any()
+
+
+@pytest.mark.parametrize("body", [Int8Static(), Int8Dynamic(), Fp16Weights(), Int8Weights()])
+def test_bodies_go_on_a_trimmed_model(body: Recipe, tmp_path: Path, device: Device) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
+    whole = RUNTIMES["onnxruntime"].load(made(at, FixShapes()), FLOAT["onnxruntime"])
+    trimmed = RUNTIMES["onnxruntime"].load(made(at, TRIM, body), FLOAT["onnxruntime"])
+    for length in (3, 16):
+        expected, found = (s.run(query(length))["pooled"] for s in (whole, trimmed))
+        assert np.linalg.norm(found - expected) <= 0.1 * np.linalg.norm(expected)
+
+
+def test_a_model_of_fixed_length_is_not_trimmed(tmp_path: Path, device: Device) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx", tokens=16), device, tmp_path)
+    outcome = adapt(original_variant(at.summary), (TRIM,), **vars(at))
+    assert isinstance(outcome, Skipped) and "any number of tokens" in outcome.reason
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -21,6 +21,7 @@ from fitwright.records.recipe import (
     Int8Static,
     Recipe,
     Skipped,
+    Trim,
     Variant,
     batch_of,
     title,
@@ -340,6 +341,19 @@ def test_padded_queries_get_several_lengths_on_the_best_rewriting_and_bodies_go_
         "fix_shapes+fp16_weights+int8_dynamic+buckets/a | fix_shapes+fp16_weights+int8_static/a",
     ]
     assert not any("buckets/b" in step for step in seen), "a backend far behind is left out"
+
+
+def test_a_model_that_trims_its_queries_races_with_the_rewritings_and_carries_bodies() -> None:
+    trim = Trim(mask="mask", symbol="tokens", longest=128)
+    seen = simulated(
+        rewrites=(FIX, (trim,)),
+        bodies=(body(Int8Dynamic(), on="a"),),
+        ratios={"trim/a": 3.5, "fix_shapes+buckets/a": 3.0, "trim/b": 0.9},
+        buckets=LENGTHS,
+    )
+    assert "fix_shapes/a | trim/a" in seen
+    assert "make trim + int8_dynamic" in seen
+    assert not any("trim" in step and "buckets" in step for step in seen)
 
 
 def test_lengths_that_do_not_pay_are_not_gone_on_with() -> None:

@@ -1,0 +1,96 @@
+"""Operators that tell, from a mask of padding, how many tokens the queries of a run have."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from fitwright.errors import ModelRefused
+from fitwright.graph.refusal import refused, shown
+from fitwright.graph.rewrite.edit import sizes
+
+OLDEST_OPSET = 13
+_AXES_ARE_INPUT = 18  # from this opset on ReduceMax takes its axes as an input
+
+
+class OwnLength(NamedTuple):
+    """What is put before everything else.
+
+    Attributes:
+        value: int64, no axes: tokens of the longest query of a run.
+        nodes: that compute it, in order.
+        constants: that they read.
+    """
+
+    value: ir.Value
+    nodes: list[ir.Node]
+    constants: list[ir.Value]
+
+
+def own_length(mask: ir.Value, *, longest: int, opset: int) -> OwnLength:
+    """The place of the last token that the mask keeps; a sample of padding alone is whole.
+
+    Args:
+        mask: integers or truth values, shape (batch, `longest`).
+    """
+    places = constant(np.arange(1, longest + 1, dtype=np.int64), "bucket_places")
+    whole = constant(np.asarray(longest, np.int64), "bucket_longest")
+    none = constant(np.asarray(0, np.int64), "bucket_none")
+    axis = constant(np.asarray([1], np.int64), "bucket_axis")
+    by_input = opset >= _AXES_ARE_INPUT
+    kept = ir.node("Cast", [mask], attributes={"to": ir.DataType.BOOL})
+    counted = ir.node("Cast", [kept.outputs[0]], attributes={"to": ir.DataType.INT64})
+    placed = ir.node("Mul", [counted.outputs[0], places])
+    last = ir.node(
+        "ReduceMax",
+        [placed.outputs[0], axis] if by_input else [placed.outputs[0]],
+        attributes={"keepdims": 0} | ({} if by_input else {"axes": [1]}),
+    )
+    empty = ir.node("Equal", [last.outputs[0], none])
+    own = ir.node("Where", [empty.outputs[0], whole, last.outputs[0]])
+    length = ir.node("ReduceMax", [own.outputs[0]], attributes={"keepdims": 0})
+    nodes = [kept, counted, placed, last, empty, own, length]
+    for number, node in enumerate(nodes):
+        node.outputs[0].name = f"bucket_length/{number}"  # bodies may not use a name again
+    constants = [places, whole, none, *([axis] if by_input else [])]
+    return OwnLength(length.outputs[0], nodes, constants)
+
+
+def require_mask(model: ir.Model, mask: str) -> None:
+    """What `own_length` relies on.
+
+    Raises:
+        ModelRefused: the opset is too old, or the input is no mask.
+    """
+    held = {v.name: v for v in model.graph.inputs}
+    why = ""
+    if model.opset_imports.get("", 0) < OLDEST_OPSET:
+        why = f"Lengths are told by operators of opset {OLDEST_OPSET} on, and the model is older"
+    elif mask not in held or len(held[mask].shape or ()) != 2:
+        why = f"'{shown(mask)}' is no input of shape (batch, tokens)"
+    elif held[mask].dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL):
+        why = f"'{shown(mask)}' is neither of integers nor boolean, so no zero need mean padding"
+    if why:
+        raise not_joined(why)
+
+
+def not_joined(why: str) -> ModelRefused:
+    """The refusal, whose remedy is to do nothing."""
+    return refused("FW248", f"{why}.", "Leave the queries at one length.")
+
+
+def num_tokens(model: ir.Model, mask: str) -> int | None:
+    """Of a query, where the model states it."""
+    shapes = (sizes(v) for v in model.graph.inputs if v.name == mask)
+    return next((shape[1] for shape in shapes if shape and len(shape) > 1), None)
+
+
+def constant(value: NDArray[Any], name: str) -> ir.Value:
+    """An initializer."""
+    tensor = ir.tensor(value, name=name)
+    return ir.Value(
+        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(value.shape), const_value=tensor
+    )
