@@ -133,7 +133,9 @@ def _peak(ran: Ran, case: Case, knowledge: Knowledge) -> Estimate | NoData:
             near = 1.0 if software == ran.software else ELSEWHERE_SPREAD
     if found is None:
         return NoData(reason=f"no measured peak of memory in training on a {knowledge.sheet.kind}")
-    c = found.constants
+    c = dict(found.constants)
+    if ran.software == "megatron-2022":  # it sums gradients in float32 from the start
+        c["gradient_bytes"] = MIXED_BYTES["gradient_bytes"]
     if replays(ran):
         memory = knowledge.sheet.memory_bytes
         limit = memory.value - c["workspace_bytes"] if memory else float("inf")
