@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -64,6 +65,13 @@ case are converted outside."""
 
 LARGEST = 1e15
 """No count, size or rate of a case comes near; a number beyond is a slip of the pen."""
+COUNTED = re.compile(
+    r"isl|osl|length|concurrency|((avg|max|mean)_?)?(input|output|prompt|response)_?(len|length|tokens)",
+    re.IGNORECASE,
+)
+"""Inputs that a simulation walks through, a step for each."""
+MOST_COUNTED = 2.0**20
+"""The longest context that a model is offered with; more would be simulated for hours."""
 
 
 def unusable(inputs: Inputs) -> str | None:
@@ -76,6 +84,8 @@ def unusable(inputs: Inputs) -> str | None:
             return f"{name} must not be negative, got {given}"
         if not math.isfinite(value) or value > LARGEST:
             return f"{name} must be a finite number of at most {LARGEST:g}, got {str(given)[:60]}"
+        if COUNTED.fullmatch(name) and (0 < value < 1 or value > MOST_COUNTED):
+            return f"{name} must be a count from 1 to {MOST_COUNTED:.0f}, got {given}"
     return None
 
 

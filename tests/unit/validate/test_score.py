@@ -136,3 +136,13 @@ def test_constants_can_be_held_back() -> None:
         patch.setattr(score, "PREDICTORS", {"time": asks})
         score.scored(case("a"), known=lambda sheet: ())
     assert given == [()]
+
+
+@pytest.mark.parametrize("given", [{"isl": 0.5}, {"output_len": "1e9"}, {"concurrency": 1e12}])
+def test_counts_that_a_simulation_would_never_end_with_are_refused(
+    given: dict[str, object],
+) -> None:
+    (row,) = score.validate([case("a", seconds=0.01, **given)]).rows
+    assert "must be a count from 1 to 1048576" in row.reason
+    (usual,) = score.validate([case("a", seconds=0.01, isl="4096", response_length=265.5)]).rows
+    assert usual.predicted is not None

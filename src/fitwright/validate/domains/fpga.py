@@ -27,6 +27,8 @@ def predict_fpga(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     net = dense_of(case.inputs)
     if net is None:
         layers = read.text(case.inputs, *LAYERS)
+        if not layers:
+            return NoData(reason="the case does not say its layers, as widths: 64-32-32-5")
         return NoData(reason=f"layers {layers!r} are not widths of dense layers (64-32-32-5)")
     metric = case.metric.lower()
     sheet, table = knowledge.sheet, knowledge.evidence
