@@ -120,11 +120,15 @@ def _read_with_data(
 
 
 def _with_padding(need: Need, padding: Padding | str | None) -> Need:
-    """The promise, or a note why nothing follows from it."""
-    if not isinstance(padding, str):
-        return need.model_copy(update={"padding": padding})
-    note = f"padding_mask: {padding}"
-    return need.model_copy(update={"notes": (*need.notes, note)})
+    """The promise, and a note what follows from it or why nothing does."""
+    if padding is None:
+        return need
+    if isinstance(padding, str):
+        return need.model_copy(update={"notes": (*need.notes, f"padding_mask: {padding}")})
+    note = (
+        f"padding_mask: outputs behind the last token that '{padding.mask}' keeps are not compared"
+    )
+    return need.model_copy(update={"padding": padding, "notes": (*need.notes, note)})
 
 
 def _answered(

@@ -104,7 +104,7 @@ def _facts(evidence: Evidence, verdict: Verdict) -> tuple[Fact, ...]:
     """Speed and storage, then the two figures a reader asks for next."""
     found = [_factor_fact(verdict.speedup, "the baseline's speed")]
     if evidence.ledger and positive(evidence.ledger.storage):
-        found.append(_factor_fact(evidence.ledger.storage, "smaller on disk"))
+        found.append(_storage_fact(evidence.ledger.storage))
     need = evidence.analysis.need if evidence.analysis else None
     names = (
         need.objective if need else "latency_p50",
@@ -120,6 +120,14 @@ def _facts(evidence: Evidence, verdict: Verdict) -> tuple[Fact, ...]:
 def _factor_fact(figure: Figure, name: str) -> Fact:
     value = factor_text(figure) if figure.value is not None else "–"
     return Fact(value=value, name=name, detail=factor_interval(figure) or figure.label)
+
+
+def _storage_fact(storage: Figure) -> Fact:
+    """The factor as a reader puts it: above 1, whichever way it goes."""
+    factor = storage.value or 1.0
+    if factor >= 1:
+        return _factor_fact(storage, "smaller on disk")
+    return _factor_fact(Figure.measured(1 / factor, source=storage.source), "larger on disk")
 
 
 def _figure_fact(name: str, figure: Figure) -> Fact:

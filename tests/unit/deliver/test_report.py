@@ -262,6 +262,14 @@ def test_no_figure_is_too_odd_to_report(run: RunFolder, odd: Figure) -> None:
     assert not re.search(r"\bnan\b|=\"-?inf\"", html)
 
 
+def test_an_artefact_that_takes_more_room_is_called_larger(run: RunFolder) -> None:
+    ledger = run.read(Ledger)
+    assert "smaller on disk" in written(run)
+    run.write(ledger.model_copy(update={"storage": Figure.measured(0.5, source="files")}))
+    html = written(run)
+    assert "larger on disk" in html and "smaller on disk" not in html
+
+
 def test_an_interval_that_is_open_says_so(run: RunFolder) -> None:
     verdict = run.read(Verdict)
     row = verdict.limits[0].model_copy(update={"figure": ODD["open above"]})
