@@ -13,7 +13,7 @@ from pathlib import Path
 
 from network_rows import DEVICES as TIMM
 from openvino_rows import device_of
-from transformers_fp32 import DEVICES as NEUSIGHT
+from training_cases import NEUSIGHT_IDS as NEUSIGHT
 
 OUT = Path("src/fitwright/catalog/published/networks.csv")
 COLUMNS = ("case", "domain", "device_id", "inputs", "metric", "measured", "unit", "source")
