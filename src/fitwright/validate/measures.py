@@ -64,6 +64,7 @@ KINDS: Mapping[str, str] = {
     "an energy": "uj µj mj j kj wh kwh",
     "a power": "mw w kw",
     "arithmetic a second": "gflop/s tflop/s pflop/s gflops tflops gop/s gops top/s tops",
+    "a share": "% share ratio",
     "bytes a second": "mb/s gb/s tb/s mib/s gib/s",
 }
 """What units measure; units of things are a rate where they are per second, else a count."""

@@ -103,16 +103,30 @@ def utilisation(layer: Layer, constants: Mapping[str, float], framework: str, dt
     return min(1.0, own)
 
 
-def joules(time: Estimate, *, on: Board) -> Estimate | NoData:
-    """Of one image: the whole board at work, back to back."""
+METERED_SPREAD = 1.3
+"""Of a board's power at work over its TDP, 80 %: three boards were metered."""
+
+
+def watts(on: Board) -> Estimate | NoData:
+    """The whole board at work."""
     share = on.constants.get("board_share")
     if on.sheet.tdp_w is None or share is None:
         return NoData(reason=f"{on.sheet.id} has no published TDP, or no board was metered")
-    spread = max(1.3, time.high / time.value * 1.1)
+    said = f"the board draws {share:.2f} of its TDP"
+    power = share * on.sheet.tdp_w.value
+    return estimate(power, unit="W", rung=on.rung, spread=METERED_SPREAD, reasons=(said,))
+
+
+def joules(time: Estimate, *, on: Board) -> Estimate | NoData:
+    """Of one image: the whole board at work, back to back."""
+    power = watts(on)
+    if isinstance(power, NoData):
+        return power
+    spread = max(METERED_SPREAD, time.high / time.value * 1.1)
     return estimate(
-        time.value * share * on.sheet.tdp_w.value,
+        time.value * power.value,
         unit="J",
         rung=time.rung,
         spread=spread,
-        reasons=(*time.reasons, f"the board draws {share:.2f} of its TDP"),
+        reasons=(*time.reasons, *power.reasons),
     )

@@ -10,7 +10,7 @@ from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains.training_inputs import number, whole
-from fitwright.validate.measures import in_base_units
+from fitwright.validate.measures import in_base_units, measures
 
 OPERATIONS: Mapping[str, Operation] = {
     "allreduce": "all_reduce",
@@ -52,7 +52,8 @@ def predict_collective(case: Case, knowledge: Knowledge) -> Estimate | NoData:
         table=knowledge.evidence,
         ranks_per_node=int(per_node) if per_node else None,
     )
-    if isinstance(answer, NoData) or "bw" not in case.metric.lower():
+    asks_for_rate = "bw" in case.metric.lower() or measures(case.unit) == "bytes a second"
+    if isinstance(answer, NoData) or not asks_for_rate:
         return answer
     moved = payload * (float(wire_factor(operation, ranks)) if "bus" in case.metric.lower() else 1)
     return answer.model_copy(

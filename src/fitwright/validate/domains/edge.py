@@ -10,6 +10,7 @@ from fitwright.validate.case import Case, Knowledge
 from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains.mlperf import predict_mlperf
 from fitwright.validate.domains.mobile_names import layers_of
+from fitwright.validate.measures import measures
 
 
 def predict_edge(case: Case, knowledge: Knowledge) -> Estimate | NoData:
@@ -33,6 +34,8 @@ def predict_edge(case: Case, knowledge: Knowledge) -> Estimate | NoData:
         return time
     if "energy" in case.metric:
         return edge.joules(time, on=on)
+    if measures(case.unit) == "a power":
+        return edge.watts(on)
     if case.unit.lower().endswith("/s") or "fps" in case.unit.lower():
         spread = time.high / time.value
         return estimate(

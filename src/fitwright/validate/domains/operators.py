@@ -14,6 +14,7 @@ from fitwright.validate.case import Case, Inputs, Knowledge
 from fitwright.validate.domains import inputs as read
 from fitwright.validate.domains import operator_dtypes as dtypes
 from fitwright.validate.domains.latent import latent_attention, latent_sizes, widened
+from fitwright.validate.measures import measures
 
 WIDE = ("bfloat16", "float16")
 CACHES = ("kv_cache_dtype", "kv_dtype", "cache_dtype", "kv_cache_type")
@@ -81,6 +82,24 @@ def answered(work: Work | NoData, knowledge: Knowledge) -> Estimate | NoData:
     return found if isinstance(found, NoData) else found.time
 
 
+def as_asked(time: Estimate | NoData, work: Work | NoData, case: Case) -> Estimate | NoData:
+    """Seconds; or what was done in them a second, where the unit asks for TFLOP/s or GB/s."""
+    if isinstance(time, NoData) or isinstance(work, NoData):
+        return time
+    done = {"arithmetic a second": work.flops, "bytes a second": work.bytes_moved}
+    amount = done.get(measures(case.unit) or "")
+    if amount is None:
+        return time
+    return time.model_copy(
+        update={
+            "value": amount / time.value,
+            "low": amount / time.high,
+            "high": amount / time.low,
+            "unit": case.unit,
+        }
+    )
+
+
 def predict_gemm(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds of one product, of a batch of them, or of one per group of rows.
 
@@ -101,7 +120,7 @@ def predict_gemm(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     )
     if isinstance(work, Work) and num * busy > 1:
         work = _repeated(work, num * busy, grouped=busy > 1)
-    return answered(work, knowledge)
+    return as_asked(answered(work, knowledge), work, case)
 
 
 def _repeated(work: Work, times: int, *, grouped: bool) -> Work:
@@ -174,12 +193,14 @@ def _attention_dtypes(inputs: Inputs, sheet: Sheet) -> tuple[str, str] | NoData:
 
 def predict_prefill(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds of one attention of many queries."""
-    return _attention(case, knowledge, decode=False)
+    work = attention_case_work(case.inputs, knowledge.sheet, decode=False)
+    return as_asked(_attention(case, knowledge, decode=False), work, case)
 
 
 def predict_decode(case: Case, knowledge: Knowledge) -> Estimate | NoData:
     """Seconds of one attention of a new token per sequence."""
-    return _attention(case, knowledge, decode=True)
+    work = attention_case_work(case.inputs, knowledge.sheet, decode=True)
+    return as_asked(_attention(case, knowledge, decode=True), work, case)
 
 
 def _attention(case: Case, knowledge: Knowledge, *, decode: bool) -> Estimate | NoData:

@@ -11,7 +11,7 @@ from fitwright.perf.work import Work
 from fitwright.records.estimate import Estimate, NoData
 from fitwright.validate.case import Case, Inputs, Knowledge
 from fitwright.validate.domains.operator_dtypes import arithmetic
-from fitwright.validate.domains.operators import answered, first, whole
+from fitwright.validate.domains.operators import answered, as_asked, first, whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ def predict_moved(case: Case, knowledge: Knowledge) -> Estimate | NoData:
         operator_class="memory", dtype=dtype, flops=does.flops * elements,
         bytes_moved=moved, working_set_bytes=moved,
     )  # fmt: skip
-    return answered(work, knowledge)
+    return as_asked(answered(work, knowledge), work, case)
 
 
 def predict_conv(case: Case, knowledge: Knowledge) -> Estimate | NoData:
@@ -92,7 +92,8 @@ def predict_conv(case: Case, knowledge: Knowledge) -> Estimate | NoData:
             reason=f"groups={sizes['groups']} must divide in_channels={sizes['cin']} and "
             f"out_channels={sizes['cout']}"
         )
-    return answered(conv_work(dtype=dtype, **sizes), knowledge)
+    work = conv_work(dtype=dtype, **sizes)
+    return as_asked(answered(work, knowledge), work, case)
 
 
 def conv_work(

@@ -87,6 +87,14 @@ def test_inputs_are_known_by_their_other_names(
     assert first.value == second.value
 
 
+def test_the_energy_of_an_edge_board_is_its_power_over_its_time() -> None:
+    asked = {"benchmark": "mobilenet-v2-1.0-224", "framework": "ArmNN"}
+    time = answered(case("energy/edge", "rk3588", **asked))
+    watts = answered(case("energy/edge", "rk3588", metric="power", unit="W", **asked))
+    joules = answered(case("energy/edge", "rk3588", metric="energy_j", unit="J", **asked))
+    assert joules.value == pytest.approx(time.value * watts.value)
+
+
 def test_words_for_a_unit_ask_for_the_same_as_its_symbol() -> None:
     asked = {"benchmark": "ic", "freq": "120 MHz"}
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -194,3 +195,12 @@ def test_sides_of_a_product_are_known_by_what_layers_call_them() -> None:
     assert value(predict_gemm(case(told), knowledge())) == value(
         predict_gemm(case(PRODUCT), knowledge())
     )
+
+
+def test_a_product_is_told_as_arithmetic_or_bytes_a_second_where_asked() -> None:
+    asked = case(PRODUCT)
+    seconds = value(predict_gemm(asked, knowledge()))
+    rate = scored(replace(asked, unit="TFLOP/s")).predicted
+    assert rate == pytest.approx(2 * 64 * 4096 * 4096 / seconds / 1e12)
+    moved = scored(replace(asked, unit="GB/s")).predicted
+    assert moved == pytest.approx(2 * (64 * 4096 * 2 + 4096 * 4096) / seconds / 1e9)
