@@ -66,8 +66,13 @@ def write_masked_encoder(path: Path, *, tokens: int | str = "tokens", opset: int
         name: (rng.standard_normal(shape) / 6).astype(np.float32)
         for name, shape in (("table", (50, HIDDEN)), *((n, (HIDDEN, HIDDEN)) for n in ("q", "k")))
     }
-    constants = {"one": np.float32(1), "far": np.float32(-1e9), "first": np.array(0, np.int64)}
+    constants: dict[str, Array] = {
+        "one": np.array(1, np.float32),
+        "far": np.array(-1e9, np.float32),
+        "first": np.array(0, np.int64),
+    }
     axis = {"middle": np.array([1], np.int64)}
+    every: dict[str, Array] = {**held, **constants, **axis}
     node = helper.make_node
     nodes = [
         node("Gather", ["table", "ids"], ["x"]),
@@ -93,7 +98,7 @@ def write_masked_encoder(path: Path, *, tokens: int | str = "tokens", opset: int
             tensor("states", TensorProto.FLOAT, ["batch", tokens, HIDDEN]),
             tensor("pooled", TensorProto.FLOAT, ["batch", HIDDEN]),
         ],
-        [numpy_helper.from_array(v, n) for n, v in (held | constants | axis).items()],
+        [numpy_helper.from_array(v, n) for n, v in every.items()],
     )
     opsets = [helper.make_opsetid("", opset)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
