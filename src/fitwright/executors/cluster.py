@@ -24,6 +24,7 @@ PROBE_S = 5.0
 START_S = 60.0  # for a node to start the actor's process, which imports Fitwright
 SEND_S = 600.0  # for one file
 CLIENT_S = 60.0  # for Ray Client's server to start this driver's process there; it may never
+TOKEN_S = 20.0  # for that server to turn a driver away, which takes milliseconds when it is idle
 CLIENT = "ray://"
 # Ray reads its environment when it is imported. What the user states, stands.
 ENVIRONMENT = {
@@ -221,7 +222,7 @@ def _asks_for_a_token(address: str) -> bool:
         return False
     with grpc.insecure_channel(address.removeprefix(CLIENT)) as channel:
         try:
-            channel.unary_unary("/ray.rpc.RayletDriver/ClusterInfo")(b"", timeout=PROBE_S)
+            channel.unary_unary("/ray.rpc.RayletDriver/ClusterInfo")(b"", timeout=TOKEN_S)
         except grpc.RpcError as error:
             return bool(error.code() is grpc.StatusCode.UNAUTHENTICATED)
     return False
