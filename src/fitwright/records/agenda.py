@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitwright.records.recipe import Buckets, Recipe, Trim
+from fitwright.records.recipe import Buckets, Recipe, Trim, bucketed
 from fitwright.records.record import Record
 
 Chain = tuple[Recipe, ...]
@@ -45,6 +45,11 @@ class Agenda(Record):
 
     @property
     def chains(self) -> tuple[Chain, ...]:
-        """Every rewriting, then every body on the first of them."""
+        """Every rewriting, the longest at several lengths, then every body on the first."""
         (first, *_) = self.rewrites or ((),)
-        return (*self.rewrites, *((*first, *body.recipes) for body in self.bodies))
+        joined = self.buckets and bucketed(max(self.at_one_length, key=len), self.buckets)
+        return (
+            *self.rewrites,
+            *((joined,) if joined else ()),
+            *((*first, *body.recipes) for body in self.bodies),
+        )

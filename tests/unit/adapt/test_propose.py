@@ -76,6 +76,7 @@ def test_padded_queries_worth_it_are_trimmed_too_and_lengths_are_kept_for_the_se
     trim = Trim(mask="mask", symbol="tokens", longest=16, outputs=(("y", 1),))
     assert (trim,) in found.rewrites and (trim,) not in found.at_one_length
     assert found.rewrites[0] == (FixShapes(),) and found.buckets == buckets
+    assert (*max(found.at_one_length, key=len), buckets) in found.chains
     unworthy = agenda(summary, device, backends=("onnxruntime",), padding=padding)
     assert (trim,) not in unworthy.rewrites
 
