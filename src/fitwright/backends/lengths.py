@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fitwright.backends.onnxruntime.onnx_file import settled
+from fitwright.backends.workplace import empty, kept
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
@@ -54,7 +55,7 @@ class TrimPass:
 
         assert isinstance(request.recipe, Trim)
         recipe, summary = request.recipe, request.summary
-        cut, out = request.folder / "cut.onnx", request.folder / "model.onnx"
+        cut, folded = (empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
         trim_padding(
             request.model,
             cut,
@@ -65,11 +66,9 @@ class TrimPass:
             bindings=summary.bindings,
             inputs=summary.inputs,
         )
-        why = fold_constants(cut, out)
-        for left in request.folder.glob("cut.onnx*" if not why else "model.onnx*"):
-            left.unlink()
-        made = cut if why else out
-        return TransformResult(file=made, backends=settled(summary, made))
+        why = fold_constants(cut, folded)
+        out = kept(request.folder, cut.parent if why else folded.parent)
+        return TransformResult(file=out, backends=settled(summary, out))
 
 
 def _lacks_mask(recipe: Recipe, summary: ModelSummary) -> str | None:
