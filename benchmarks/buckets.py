@@ -4,7 +4,7 @@ Four ways to serve the same queries, padded to 128 tokens, by each backend:
 
 - *whole*: the rewritten model at 128 tokens, as before there were buckets;
 - *buckets*: the same recipes and `buckets`, at lengths chosen from other queries of the same mix;
-- *trim*: the recipe of that name, which cuts each query inside a model of free length;
+- *trim*: the recipe of that name on the same, which cuts each query inside the model;
 - *free*: the model as exported, with a free length, and each query cut to its own tokens.
 
 Each runs in a process of its own. Every round gives each of them the same queries, in an order
@@ -58,7 +58,6 @@ from fitwright.records.recipe import (
     Simplify,
     Skipped,
     Trim,
-    bucketed,
 )
 from fitwright.select.local import local_device
 from fitwright.start import cache_folder
@@ -211,13 +210,21 @@ def _distance(ours: Connection, theirs: Connection, queries: Queries) -> float:
 
 
 def files_of(
-    model: Path, summary: ModelSummary, backend: str, buckets: Buckets, *, folder: Path
+    model: Path,
+    summary: ModelSummary,
+    backend: str,
+    shorter: tuple[Buckets, Trim],
+    *,
+    folder: Path,
 ) -> dict[str, Path]:
     """The file of each way."""
+    buckets, trim = shorter
     rewritten: tuple[Recipe, ...] = (FixShapes(), Simplify(), FuseActivation(), ATTENTION[backend])
-    tokens = tuple((o.name, 1) for o in summary.outputs)
-    trim = Trim(mask=MASK, symbol=SYMBOL, longest=LONGEST, outputs=tokens)
-    chains = {"whole": rewritten, "buckets": bucketed(rewritten, buckets), "trim": (trim,)}
+    chains = {
+        "whole": rewritten,
+        "buckets": (*rewritten, buckets),
+        "trim": (*rewritten, trim),
+    }
     made = {name: _made(summary, chain, folder=folder) for name, chain in chains.items()}
     return {**made, "free": model}
 
@@ -249,13 +256,14 @@ def run(model: Path, *, rounds: int, folder: Path) -> Iterator[str]:
     inputs = [i.name for i in summary.inputs]
     for mix in MIXES:
         lengths = mix.planned(NUM_PLANNED, np.random.default_rng(1))
-        buckets = planned(lengths, longest=LONGEST, mask=MASK, symbol=SYMBOL)
-        assert buckets is not None, "every mix here has short queries"
+        shorter = planned(lengths, longest=LONGEST, mask=MASK, symbol=SYMBOL)
+        assert shorter is not None, "every mix here has short queries"
+        buckets = shorter[0]
         timed = mix.timed(NUM_TIMED, np.random.default_rng(2))
         share = computed(timed, buckets.lengths) / (LONGEST * len(timed))
         queries = padded(timed, inputs=inputs, seed=3)
         for backend in RUNTIMES:
-            files = files_of(model, summary, backend, buckets, folder=folder)
+            files = files_of(model, summary, backend, shorter, folder=folder)
             outcome = measured(backend, files, queries, rounds=rounds)
             yield row(mix, backend, buckets, share, outcome)
 

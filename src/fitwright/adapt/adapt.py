@@ -33,6 +33,7 @@ from fitwright.records.recipe import (
     Int8Static,
     Recipe,
     Skipped,
+    Trim,
     Variant,
     at_length,
     title,
@@ -208,7 +209,7 @@ def _parts(
     variant: Variant, recipe: Recipe, workshop: Workshop, *, source: Variant
 ) -> dict[int, Path] | Skipped:
     """The variant and what the same recipes make of the source at the other lengths."""
-    if not isinstance(recipe, Buckets):
+    if not isinstance(recipe, Buckets | Trim):
         return {}
     *shorter, longest = recipe.lengths
     found = {longest: variant_path(variant, workshop.folder.parent).resolve()}

@@ -6,25 +6,34 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 
-from fitwright.records.recipe import Buckets
+from fitwright.records.recipe import Buckets, Trim
 
 MOST_BUCKETS = 4  # each costs a compilation, and the memory of one
 STEP = 8  # tokens; kernels work on as many rows at once
+FEWEST_TOKENS = 4  # of a query, padding included, for any of this to matter
 LEAST_SAVED = 0.05  # of all tokens computed, for more than one length to be worth making
 
 
-def planned(lengths: Sequence[int], *, longest: int, mask: str, symbol: str) -> Buckets | None:
-    """The recipe for queries of such lengths; None where it would save next to nothing.
+def planned(
+    lengths: Sequence[int], *, longest: int, mask: str, symbol: str
+) -> tuple[Buckets, Trim] | None:
+    """What spares the padding of such queries; None where it would save next to nothing.
 
     Args:
         lengths: tokens of each query without its padding, 1 .. `longest`.
         longest: tokens that every query is padded to.
         mask, symbol: see `Buckets`.
     """
+    if longest < FEWEST_TOKENS:
+        return None
     chosen = bucket_lengths(lengths, most=MOST_BUCKETS, longest=longest, step=STEP)
     if computed(lengths, chosen) > (1 - LEAST_SAVED) * longest * len(lengths):
         return None
-    return Buckets(mask=mask, symbol=symbol, lengths=chosen)
+    probes = (max(longest // 4, 1), max(longest // 2, 2), longest)
+    return (
+        Buckets(mask=mask, symbol=symbol, lengths=chosen),
+        Trim(mask=mask, symbol=symbol, lengths=probes),
+    )
 
 
 def computed(lengths: Sequence[int], buckets: Sequence[int]) -> int:

@@ -38,8 +38,24 @@ def _shapes_late(chain: Chain) -> bool:
     return any(isinstance(recipe, FixShapes) for recipe in chain[1:])
 
 
+def _rewritten_after_trim(chain: Chain) -> bool:
+    return any(
+        isinstance(recipe, REWRITING) and isinstance(earlier, Trim)
+        for at, recipe in enumerate(chain)
+        for earlier in chain[:at]
+    )
+
+
 def _trim_late(chain: Chain) -> bool:
-    return any(isinstance(recipe, Trim) for recipe in chain[1:])
+    return any(
+        isinstance(recipe, Trim) and isinstance(earlier, (*STORED, Bf16))
+        for at, recipe in enumerate(chain)
+        for earlier in chain[:at]
+    )
+
+
+def _shortened_twice(chain: Chain) -> bool:
+    return sum(isinstance(recipe, Buckets | Trim) for recipe in chain) > 1
 
 
 def _rewritten_late(chain: Chain) -> bool:
@@ -71,7 +87,7 @@ def _buckets_early(chain: Chain) -> bool:
 
 
 def _buckets_unfixed(chain: Chain) -> bool:
-    holds = any(isinstance(recipe, Buckets) for recipe in chain)
+    holds = any(isinstance(recipe, Buckets | Trim) for recipe in chain)
     return holds and not isinstance(chain[0], FixShapes)
 
 
@@ -99,7 +115,9 @@ RULES: tuple[Rule, ...] = (
     (lambda chain: not chain, "a chain needs at least one recipe"),
     (_repeats, "a recipe is applied once"),
     (_shapes_late, "fix_shapes comes first: the other recipes rely on known shapes"),
-    (_trim_late, "trim comes first, in place of fix_shapes"),
+    (_rewritten_after_trim, "rewriting needs definite shapes, which trim takes away"),
+    (_trim_late, "trim comes before weights are narrowed: it compares the models at some lengths"),
+    (_shortened_twice, "padding is spared in one way: queries are cut, or lengths told apart"),
     (_rewritten_unfixed, "rewriting needs definite shapes, so fix_shapes opens the chain"),
     (_rewritten_late, "rewriting comes before weights are narrowed: it knows float operators"),
     (_attention_twice, "attention is written in one form: as one operator, or plain"),

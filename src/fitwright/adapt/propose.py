@@ -10,10 +10,8 @@ from fitwright.adapt.legality import legal
 from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, RECURRENT, ModelSummary
-from fitwright.records.need import Padding
 from fitwright.records.recipe import (
     Bf16,
-    Buckets,
     DropMasks,
     FixShapes,
     Fp16Weights,
@@ -27,7 +25,6 @@ from fitwright.records.recipe import (
     PlainAttention,
     Recipe,
     Simplify,
-    Trim,
 )
 
 ATTENTIVE = frozenset({"Softmax", "Attention", "MultiHeadAttention"})
@@ -145,8 +142,7 @@ def agenda(
     *,
     backends: Sequence[str],
     constant_inputs: Mapping[str, float] = MappingProxyType({}),
-    padding: Padding | None = None,
-    buckets: Buckets | None = None,
+    shorter: Sequence[Recipe] = (),
 ) -> Agenda:
     """What is worth making here, cheap before expensive; every chain opens with fixed shapes.
 
@@ -155,8 +151,7 @@ def agenda(
         device: where the result will run; only backends that run there count.
         backends: names of the backends the plan uses.
         constant_inputs: the contract's promises, input by input.
-        padding: which positions of a query nobody reads.
-        buckets: lengths that the queries are worth being told apart by.
+        shorter: what spares the padding of queries.
     """
     usable = _usable(backends, device)
     kinds = {operator.kind for operator in summary.operators}
@@ -171,10 +166,7 @@ def agenda(
         if row.backends & usable and (not row.only or kinds & set(row.only))
     )
     first = rewrites(summary, device, backends=backends, constant_inputs=constant_inputs)
-    if padding is not None and buckets is not None:
-        trim = Trim(**padding.model_dump())
-        first = (*first, (trim,))
-    found = Agenda(rewrites=first, bodies=tuple(bodies), buckets=buckets)
+    found = Agenda(rewrites=first, bodies=tuple(bodies), shorter=tuple(shorter))
     assert all(legal(chain) is None for chain in found.chains), "the table breaks its own rules"
     return found
 

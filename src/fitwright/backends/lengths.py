@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fitwright.backends.onnxruntime.onnx_file import settled
-from fitwright.backends.workplace import empty, kept
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
@@ -40,7 +39,7 @@ class BucketsPass:
 class TrimPass:
     """A few operators at the front cut the inputs, others at the end fill up the outputs."""
 
-    requires: str = "a free size that counts tokens, and a mask whose zeros are padding"
+    requires: str = "the ONNX model at three lengths, and a mask whose zeros are padding"
     ensures: str = "the same outputs up to a query's last token, zeros further behind"
 
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
@@ -49,26 +48,13 @@ class TrimPass:
         return _lacks_mask(recipe, summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
-        """Cut, then fold what does not hang on the length."""
-        from fitwright.backends.onnxruntime.fold import fold_constants
+        """Free the length."""
         from fitwright.graph.trim import trim_padding
 
         assert isinstance(request.recipe, Trim)
-        recipe, summary = request.recipe, request.summary
-        cut, folded = (empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
-        trim_padding(
-            request.model,
-            cut,
-            mask=recipe.mask,
-            symbol=recipe.symbol,
-            longest=recipe.longest,
-            outputs=recipe.outputs,
-            bindings=summary.bindings,
-            inputs=summary.inputs,
-        )
-        why = fold_constants(cut, folded)
-        out = kept(request.folder, cut.parent if why else folded.parent)
-        return TransformResult(file=out, backends=settled(summary, out))
+        out = request.folder / "model.onnx"
+        trim_padding(request.parts, out, mask=request.recipe.mask)
+        return TransformResult(file=out, backends=settled(request.summary, out))
 
 
 def _lacks_mask(recipe: Recipe, summary: ModelSummary) -> str | None:

@@ -20,7 +20,7 @@ from fitwright.records.contract import Contract, Limits
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
 from fitwright.records.plan import Plan
-from fitwright.records.recipe import Buckets
+from fitwright.records.recipe import Recipe
 from fitwright.records.selection import Selection
 from fitwright.select.find import check_measurable
 from fitwright.select.local import local_device
@@ -67,8 +67,7 @@ def walk(contract: Contract, *, folder: Path, tools: Tools) -> Walk:
         device,
         backends=tuple(tools.runtimes),
         constant_inputs=contract.constant_inputs,
-        padding=analyzed.analysis.need.padding,
-        buckets=buckets_step(analyzed, tools=tools),
+        shorter=padding_step(analyzed, tools=tools),
     )
     return Walk(
         contract=contract,
@@ -121,21 +120,22 @@ def select_step(analyzed: Analyzed, *, tools: Tools) -> tuple[Selection, Device]
     return selection, device
 
 
-def buckets_step(analyzed: Analyzed, *, tools: Tools) -> Buckets | None:
-    """At which lengths the model is worth making, by the calibration queries."""
+def padding_step(analyzed: Analyzed, *, tools: Tools) -> tuple[Recipe, ...]:
+    """What would spare the padding of queries, by the lengths of those set apart."""
     padding = analyzed.analysis.need.padding
     if padding is None:
-        return None
+        return ()
     lengths = own_lengths(analyzed.split.calibration.inputs[padding.mask]).tolist()
     longest = padding.longest
     found = planned(lengths, longest=longest, mask=padding.mask, symbol=padding.symbol)
     said = f"queries of {min(lengths)} to {max(lengths)} tokens, padded to {longest}: "
     if found is None:
         tools.console.say(said + "no shorter length would save much")
-    else:
-        share = computed(lengths, found.lengths) / (longest * len(lengths))
-        listed = ", ".join(map(str, found.lengths))
-        tools.console.say(said + f"lengths {listed} compute {share:.0%} of the tokens")
+        return ()
+    buckets, _ = found
+    share = computed(lengths, buckets.lengths) / (longest * len(lengths))
+    listed = ", ".join(map(str, buckets.lengths))
+    tools.console.say(said + f"lengths {listed} compute {share:.0%} of the tokens")
     return found
 
 

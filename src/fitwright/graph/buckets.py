@@ -16,12 +16,10 @@ import onnx_ir as ir
 
 from fitwright.graph.own_length import (
     constant,
-    not_joined,
-    num_tokens,
     own_length,
-    require_mask,
+    require_same_network,
+    token_axes,
 )
-from fitwright.graph.refusal import shown
 from fitwright.graph.rewrite.edit import infer_shapes, sizes
 from fitwright.graph.write import open_for_edit, write_model
 
@@ -42,7 +40,7 @@ def merge_lengths(parts: Mapping[int, Path], out: Path, *, mask: str) -> None:
     """
     models = {length: open_for_edit(file) for length, file in sorted(parts.items())}
     longest = max(models)
-    _require(models, mask=mask)
+    require_same_network(models, mask=mask)
     outer = _Outer(models[longest], mask=mask, longest=longest)
     for length, model in models.items():
         infer_shapes(model)
@@ -113,21 +111,6 @@ class _Outer:
             value.type, value.shape = type_, ir.Shape(shape or ())
 
 
-def _require(models: Mapping[int, ir.Model], *, mask: str) -> None:
-    """What the merge relies on."""
-    require_mask(models[max(models)], mask)
-    opsets = {tuple(sorted(m.opset_imports.items())) for m in models.values()}
-    why = ""
-    if len(opsets) > 1:
-        why = "The models of the lengths differ in their operator sets"
-    elif any(m.functions or list(m.graph.subgraphs()) for m in models.values()):
-        why = "The model holds functions or control flow of its own"
-    elif wrong := [n for n, m in models.items() if num_tokens(m, mask) != n]:
-        why = f"'{shown(mask)}' does not take {wrong[0]} tokens in the model made for as many"
-    if why:
-        raise not_joined(why)
-
-
 def _branch(model: ir.Model, outer: _Outer, *, length: int) -> ir.Graph:
     """One length as the body of a choice: inputs cut, the network, outputs filled up."""
     graph, found = model.graph, list(model.graph)
@@ -174,25 +157,7 @@ def _constants_of(graph: ir.Graph, outer: _Outer) -> list[ir.Value]:
 def _differing(value: ir.Value, whole: ir.Value, *, length: int, longest: int) -> tuple[int, ...]:
     """The axes of tokens: those where the short model is shorter."""
     ours, theirs = sizes(value), sizes(whole)
-    return _token_axes(value.name or "", ours, theirs, length=length, longest=longest)
-
-
-def _token_axes(
-    name: str,
-    ours: Sequence[int] | None,
-    theirs: Sequence[int] | None,
-    *,
-    length: int,
-    longest: int,
-) -> tuple[int, ...]:
-    if ours is not None and theirs is not None and len(ours) == len(theirs):
-        axes = tuple(a for a, (n, m) in enumerate(zip(ours, theirs, strict=True)) if n != m)
-        if all((ours[a], theirs[a]) == (length, longest) for a in axes):
-            return axes
-    raise not_joined(
-        f"'{shown(name)}' has shape {ours} at {length} tokens and {theirs} at {longest}: no axis "
-        "counts the tokens alone"
-    )
+    return token_axes(value.name or "", ours, theirs, length=length, longest=longest)
 
 
 def _cut(
@@ -231,7 +196,7 @@ def _filled(
 ) -> ir.Value:
     """Zeros behind the last token; what has no axis of tokens passes as it is."""
     name = value.name or ""
-    axes = _token_axes(name, sizes(value), whole, length=length, longest=longest)
+    axes = token_axes(name, sizes(value), whole, length=length, longest=longest)
     if axes:
         ends = [longest - length if a in axes else 0 for a in range(len(whole or ()))]
         pads = constant(np.asarray([0] * len(ends) + ends, np.int64), f"{name}/pads")

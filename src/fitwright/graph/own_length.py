@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,33 +60,73 @@ def own_length(mask: ir.Value, *, longest: int, opset: int) -> OwnLength:
     return OwnLength(length.outputs[0], nodes, constants)
 
 
-def require_mask(model: ir.Model, mask: str) -> None:
-    """What `own_length` relies on.
+def require_same_network(models: Mapping[int, ir.Model], *, mask: str) -> None:
+    """What putting several lengths into one file relies on.
 
     Raises:
-        ModelRefused: the opset is too old, or the input is no mask.
+        ModelRefused: the input is no mask, or the models are not one network at these lengths.
     """
-    held = {v.name: v for v in model.graph.inputs}
+    longest = models[max(models)]
+    opsets = {tuple(sorted(m.opset_imports.items())) for m in models.values()}
     why = ""
-    if model.opset_imports.get("", 0) < OLDEST_OPSET:
+    if len(opsets) > 1:
+        why = "The models of the lengths differ in their operator sets"
+    elif longest.opset_imports.get("", 0) < OLDEST_OPSET:
         why = f"Lengths are told by operators of opset {OLDEST_OPSET} on, and the model is older"
-    elif mask not in held or len(held[mask].shape or ()) != 2:
-        why = f"'{shown(mask)}' is no input of shape (batch, tokens)"
-    elif held[mask].dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL):
-        why = f"'{shown(mask)}' is neither of integers nor boolean, so no zero need mean padding"
+    elif any(m.functions or list(m.graph.subgraphs()) for m in models.values()):
+        why = "The model holds functions or control flow of its own"
+    else:
+        why = _no_mask(longest, mask) or _wrong_length(models, mask)
     if why:
         raise not_joined(why)
+
+
+def _no_mask(model: ir.Model, mask: str) -> str:
+    value = next((v for v in model.graph.inputs if v.name == mask), None)
+    if value is None or len(sizes(value) or ()) != 2:
+        return f"'{shown(mask)}' is no input of shape (batch, tokens)"
+    if value.dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL):
+        return f"'{shown(mask)}' is neither of integers nor boolean, so no zero need mean padding"
+    return ""
+
+
+def _wrong_length(models: Mapping[int, ir.Model], mask: str) -> str:
+    for length, model in models.items():
+        shapes = (sizes(v) for v in model.graph.inputs if v.name == mask)
+        if any(shape is None or shape[1] != length for shape in shapes):
+            return f"'{shown(mask)}' does not take {length} tokens in the model made for as many"
+    return ""
+
+
+def token_axes(
+    name: str,
+    ours: Sequence[int] | None,
+    theirs: Sequence[int] | None,
+    *,
+    length: int,
+    longest: int,
+) -> tuple[int, ...]:
+    """Those along which a tensor of the shorter model is as much shorter.
+
+    Args:
+        ours, theirs: its shape at `length` and at `longest` tokens.
+
+    Raises:
+        ModelRefused: the shapes differ otherwise.
+    """
+    if ours is not None and theirs is not None and len(ours) == len(theirs):
+        axes = tuple(a for a, (n, m) in enumerate(zip(ours, theirs, strict=True)) if n != m)
+        if all((ours[a], theirs[a]) == (length, longest) for a in axes):
+            return axes
+    raise not_joined(
+        f"'{shown(name)}' has shape {ours} at {length} tokens and {theirs} at {longest}: no axis "
+        "counts the tokens alone"
+    )
 
 
 def not_joined(why: str) -> ModelRefused:
     """The refusal, whose remedy is to do nothing."""
     return refused("FW248", f"{why}.", "Leave the queries at one length.")
-
-
-def num_tokens(model: ir.Model, mask: str) -> int | None:
-    """Of a query, where the model states it."""
-    shapes = (sizes(v) for v in model.graph.inputs if v.name == mask)
-    return next((shape[1] for shape in shapes if shape and len(shape) > 1), None)
 
 
 def constant(value: NDArray[Any], name: str) -> ir.Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fitwright.records.recipe import Buckets, Recipe, Trim, bucketed
+from fitwright.records.recipe import Recipe
 from fitwright.records.record import Record
 
 Chain = tuple[Recipe, ...]
@@ -29,27 +29,22 @@ class Agenda(Record):
 
     Attributes:
         rewrites: chains that compute the same by other operators, each growing on others of
-            them; the first fixes the shapes. One that trims queries stands by itself.
+            them; the first fixes the shapes.
         bodies: what is put on the best rewriting of each backend, cheap before expensive.
-        buckets: lengths at which the fastest of each backend are joined; None: only the longest.
+        shorter: what spares the padding of queries, each put on the best rewritings; none where
+            there is no padding to spare.
     """
 
     rewrites: tuple[Chain, ...] = ()
     bodies: tuple[Body, ...] = ()
-    buckets: Buckets | None = None
-
-    @property
-    def at_one_length(self) -> tuple[Chain, ...]:
-        """The rewritings that compute every query whole."""
-        return tuple(c for c in self.rewrites if not c or not isinstance(c[0], Trim))
+    shorter: tuple[Recipe, ...] = ()
 
     @property
     def chains(self) -> tuple[Chain, ...]:
-        """Every rewriting, the longest at several lengths, then every body on the first."""
-        (first, *_) = self.rewrites or ((),)
-        joined = self.buckets and bucketed(max(self.at_one_length, key=len), self.buckets)
+        """Every rewriting, the longest for padded queries, then every body on the first."""
+        first, longest = next(iter(self.rewrites), ()), max(self.rewrites, key=len, default=())
         return (
             *self.rewrites,
-            *((joined,) if joined else ()),
+            *((*longest, recipe) for recipe in self.shorter),
             *((*first, *body.recipes) for body in self.bodies),
         )

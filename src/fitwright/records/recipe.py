@@ -80,22 +80,18 @@ class Buckets(Record):
 
 
 class Trim(Record):
-    """Queries are cut to their own tokens inside the model, which takes any number of them.
-
-    It stands in for `FixShapes`: inputs keep the length that queries are padded to, and every
-    other size is bound.
+    """Queries are cut to their own tokens inside the model, which computes any number of them.
 
     Attributes:
         mask, symbol: as in `Buckets`.
-        longest: tokens that queries are padded to.
-        outputs: name and axis of each output with a value per token.
+        lengths: at which the model is made, in growing order, to see what changes with the
+            length; the last is the length that queries are padded to.
     """
 
     kind: Literal["trim"] = "trim"
     mask: str
     symbol: str
-    longest: Annotated[int, Field(ge=1)]
-    outputs: tuple[tuple[str, int], ...] = ()
+    lengths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=3)
 
 
 class Bf16(Record):
@@ -241,7 +237,7 @@ def title(recipe: Recipe) -> str:
         f"{kept} in float" if kept else "",
         f"batch {batch}" if batch > 1 else "",
         *sizes,
-        *(str(length) for length in getattr(recipe, "lengths", ())),
+        *(str(n) for n in (recipe.lengths if isinstance(recipe, Buckets) else ())),
     )
     return "/".join(filter(None, words))
 

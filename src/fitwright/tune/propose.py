@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fitwright.records.agenda import Body, Chain
 from fitwright.records.plan import Plan
 from fitwright.records.recipe import (
+    Buckets,
     Int8Dynamic,
     Int8Static,
     Variant,
     at_batch,
     batch_of,
-    bucketed,
     continued,
 )
 from fitwright.records.trial import Candidate
@@ -60,7 +60,7 @@ def propose(known: Knowledge) -> Step | None:
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
        together on each backend; then the best of them with several queries in a run, where
-       the plan says how many, and at several lengths, where queries are padded.
+       the plan says how many, and with what spares padding, where queries are padded.
     3. Bodies (another arithmetic, narrower storage) on each backend, put on its best rewriting,
        a cohort as soon as one is made.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
@@ -85,7 +85,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
     yield from _batched(known)
-    yield from _bucketed(known)
+    yield from _shorter(known)
     early, late = waves(known)
     backends = frozenset(b.backend for b in known.plan.backends)
     if known.lean:
@@ -146,25 +146,27 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
 def _batched(known: Knowledge) -> Iterator[Step]:
     """The best rewriting of each backend, several queries in a run, all sizes together."""
     for backend in known.plan.backends:
-        best = best_rewriting(known, backend.backend, of=known.agenda.at_one_length)
+        best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
         chains = [at_batch(best, batch) for batch in known.plan.batches]
         here = frozenset({backend.backend})
         yield from _made(known, dict.fromkeys(chains, here), at_once=len(chains))
 
 
-def _bucketed(known: Knowledge) -> Iterator[Step]:
-    """The best rewriting of each backend at several lengths, where queries are padded.
+def _shorter(known: Knowledge) -> Iterator[Step]:
+    """What spares padding, on the best rewriting of each backend.
 
-    What lengths save is much the same on all, so a backend far behind without is left out.
+    Cutting queries helps some backends far more than others, so all are tried. What several
+    lengths save is much the same on all, so a backend far behind without is left out there.
     """
-    if known.agenda.buckets is None:
-        return
     speeds = {b.backend: speed_at_one_length(known, b.backend) for b in known.plan.backends}
     floor = WORTH_BUCKETS * max(speeds.values(), default=0.0)
-    for backend in (b for b, speed in speeds.items() if speed and speed >= floor):
+    for backend, speed in speeds.items():
+        worth = [r for r in known.agenda.shorter if speed >= floor or not isinstance(r, Buckets)]
         best = best_rewriting(known, backend, of=at_one_length(known))
-        here = {bucketed(best, known.agenda.buckets): frozenset({backend})}
-        yield from _made(known, here, at_once=1)
+        if not speed:  # none was measured: the one with most of what backends like
+            best = max(known.agenda.rewrites, key=len, default=())
+        here = frozenset({backend})
+        yield from _made(known, {(*best, recipe): here for recipe in worth}, at_once=COHORT)
 
 
 def _other_batches(known: Knowledge) -> Iterator[Step]:

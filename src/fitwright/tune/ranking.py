@@ -26,17 +26,16 @@ def _toolkit(body: Body) -> str:
 
 
 def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
-    """All of the agenda, and before them what was made of them for several lengths."""
+    """Those at one length, and before them what was made of them for padded queries."""
     found, made = at_one_length(known), set(known.adapted.chains)
-    several = (bucketed(chain, known.agenda.buckets) for chain in found)
-    every = (*(chain for chain in several if chain in made), *found, *known.agenda.rewrites)
-    return tuple(dict.fromkeys(every))
+    shorter = ((*chain, recipe) for chain in found for recipe in known.agenda.shorter)
+    return (*(chain for chain in shorter if chain in made), *found)
 
 
 def at_one_length(known: Knowledge) -> tuple[Chain, ...]:
     """Those that compute every query whole, and before them what was made of them for several
     queries."""
-    made, whole = set(known.adapted.chains), known.agenda.at_one_length
+    made, whole = set(known.adapted.chains), known.agenda.rewrites
     sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
     stacked = (at_batch(r, batch) for batch in sizes for r in whole)
     return (*(chain for chain in stacked if chain in made), *whole)
@@ -85,8 +84,7 @@ def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list
     Bodies that save storage rather than time are no reason to go on, unless one has won.
     """
     _, late = waves(known)
-    seldom = {body.recipes for body in late}
-    prefixes = (*at_one_length(known), *known.agenda.rewrites)
+    seldom, prefixes = {body.recipes for body in late}, _rewritings(known)
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}
     for chain in known.adapted.chains:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitwright.adapt.buckets import bucket_lengths, computed, planned
-from fitwright.records.recipe import Buckets
+from fitwright.records.recipe import Buckets, Trim
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(1, 4))
@@ -31,7 +31,14 @@ def test_a_length_that_saves_next_to_nothing_is_not_planned() -> None:
 
 def test_short_queries_get_lengths_in_steps_of_eight_and_the_whole_one() -> None:
     found = planned([3, 5, 8, 17, 30, 31], longest=100, mask="mask", symbol="tokens")
-    assert found == Buckets(mask="mask", symbol="tokens", lengths=(8, 24, 32, 100))
+    assert found == (
+        Buckets(mask="mask", symbol="tokens", lengths=(8, 24, 32, 100)),
+        Trim(mask="mask", symbol="tokens", lengths=(25, 50, 100)),
+    )
+
+
+def test_queries_of_hardly_any_tokens_are_left_alone() -> None:
+    assert planned([1], longest=3, mask="mask", symbol="tokens") is None
 
 
 def test_a_length_between_the_last_step_and_the_whole_is_the_whole() -> None:

@@ -24,7 +24,7 @@ from fitwright.records.recipe import (
 
 NNCF = Int8Static(toolkit="nncf")
 BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=(8, 16))
-TRIM = Trim(mask="mask", symbol="tokens", longest=16)
+TRIM = Trim(mask="mask", symbol="tokens", lengths=(4, 8, 16))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,8 @@ TRIM = Trim(mask="mask", symbol="tokens", longest=16)
         (FixShapes(), NNCF),
         (FixShapes(), Simplify(), DropMasks(), FuseAttention(), NNCF, Bf16()),
         (NNCF, Bf16()),
-        (TRIM, Int8Static(), Bf16()),
+        (FixShapes(), FuseAttention(), TRIM, Int8Static(), Bf16()),
+        (FixShapes(), TRIM, NNCF),
         (FixShapes(), FuseAttention(), Int8Static(), BUCKETS, Bf16()),
         (Int8Weights(toolkit="nncf"),),
     ],
@@ -63,9 +64,10 @@ def test_sensible_chains_are_legal(chain: tuple[Recipe, ...]) -> None:
         ((NNCF, Fp16Weights()), "OpenVINO's own format"),
         ((Int8Dynamic(), Bf16()), "ONNX Runtime only"),
         ((Int4Weights(), Bf16()), "ONNX Runtime only"),
-        ((FixShapes(), TRIM), "in place of fix_shapes"),
-        ((TRIM, Simplify()), "fix_shapes opens the chain"),
-        ((TRIM, BUCKETS), "fix_shapes, which opens the chain"),
+        ((TRIM,), "fix_shapes, which opens the chain"),
+        ((FixShapes(), TRIM, Simplify()), "which trim takes away"),
+        ((FixShapes(), Int8Static(), TRIM), "trim comes before weights are narrowed"),
+        ((FixShapes(), TRIM, BUCKETS), "padding is spared in one way"),
         ((BUCKETS,), "fix_shapes, which opens the chain"),
         ((FixShapes(), BUCKETS, Int8Static()), "only bf16"),
         ((FixShapes(), NNCF, BUCKETS), "OpenVINO's own format"),

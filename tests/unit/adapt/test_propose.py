@@ -7,10 +7,8 @@ from fitwright.adapt.propose import REWRITINGS, ROWS, agenda, rewrites
 from fitwright.records.agenda import Chain
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
-from fitwright.records.need import Padding
 from fitwright.records.recipe import (
     Bf16,
-    Buckets,
     DropMasks,
     FixShapes,
     FuseActivation,
@@ -67,18 +65,13 @@ def test_other_ways_to_choose_ranges_are_for_convolutions(
     assert entropy == chains(with_conv, device, backends=("onnxruntime",))[-1]
 
 
-def test_padded_queries_worth_it_are_trimmed_too_and_lengths_are_kept_for_the_search(
+def test_what_spares_padding_is_made_of_the_longest_rewriting(
     summary: ModelSummary, device: Device
 ) -> None:
-    padding = Padding(mask="mask", symbol="tokens", longest=16, outputs=(("y", 1),))
-    buckets = Buckets(mask="mask", symbol="tokens", lengths=(8, 16))
-    found = agenda(summary, device, backends=("onnxruntime",), padding=padding, buckets=buckets)
-    trim = Trim(mask="mask", symbol="tokens", longest=16, outputs=(("y", 1),))
-    assert (trim,) in found.rewrites and (trim,) not in found.at_one_length
-    assert found.rewrites[0] == (FixShapes(),) and found.buckets == buckets
-    assert (*max(found.at_one_length, key=len), buckets) in found.chains
-    unworthy = agenda(summary, device, backends=("onnxruntime",), padding=padding)
-    assert (trim,) not in unworthy.rewrites
+    trim = Trim(mask="mask", symbol="tokens", lengths=(4, 8, 16))
+    found = agenda(summary, device, backends=("onnxruntime",), shorter=(trim,))
+    assert (*max(found.rewrites, key=len), trim) in found.chains
+    assert all(trim not in chain for chain in found.rewrites)
 
 
 def holding(summary: ModelSummary, *kinds: str) -> ModelSummary:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from fitwright.adapt.adapt import Workshop, adapt
 from fitwright.adapt.calibration import write_calibration
@@ -19,7 +19,7 @@ from fitwright.backends.recipes import RECIPES
 from fitwright.errors import ModelRefused
 from fitwright.graph.buckets import merge_lengths
 from fitwright.graph.summary import summarize
-from fitwright.graph.trim import STEP
+from fitwright.graph.trim import STEP, trim_padding
 from fitwright.ports import Array, ChildLimits, Samples
 from fitwright.records.device import Device
 from fitwright.records.plan import Settings
@@ -40,7 +40,7 @@ from fitwright.testing.models import write_masked_encoder
 
 LENGTHS = (4, 8, 16)
 BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=LENGTHS)
-TRIM = Trim(mask="mask", symbol="tokens", longest=LENGTHS[-1], outputs=(("states", 1),))
+TRIM = Trim(mask="mask", symbol="tokens", lengths=LENGTHS)
 FLOAT = {"onnxruntime": Settings(threads=1), "openvino": Settings(threads=1, precision="float32")}
 
 
@@ -59,8 +59,8 @@ def query(length: int, *, batch: int = 1, seed: int = 0) -> dict[str, Array]:
     return {"ids": ids, "mask": mask}
 
 
-def workshop(model: Path, device: Device, folder: Path, *, batch: int = 1) -> Workshop:
-    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=batch)
+def workshop(model: Path, device: Device, folder: Path) -> Workshop:
+    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=1)
     queries = [query(n, seed=n) for n in range(1, 17)]
     inputs = {name: np.stack([q[name] for q in queries]) for name in ("ids", "mask")}
     calibration = folder / "calibration.npz"
@@ -91,10 +91,10 @@ def bucket(length: int) -> int:
 def test_a_trimmed_model_answers_as_the_whole_and_zeros_follow(
     backend: str, batch: int, tmp_path: Path, device: Device
 ) -> None:
-    model = write_masked_encoder(tmp_path / "m.onnx")
-    at = workshop(model, device, tmp_path, batch=batch)
-    whole = RUNTIMES[backend].load(made(at, FixShapes()), FLOAT[backend])
-    trimmed = RUNTIMES[backend].load(made(at, TRIM), FLOAT[backend])
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
+    fixed = FixShapes(batch=batch)
+    whole = RUNTIMES[backend].load(made(at, fixed), FLOAT[backend])
+    trimmed = RUNTIMES[backend].load(made(at, fixed, FuseAttention(), TRIM), FLOAT[backend])
     for length in range(LENGTHS[-1] + 1):
         asked = query(length, batch=batch)
         if not length:
@@ -112,16 +112,28 @@ def test_a_trimmed_model_answers_as_the_whole_and_zeros_follow(
 def test_bodies_go_on_a_trimmed_model(body: Recipe, tmp_path: Path, device: Device) -> None:
     at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path)
     whole = RUNTIMES["onnxruntime"].load(made(at, FixShapes()), FLOAT["onnxruntime"])
-    trimmed = RUNTIMES["onnxruntime"].load(made(at, TRIM, body), FLOAT["onnxruntime"])
+    path = made(at, FixShapes(), FuseAttention(), TRIM, body)
+    trimmed = RUNTIMES["onnxruntime"].load(path, FLOAT["onnxruntime"])
     for length in (3, 16):
         expected, found = (s.run(query(length))["pooled"] for s in (whole, trimmed))
         assert np.linalg.norm(found - expected) <= 0.1 * np.linalg.norm(expected)
 
 
-def test_a_model_of_fixed_length_is_not_trimmed(tmp_path: Path, device: Device) -> None:
-    at = workshop(write_masked_encoder(tmp_path / "m.onnx", tokens=16), device, tmp_path)
-    outcome = adapt(original_variant(at.summary), (TRIM,), **vars(at))
-    assert isinstance(outcome, Skipped) and "any number of tokens" in outcome.reason
+def test_a_constant_that_changes_with_the_length_in_an_unknown_way_keeps_it(
+    tmp_path: Path,
+) -> None:
+    for length in LENGTHS:
+        model = onnx.load(write_masked_encoder(tmp_path / f"{length}.onnx", tokens=length))
+        scale = next(w for w in model.graph.initializer if w.name == "one")
+        scale.CopyFrom(numpy_helper.from_array(np.float32(length), "one"))
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+        onnx.save(model, tmp_path / f"{length}.onnx")
+    parts = {length: tmp_path / f"{length}.onnx" for length in LENGTHS}
+    with pytest.raises(ModelRefused, match="'one' changes with the length") as error:
+        trim_padding(parts, tmp_path / "out.onnx", mask="mask")
+    assert error.value.code == "FW248"
+    assert not (tmp_path / "out.onnx").exists()
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -186,6 +198,8 @@ def test_a_length_that_cannot_be_made_is_a_reason(tmp_path: Path, device: Device
     outcome = adapt(original_variant(at.summary), (FixShapes(), BUCKETS), **vars(at))
     assert isinstance(outcome, Skipped)
     assert outcome.reason.startswith("buckets/4/8/16")
+    outcome = adapt(original_variant(at.summary), (FixShapes(), TRIM), **vars(at))
+    assert isinstance(outcome, Skipped) and "does not take 4 tokens" in outcome.reason
 
 
 def test_an_older_operator_set_is_refused(tmp_path: Path) -> None:

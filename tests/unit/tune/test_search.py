@@ -117,11 +117,11 @@ def knowledge(
     apart: Iterable[tuple[Chain, str]] = (),
     mixed: tuple[Chain, ...] = (),
     batches: tuple[int, ...] = (),
-    buckets: Buckets | None = None,
+    shorter: tuple[Recipe, ...] = (),
 ) -> Knowledge:
     return Knowledge(
         plan=plan(ONE, batches=batches),
-        agenda=Agenda(rewrites=rewrites, bodies=bodies, buckets=buckets),
+        agenda=Agenda(rewrites=rewrites, bodies=bodies, shorter=shorter),
         adapted=adapted,
         standing=Standing(trials),
         storage_first=storage_first,
@@ -163,13 +163,13 @@ def simulated(
     bodies: tuple[Body, ...],
     ratios: dict[str, float],
     batches: tuple[int, ...] = (),
-    buckets: Buckets | None = None,
+    shorter: tuple[Recipe, ...] = (),
 ) -> list[str]:
     """What the search does when a candidate is `ratios[variant/backend]` times as fast as the
     first one (1 when it is not named), every chain gives a new file and settings give nothing."""
     adapted, trials, seen, spent = Adapted(variants=(ORIGINAL,)), [], [], set()
     apart: list[tuple[Chain, str]] = []
-    given = {"rewrites": rewrites, "bodies": bodies, "batches": batches, "buckets": buckets}
+    given = {"rewrites": rewrites, "bodies": bodies, "batches": batches, "shorter": shorter}
     while step := propose(knowledge(adapted, trials, spent=spent, apart=apart, **given)):
         seen.append(shown(step))
         if isinstance(step, TakeApart):
@@ -330,7 +330,7 @@ def test_padded_queries_get_several_lengths_on_the_best_rewriting_and_bodies_go_
             "fix_shapes/b": 0.5,
             "orig/b": 0.5,
         },
-        buckets=LENGTHS,
+        shorter=(LENGTHS,),
     )
     begin = seen.index("make fix_shapes + fp16_weights + buckets/16/128")
     assert seen[begin : begin + 5] == [
@@ -343,17 +343,18 @@ def test_padded_queries_get_several_lengths_on_the_best_rewriting_and_bodies_go_
     assert not any("buckets/b" in step for step in seen), "a backend far behind is left out"
 
 
-def test_a_model_that_trims_its_queries_races_with_the_rewritings_and_carries_bodies() -> None:
-    trim = Trim(mask="mask", symbol="tokens", longest=128)
+def test_queries_are_cut_on_every_backend_and_bodies_follow_the_cut() -> None:
+    trim = Trim(mask="mask", symbol="tokens", lengths=(32, 64, 128))
     seen = simulated(
-        rewrites=(FIX, (trim,)),
+        rewrites=(FIX,),
         bodies=(body(Int8Dynamic(), on="a"),),
-        ratios={"trim/a": 3.5, "fix_shapes+buckets/a": 3.0, "trim/b": 0.9},
-        buckets=LENGTHS,
+        ratios={"fix_shapes+trim/a": 3.5, "fix_shapes+buckets/b": 2.0, "fix_shapes/a": 0.4},
+        shorter=(LENGTHS, trim),
     )
-    assert "fix_shapes/a | trim/a" in seen
-    assert "make trim + int8_dynamic" in seen
-    assert not any("trim" in step and "buckets" in step for step in seen)
+    assert "fix_shapes+trim/a" in seen, "though that backend is far behind without"
+    assert "fix_shapes+buckets/b | fix_shapes+trim/b" in seen
+    assert "make fix_shapes + trim + int8_dynamic" in seen
+    assert not any("trim" in step and "buckets" in step for step in seen if "|" not in step)
 
 
 def test_lengths_that_do_not_pay_are_not_gone_on_with() -> None:
@@ -361,7 +362,7 @@ def test_lengths_that_do_not_pay_are_not_gone_on_with() -> None:
         rewrites=(FIX,),
         bodies=(body(Int8Dynamic(), on="a"),),
         ratios={"fix_shapes+buckets/a": 0.8, "fix_shapes+buckets/b": 0.8},
-        buckets=LENGTHS,
+        shorter=(LENGTHS,),
     )
     assert "make fix_shapes + int8_dynamic" in seen
     assert "make fix_shapes + int8_dynamic + buckets/16/128" not in seen
