@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from fitwright.records.recipe import (
     Trim,
     Variant,
 )
-from fitwright.testing.models import write_masked_encoder
+from fitwright.testing.models import HIDDEN, write_masked_encoder
 
 LENGTHS = (4, 8, 16)
 BUCKETS = Buckets(mask="mask", symbol="tokens", lengths=LENGTHS)
@@ -51,11 +52,13 @@ class Here:
         return function(*args)
 
 
-def query(length: int, *, batch: int = 1, seed: int = 0) -> dict[str, Array]:
-    """Padded to the longest; the first row has all the tokens, later ones one less each."""
-    ids = np.random.default_rng(seed).integers(1, 50, (batch, LENGTHS[-1]))
+def query(
+    length: int, *, batch: int = 1, tokens: int = LENGTHS[-1], seed: int = 0
+) -> dict[str, Array]:
+    """Padded to `tokens`; the first row has all of its own, later ones one less each."""
+    ids = np.random.default_rng(seed).integers(1, 50, (batch, tokens))
     own = np.maximum(length - np.arange(batch), 1)[:, None]
-    mask = (np.arange(LENGTHS[-1])[None] < own).astype(np.int64)
+    mask = (np.arange(tokens)[None] < own).astype(np.int64)
     return {"ids": ids, "mask": mask}
 
 
@@ -117,6 +120,22 @@ def test_bodies_go_on_a_trimmed_model(body: Recipe, tmp_path: Path, device: Devi
     for length in (3, 16):
         expected, found = (s.run(query(length))["pooled"] for s in (whole, trimmed))
         assert np.linalg.norm(found - expected) <= 0.1 * np.linalg.norm(expected)
+
+
+def test_the_length_is_told_from_another_size_that_happens_to_be_equal(
+    tmp_path: Path, device: Device
+) -> None:
+    model = write_masked_encoder(tmp_path / "m.onnx")
+    summary = summarize(model, shapes={"tokens": HIDDEN}, batch=1)
+    at = replace(workshop(model, device, tmp_path), summary=summary)
+    trim = TRIM.model_copy(update={"lengths": (8, 16, HIDDEN)})
+    whole = RUNTIMES["onnxruntime"].load(made(at, FixShapes()), FLOAT["onnxruntime"])
+    path = made(at, FixShapes(), FuseAttention(), trim)
+    trimmed = RUNTIMES["onnxruntime"].load(path, FLOAT["onnxruntime"])
+    for length in (5, 16, HIDDEN):
+        asked = query(length, tokens=HIDDEN)
+        expected, found = (s.run(asked)["states"][:, :length] for s in (whole, trimmed))
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
 
 
 def test_a_constant_that_changes_with_the_length_in_an_unknown_way_keeps_it(
