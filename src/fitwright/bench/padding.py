@@ -1,11 +1,13 @@
-"""Outputs without what the contract promises never to read: those behind a query's last token."""
+"""What the contract promises never to read, left out; and queries of many lengths, well mixed."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from fitwright.ports import Array, Tensors
+from fitwright.ports import Array, Samples, Tensors
 from fitwright.records.need import Padding
+
+GOLDEN = (5**0.5 - 1) / 2  # the number that fractions come least near to
 
 
 def own_lengths(mask: Array) -> Array:
@@ -38,6 +40,24 @@ def without_padding(outputs: Tensors, inputs: Tensors, padding: Padding | None) 
                 values[(slice(None),) * axis + (slice(length, None),)] = 0
         found[name] = read
     return found
+
+
+def evenly_mixed(
+    samples: Samples, reference: Tensors, padding: Padding | None
+) -> tuple[Samples, Tensors]:
+    """The same queries in an order of which every stretch has short and long ones as the whole.
+
+    A block of a race is a stretch of them, and what costs less for short queries must not win or
+    lose by the luck of the draw: rounds that are slow because of their queries would be taken for
+    disturbed ones. The order is that of a Fibonacci lattice: the query of rank r comes at the
+    fractional part of r times the golden ratio.
+    """
+    if padding is None:
+        return samples, reference
+    ranked = np.argsort(own_lengths(samples.inputs[padding.mask]), kind="stable")
+    places = np.arange(len(ranked)) * GOLDEN % 1.0
+    order = ranked[np.argsort(places)]
+    return samples.picked(order), {name: values[order] for name, values in reference.items()}
 
 
 def num_unread(outputs: Tensors, inputs: Tensors, padding: Padding | None) -> int:

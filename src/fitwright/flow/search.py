@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fitwright.adapt.variants import original_variant, variant_path
+from fitwright.bench.padding import evenly_mixed
 from fitwright.bench.setup import Measurement, Setup, Target
 from fitwright.errors import BackendMissing
 from fitwright.flow import making, mixing
@@ -378,12 +379,13 @@ class Search:
 
 
 def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:
-    analyzed = walk.analyzed
+    analyzed, need = walk.analyzed, walk.analyzed.analysis.need
+    samples, reference = evenly_mixed(analyzed.split.evaluation, analyzed.reference, need.padding)
     return Setup(
-        need=analyzed.analysis.need,
+        need=need,
         device=walk.device,
-        samples=analyzed.split.evaluation,
-        reference=analyzed.reference,
+        samples=samples,
+        reference=reference,
         metric=metric_of(analyzed, walk.contract),
         executor=tools.executor,
         limits=trial_limits(walk.device, wall_s=wall_s),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fitwright.bench.padding import num_unread, own_lengths, without_padding
+from fitwright.bench.padding import evenly_mixed, num_unread, own_lengths, without_padding
 from fitwright.bench.verify import verify
 from fitwright.ports import Samples, Tensors
 from fitwright.records.figure import Figure
@@ -87,6 +87,30 @@ def test_padding_does_not_count_as_equal_answers() -> None:
     ours[0, 0, 0] += 1  # one of the seven answers that are read
     found = examined(ours, theirs, PADDING)
     assert isinstance(found, Failure) and "0.8571 on 7 answers" in found.detail
+
+
+def test_every_stretch_of_queries_is_as_long_and_short_as_the_whole() -> None:
+    random = np.random.default_rng(0)
+    lengths = np.clip(random.lognormal(2.6, 0.7, 240).astype(int), 1, 128)
+    mask = (np.arange(128)[None] < lengths[:, None]).astype(np.int64)[:, None]
+    given = Samples(inputs={"mask": mask}, labels=np.arange(240), origin="contract")
+    padding = PADDING.model_copy(update={"longest": 128})
+    mixed, reference = evenly_mixed(given, {"y": np.arange(240)}, padding)
+    assert sorted(reference["y"]) == list(range(240))
+    assert mixed.labels is not None and np.array_equal(mixed.labels, reference["y"])
+    assert np.array_equal(own_lengths(mixed.inputs["mask"]), lengths[reference["y"]])
+    mine, drawn = (
+        np.median(lengths[order].reshape(-1, 12), axis=1)
+        for order in (reference["y"], random.permutation(240))
+    )
+    assert np.abs(mine - np.median(lengths)).max() <= 2
+    assert np.std(mine) < np.std(drawn) / 3
+
+
+def test_without_padding_the_order_stays() -> None:
+    given = Samples(inputs={"mask": MASK}, labels=None, origin="contract")
+    reference = {"y": np.arange(2)}
+    assert evenly_mixed(given, reference, None) == (given, reference)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.int32])
