@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from fitwright.records.agenda import Body, Chain
-from fitwright.records.plan import Plan
+from fitwright.records.plan import Plan, Settings
 from fitwright.records.recipe import (
     Buckets,
     Int8Dynamic,
@@ -200,9 +200,13 @@ def _made(
         if chain not in known.adapted.chains:
             yield Make(chain=chain)
         elif (variant := known.adapted.made_by(chain)) is not None:
+            tries = (
+                *_defaults(known.plan, variant, round_=ADAPT),
+                *_beside_int8(known.plan, variant),
+            )
             waiting += [
                 t
-                for t in _defaults(known.plan, variant, round_=ADAPT)
+                for t in tries
                 if t.candidate.backend in backends and t.candidate.key not in known.standing.tried
             ]
         if len(waiting) >= at_once:
@@ -210,6 +214,18 @@ def _made(
             waiting = []
     if waiting:
         yield Together(tries=tuple(waiting))
+
+
+def _beside_int8(plan: Plan, variant: Variant) -> Iterator[Try]:
+    """A static int8 model with another arithmetic for what stays in floating point, where the
+    plan has one: which is faster hangs on how often the two meet, and it costs no making."""
+    if not any(isinstance(recipe, Int8Static) for recipe in variant.recipes):
+        return
+    for backend in (b for b in plan.backends if b.backend in variant.backends):
+        for stated in backend.settings[1:]:
+            settings = stated.on(variant.settings)
+            if stated == Settings(precision=stated.precision) and settings != variant.settings:
+                yield attempt(variant, backend.backend, settings, round_=ADAPT)
 
 
 def _on_rewritings(

@@ -205,6 +205,20 @@ def test_the_search_rewrites_then_changes_the_arithmetic_then_tunes_settings() -
     ]  # fmt: skip
 
 
+def test_an_int8_model_is_tried_with_each_arithmetic_for_the_rest() -> None:
+    int8 = variant("int8", FixShapes(), Int8Static())
+    adapted = Adapted(variants=(ORIGINAL, int8), chains=((*FIX, Int8Static()),), made=("int8",))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.6, against=first, round_=1)
+    known = knowledge(adapted, [first, other], bodies=(body(*FIX, Int8Static(), on="b"),))
+    wide = plan(ONE, Settings(precision="float32"), Settings(precision="float32", threads=1))
+    step = propose(replace(known, plan=wide))
+    assert isinstance(step, Together)
+    assert [t.candidate.settings for t in step.tries] == [
+        Settings(), Settings(precision="float32")
+    ]  # fmt: skip
+
+
 def test_bodies_run_against_each_other_as_soon_as_a_cohort_is_made() -> None:
     bodies = (body(Int8Static()), body(Fp16Weights()), body(Bf16(), on="a"))
     seen = simulated(rewrites=(), bodies=bodies, ratios={})
