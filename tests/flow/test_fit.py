@@ -160,7 +160,7 @@ def test_padded_queries_are_computed_at_several_lengths(
         "model: m.onnx\ndata: {source: data.npz}\npadding_mask: mask\n"
     )
     done = fitwright(
-        "fit", "contract.yaml", "--time", "60s", "--json", cwd=project, environment=environment
+        "fit", "contract.yaml", "--time", "90s", "--json", cwd=project, environment=environment
     )
     assert done.returncode == 0, done.stderr
     run = RunFolder(project / json.loads(done.stdout)["run"])
