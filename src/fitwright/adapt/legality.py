@@ -26,7 +26,17 @@ QUANTISED = (Int8Static, Int8Dynamic, Int8Weights, Int4Weights)
 STORED = (Fp16Weights, *QUANTISED)
 
 Chain = Sequence[Recipe]
+Kinds = tuple[type[Recipe], ...]
 Rule = tuple[Callable[[Chain], bool], str]
+
+
+def _behind(chain: Chain, later: Kinds, earlier: Kinds) -> bool:
+    """Whether one of the first kinds stands anywhere behind one of the second."""
+    return any(
+        isinstance(recipe, later) and isinstance(before, earlier)
+        for at, recipe in enumerate(chain)
+        for before in chain[:at]
+    )
 
 
 def _repeats(chain: Chain) -> bool:
@@ -39,19 +49,11 @@ def _shapes_late(chain: Chain) -> bool:
 
 
 def _rewritten_after_trim(chain: Chain) -> bool:
-    return any(
-        isinstance(recipe, REWRITING) and isinstance(earlier, Trim)
-        for at, recipe in enumerate(chain)
-        for earlier in chain[:at]
-    )
+    return _behind(chain, REWRITING, (Trim,))
 
 
 def _trim_late(chain: Chain) -> bool:
-    return any(
-        isinstance(recipe, Trim) and isinstance(earlier, (*STORED, Bf16))
-        for at, recipe in enumerate(chain)
-        for earlier in chain[:at]
-    )
+    return _behind(chain, (Trim,), (*STORED, Bf16))
 
 
 def _shortened_twice(chain: Chain) -> bool:
@@ -59,11 +61,7 @@ def _shortened_twice(chain: Chain) -> bool:
 
 
 def _rewritten_late(chain: Chain) -> bool:
-    return any(
-        isinstance(recipe, REWRITING) and isinstance(earlier, (*STORED, Bf16))
-        for at, recipe in enumerate(chain)
-        for earlier in chain[:at]
-    )
+    return _behind(chain, REWRITING, (*STORED, Bf16))
 
 
 def _rewritten_unfixed(chain: Chain) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fitwright.analyze.complaints import did_you_mean
+from fitwright.analyze.conform import bound_shape
 from fitwright.analyze.signature import Signature
 from fitwright.errors import ContractError, ModelRefused
+from fitwright.graph.own_length import token_axes
 from fitwright.graph.summary import summarize
 from fitwright.records.contract import Contract
-from fitwright.records.model import ModelSummary, TensorInfo
+from fitwright.records.model import ModelSummary
 from fitwright.records.need import Padding
 
 _WHOLE_NUMBERS = ("int", "uint", "bool")
@@ -40,7 +42,7 @@ def padding_of(
         return None
     _check_mask(mask, summary)
     symbol = signature.shapes[mask][1]
-    longest = _size(mask, summary)
+    longest = bound_shape(next(i for i in summary.inputs if i.name == mask), summary)[1]
     if not isinstance(symbol, str):
         return f"the model takes {longest} tokens and no fewer: export it with a free length"
     if longest < 2:
@@ -50,9 +52,10 @@ def padding_of(
         shorter = summarize(model, shapes={**shapes, symbol: half}, batch=contract.traffic.batch)
     except ModelRefused as error:
         return f"the model cannot be read at {half} tokens: {error.rule}"
-    outputs = _counted_in_tokens(summary, shorter, longest=longest, half=half)
-    if isinstance(outputs, str):
-        return outputs
+    try:
+        outputs = _counted_in_tokens(summary, shorter, longest=longest, half=half)
+    except ModelRefused as error:
+        return error.rule
     return Padding(mask=mask, symbol=symbol, longest=longest, outputs=outputs)
 
 
@@ -74,31 +77,16 @@ def _check_mask(mask: str, summary: ModelSummary) -> None:
         )
 
 
-def _size(mask: str, summary: ModelSummary) -> int:
-    size = next(i for i in summary.inputs if i.name == mask).shape[1]
-    bound = size if isinstance(size, int) else summary.bindings.get(str(size))
-    assert bound is not None, "a summary's inputs are bound"
-    return bound
-
-
 def _counted_in_tokens(
     summary: ModelSummary, shorter: ModelSummary, *, longest: int, half: int
-) -> tuple[tuple[str, int], ...] | str:
-    """Output and axis, or which output changes otherwise."""
-    found = []
-    for whole, part in zip(summary.outputs, shorter.outputs, strict=True):
-        axes = _changed(whole, part)
-        if axes is None or any((whole.shape[a], part.shape[a]) != (longest, half) for a in axes):
-            return (
-                f"output '{whole.name}' has shape {whole.shape} at {longest} tokens and "
-                f"{part.shape} at {half}: no axis counts the tokens alone"
-            )
-        found += [(whole.name, axis) for axis in axes]
-    return tuple(found)
+) -> tuple[tuple[str, int], ...]:
+    """Output and axis.
 
-
-def _changed(whole: TensorInfo, part: TensorInfo) -> list[int] | None:
-    if len(whole.shape) != len(part.shape):
-        return None
-    pairs = enumerate(zip(whole.shape, part.shape, strict=True))
-    return [axis for axis, (one, other) in pairs if one != other]
+    Raises:
+        ModelRefused: an output changes otherwise.
+    """
+    return tuple(
+        (whole.name, axis)
+        for whole, part in zip(summary.outputs, shorter.outputs, strict=True)
+        for axis in token_axes(whole.name, part.shape, whole.shape, length=half, longest=longest)
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +20,3 @@ def workplace(parent: Path) -> Iterator[Path]:
             yield Path(folder)
         finally:
             tempfile.tempdir = before
-
-
-def empty(folder: Path) -> Path:
-    """A new folder."""
-    folder.mkdir()
-    return folder
-
-
-def kept(folder: Path, chosen: Path) -> Path:
-    """Move the files of the chosen subfolder up, drop the others; the main file."""
-    for file in list(chosen.iterdir()):
-        file.rename(folder / file.name)
-    for left in (path for path in folder.iterdir() if path.is_dir()):
-        shutil.rmtree(left)
-    return folder / "model.onnx"

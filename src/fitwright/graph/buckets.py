@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from fitwright.graph.own_length import (
     constant,
+    cut_to,
     own_length,
     require_same_network,
     token_axes,
@@ -117,10 +118,14 @@ def _branch(model: ir.Model, outer: _Outer, *, length: int) -> ir.Graph:
     graph.remove(found)
     constants = _constants_of(graph, outer)
     before: list[ir.Node] = []
+    first = constant(np.asarray([length], np.int64), f"up_to_{length}")
+    constants.append(first)
     for value in graph.inputs:
         given = outer.inputs[value.name]
-        axes = _differing(value, given, length=length, longest=outer.longest)
-        cut = _cut(given, axes, length, nodes=before, constants=constants)
+        axes = token_axes(
+            value.name or "", sizes(value), sizes(given), length=length, longest=outer.longest
+        )
+        cut = cut_to(given, axes, first, nodes=before, constants=constants)
         value.replace_all_uses_with(cut, replace_graph_outputs=True)
     after: list[ir.Node] = []
     outputs = []
@@ -130,7 +135,7 @@ def _branch(model: ir.Model, outer: _Outer, *, length: int) -> ir.Graph:
         filled.shape = ir.Shape(whole or ())
         outputs.append(filled)
     graph.outputs.clear()
-    values = [v for node in found for v in node.outputs if v not in outputs]
+    values = [v for node in (*before, *found) for v in node.outputs if v not in outputs]
     for value in (*values, *constants):
         value.name = f"{value.name}/{length}"
     for number, node in enumerate(found):
@@ -152,37 +157,6 @@ def _constants_of(graph: ir.Graph, outer: _Outer) -> list[ir.Value]:
         elif (shared := outer.shared(value)) is not value:
             value.replace_all_uses_with(shared, replace_graph_outputs=True)
     return kept
-
-
-def _differing(value: ir.Value, whole: ir.Value, *, length: int, longest: int) -> tuple[int, ...]:
-    """The axes of tokens: those where the short model is shorter."""
-    ours, theirs = sizes(value), sizes(whole)
-    return token_axes(value.name or "", ours, theirs, length=length, longest=longest)
-
-
-def _cut(
-    value: ir.Value,
-    axes: tuple[int, ...],
-    length: int,
-    *,
-    nodes: list[ir.Node],
-    constants: list[ir.Value],
-) -> ir.Value:
-    """The first tokens only."""
-    if not axes:
-        return value
-    name = value.name or ""
-    bounds = [
-        constant(np.full(len(axes), 0, np.int64), f"{name}/from"),
-        constant(np.full(len(axes), length, np.int64), f"{name}/to"),
-        constant(np.asarray(axes, np.int64), f"{name}/axes"),
-    ]
-    constants += bounds
-    node = ir.node("Slice", [value, *bounds])
-    node.outputs[0].name = f"{name}/first_{length}"
-    node.outputs[0].type = value.type
-    nodes.append(node)
-    return node.outputs[0]
 
 
 def _filled(

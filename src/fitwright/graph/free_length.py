@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from fitwright.graph.own_length import constant, not_joined
+from fitwright.graph.own_length import constant, cut_to, not_joined
 from fitwright.graph.refusal import shown
 
 FEWEST_LENGTHS = 3
@@ -169,24 +169,3 @@ def _cut(
         if not np.array_equal(part, array):
             raise not_joined(f"'{shown(first.name)}' is not cut to the length")
     return cut_to(first, axes, freed.length, nodes=freed.nodes, constants=freed.constants)
-
-
-def cut_to(
-    value: ir.Value,
-    axes: Sequence[int],
-    length: ir.Value,
-    *,
-    nodes: list[ir.Node],
-    constants: list[ir.Value],
-) -> ir.Value:
-    """The first tokens, along each axis that counts them."""
-    for axis in axes:
-        start = constant(np.asarray([0], np.int64), f"{value.name}/from_{axis}")
-        along = constant(np.asarray([axis], np.int64), f"{value.name}/axis_{axis}")
-        constants += [start, along]
-        node = ir.node("Slice", [value, start, length, along])
-        node.outputs[0].name = f"{value.name}/own_{axis}"
-        node.outputs[0].type = value.type
-        nodes.append(node)
-        value = node.outputs[0]
-    return value

@@ -100,8 +100,8 @@ def _wrong_length(models: Mapping[int, ir.Model], mask: str) -> str:
 
 def token_axes(
     name: str,
-    ours: Sequence[int] | None,
-    theirs: Sequence[int] | None,
+    ours: Sequence[int | str | None] | None,
+    theirs: Sequence[int | str | None] | None,
     *,
     length: int,
     longest: int,
@@ -135,3 +135,24 @@ def constant(value: NDArray[Any], name: str) -> ir.Value:
     return ir.Value(
         name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(value.shape), const_value=tensor
     )
+
+
+def cut_to(
+    value: ir.Value,
+    axes: Sequence[int],
+    length: ir.Value,
+    *,
+    nodes: list[ir.Node],
+    constants: list[ir.Value],
+) -> ir.Value:
+    """The first tokens, along each axis that counts them."""
+    for axis in axes:
+        start = constant(np.asarray([0], np.int64), f"{value.name}/from_{axis}")
+        along = constant(np.asarray([axis], np.int64), f"{value.name}/axis_{axis}")
+        constants += [start, along]
+        node = ir.node("Slice", [value, start, length, along])
+        node.outputs[0].name = f"{value.name}/own_{axis}"
+        node.outputs[0].type = value.type
+        nodes.append(node)
+        value = node.outputs[0]
+    return value

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from fitwright.graph.free_length import cut_to, free_length
+from fitwright.graph.free_length import free_length
 from fitwright.graph.own_length import (
     constant,
+    cut_to,
     not_joined,
     own_length,
     require_same_network,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from fitwright.backends.suitability import (
     quantised,
     too_large,
 )
-from fitwright.backends.workplace import empty, kept
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
@@ -56,7 +56,7 @@ class FixShapesPass:
 
         assert isinstance(request.recipe, FixShapes)
         summary, batch = request.summary, request.recipe.batch
-        fixed, folded = (empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
+        fixed, folded = (_empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
         changed = fix_shapes(
             request.model,
             fixed,
@@ -68,7 +68,7 @@ class FixShapesPass:
         why = fold_constants(fixed, folded)
         if why and not changed:
             return _unchanged(request, f"shapes are static; {why}")
-        out = kept(request.folder, fixed.parent if why else folded.parent)
+        out = _kept(request.folder, fixed.parent if why else folded.parent)
         notes = (why,) if why and why != NOTHING_LEFT else ()
         return TransformResult(
             file=out,
@@ -213,6 +213,20 @@ def _unchanged(request: TransformRequest, *notes: str) -> TransformResult:
     return TransformResult(
         file=request.model, backends=("onnxruntime", "openvino"), modified=False, notes=notes
     )
+
+
+def _empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _kept(folder: Path, chosen: Path) -> Path:
+    """Move the files of the chosen subfolder up, drop the others; the main file."""
+    for file in list(chosen.iterdir()):
+        file.rename(folder / file.name)
+    for left in (path for path in folder.iterdir() if path.is_dir()):
+        shutil.rmtree(left)
+    return folder / "model.onnx"
 
 
 TRANSFORMS: Mapping[tuple[type[Record], str], Transform] = {
