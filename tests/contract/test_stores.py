@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,19 +19,10 @@ from fitwright.store.store import SqlStore
 from fitwright.store.url import UrlDatabase
 from fitwright.testing.fake_store import FakeStore
 from fitwright.testing.fakes import FakeClock
-from postgres_server import postgres_programs, running_postgres
+from postgres_server import postgres_programs
 
 Peers = Callable[[], TrialStore]
 PROGRAMS = postgres_programs()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    pytest.importorskip("sqlalchemy")
-    pytest.importorskip("psycopg")
-    assert PROGRAMS is not None
-    with running_postgres(PROGRAMS) as url:
-        yield url
 
 
 @pytest.fixture

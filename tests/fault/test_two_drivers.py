@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,8 +15,8 @@ import stub_roles
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.store.open import url_store
-from nursery import Nursery, notes, nursery
-from postgres_server import postgres_programs, running_postgres
+from nursery import Nursery, notes
+from postgres_server import postgres_programs
 
 pytestmark = pytest.mark.slow
 
@@ -25,22 +25,6 @@ PATIENCE_S = 120.0
 PROGRAMS = postgres_programs()
 NEEDS_POSTGRES = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server (initdb) here")
 NewFolder = Callable[[], Path]
-
-
-@pytest.fixture(scope="module")
-def stable() -> Iterator[Nursery]:
-    with nursery(Path(stub_roles.__file__)) as found:
-        yield found
-        assert psutil.Process(found.process.pid).children(recursive=True) == []
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    pytest.importorskip("sqlalchemy")
-    pytest.importorskip("psycopg")
-    assert PROGRAMS is not None
-    with running_postgres(PROGRAMS) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=NEEDS_POSTGRES)])

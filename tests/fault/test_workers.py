@@ -6,11 +6,10 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-import psutil
 import pytest
 
 import stub_roles
@@ -19,8 +18,8 @@ from fitwright.store.open import url_store
 from fitwright.store.store import SqlStore
 from fitwright.store.work import give_up, tell
 from fitwright.testing.fakes import FakeClock
-from nursery import Nursery, notes, nursery
-from postgres_server import postgres_programs, running_postgres
+from nursery import Nursery, notes
+from postgres_server import postgres_programs
 
 pytestmark = pytest.mark.slow
 
@@ -33,22 +32,6 @@ PROGRAMS = postgres_programs()
 NEEDS_POSTGRES = pytest.mark.skipif(PROGRAMS is None, reason="no PostgreSQL server (initdb) here")
 
 NewUrl = Callable[[], str]
-
-
-@pytest.fixture(scope="module")
-def stable() -> Iterator[Nursery]:
-    with nursery(Path(stub_roles.__file__)) as found:
-        yield found
-        assert psutil.Process(found.process.pid).children(recursive=True) == []
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    pytest.importorskip("sqlalchemy")
-    pytest.importorskip("psycopg")
-    assert PROGRAMS is not None
-    with running_postgres(PROGRAMS) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=NEEDS_POSTGRES)])
