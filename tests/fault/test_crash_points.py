@@ -11,33 +11,24 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import pytest
 
-import stub_roles
 from fitwright.records.recipe import Adapted
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
 from fitwright.tune.proposal import RUNOFF
-from nursery import Nursery, notes, nursery
+from nursery import Nursery, notes
 
 pytestmark = pytest.mark.slow
 
 NUM_KILLS = int(os.environ.get("FITWRIGHT_CRASH_POINTS", "60"))
 SEED = 3
 KILLED = -9
-
-
-@pytest.fixture(scope="module")
-def stable() -> Iterator[Nursery]:
-    with nursery(Path(stub_roles.__file__)) as found:
-        yield found
-        assert psutil.Process(found.process.pid).children(recursive=True) == []
 
 
 @dataclass(frozen=True, kw_only=True)
