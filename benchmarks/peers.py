@@ -40,7 +40,7 @@ from peer_contestants import (
     versions,
 )
 from peer_inputs import BATCHES, NAMES, TRAINED, TRANSFORMERS, HeldOut, held_out
-from peer_tables import document
+from peer_tables import WANTED, document
 
 from fitwright.deliver.environment import describe_environment
 
@@ -85,7 +85,8 @@ def compared(case: Case, contestants: Sequence[Contestant], *, rounds: int) -> d
     )
     scopes = {"all": PEER_NAMES, "onnx": ONNX_PEERS}
     judged = {scope: judge(rows, among=names, rounds=rounds) for scope, names in scopes.items()}
-    judged = settled(judged, contestants, unseen=unseen)
+    is_wanted = case.name in TRANSFORMERS
+    judged = settled(judged, contestants, unseen=unseen, is_wanted=is_wanted)
     return {
         "rounds": rounds,
         "rows": [row.to_json() for row in rows],
@@ -102,12 +103,23 @@ def judge(rows: Sequence[Row], *, among: Sequence[str], rounds: int) -> Finding:
 
 
 def settled(
-    judged: dict[str, Finding], contestants: Sequence[Contestant], *, unseen: HeldOut
+    judged: dict[str, Finding],
+    contestants: Sequence[Contestant],
+    *,
+    unseen: HeldOut,
+    is_wanted: bool,
 ) -> dict[str, Finding]:
-    """Those that the common run left open, each decided in a duel; one duel per rival."""
+    """Those that the common run left open, each decided in a duel; one duel per rival.
+
+    Args:
+        is_wanted: whether the artefact should be WANTED times as fast as those given the same
+            file; that is open as well where the interval holds it.
+    """
     duels: dict[str, Finding] = {}
-    for found in judged.values():
-        if found.outcome not in SETTLED and found.rival not in duels:
+    for scope, found in judged.items():
+        is_near = found.speed_low < WANTED <= found.speed_high
+        is_open = found.outcome not in SETTLED or (is_wanted and scope == "onnx" and is_near)
+        if is_open and found.rival not in duels:
             rival = next(c for c in contestants if c.name == found.rival)
             duels[found.rival] = duel(contestants[0], rival, held_out=unseen, rounds=DUEL_ROUNDS)
     return {scope: duels.get(found.rival, found) for scope, found in judged.items()}

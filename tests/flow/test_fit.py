@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from fitwright.records.environment import Environment
+from fitwright.records.hold import held
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Trial
 from fitwright.records.verdict import Verdict
@@ -83,6 +84,17 @@ def test_a_model_alone_ends_in_a_verified_artefact_that_runs_without_fitwright(
     told = fitwright("report", answer["run"], cwd=project, environment=environment)
     assert told.returncode == 0
     assert "Verdict" in told.stdout
+
+    again = ("bench", answer["run"], "--time", "4s", "--json")
+    with held(run.path):
+        refused = fitwright(*again, cwd=project, environment=environment)
+    assert refused.returncode == 2
+    assert json.loads(refused.stdout)["error"]["code"] == "FW121"
+    benched = fitwright(*again, cwd=project, environment=environment)
+    assert benched.returncode == 0, benched.stderr
+    trials = [Trial.model_validate(t) for t in json.loads(benched.stdout)["trials"]]
+    assert {t.candidate.key for t in trials} == {t.candidate.key for t in full}
+    assert all(t.stage == "full" and t.latencies_s for t in trials)
 
 
 def test_where_all_queries_are_there_one_run_takes_several(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fitwright.bench.final import final
 from fitwright.errors import UsageError
+from fitwright.flow.driving import driving
 from fitwright.flow.search import Search
 from fitwright.flow.steps import walk
 from fitwright.flow.stopwatch import Stopwatch
@@ -38,8 +39,14 @@ def bench_run(run: RunFolder, *, tools: Tools, budget_s: float) -> list[Trial]:
     """What the run ships and its baseline, measured again from the files on disk.
 
     Raises:
-        UsageError: the run ships nothing yet.
+        UsageError: the run ships nothing yet, or another process is at work on it: the two
+            would disturb each other's timings.
     """
+    with driving(run, console=tools.console):
+        return _bench_shipped(run, tools=tools, budget_s=budget_s)
+
+
+def _bench_shipped(run: RunFolder, *, tools: Tools, budget_s: float) -> list[Trial]:
     origin, contract = run.read(Origin), run.read(Contract)
     verdict = run.read(Verdict)
     keys = {c.key for c in (verdict.candidate, verdict.baseline) if c is not None}

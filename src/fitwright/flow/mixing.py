@@ -15,7 +15,7 @@ from fitwright.records.recipe import Int8Static, title
 from fitwright.records.sensitivity import Sensitivity
 from fitwright.records.taken_apart import Inquiry
 from fitwright.tune.mixed import next_mixed
-from fitwright.tune.proposal import TakeApart, plain
+from fitwright.tune.proposal import TakeApart
 
 if TYPE_CHECKING:
     from fitwright.flow.search import Search
@@ -36,7 +36,7 @@ def inquire(search: Search, step: TakeApart) -> Inquiry:
             graph=variant_path(float_model, search.run.path).resolve(),
             int8=variant_path(step.variant, search.run.path).resolve(),
             backend=step.backend,
-            settings=plain(step.variant),
+            settings=step.settings,
             probes=search.tools.probes,
             calibration=calibration(search).resolve(),
             executor=search.tools.executor,

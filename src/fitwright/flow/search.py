@@ -174,7 +174,7 @@ class Search:
     def explore(self, step: Explore) -> list[Trial]:
         """Steps 5 and 6 for a few settings at once: a cohort, then a race of its survivor."""
         if self._exploration is None or self._exploration[0] != step.pairs:
-            self._exploration = step.pairs, self._new_exploration()
+            self._exploration = step.pairs, self._new_exploration(step)
         asked = self._exploration[1].next(self._cohort_size(), self.standing)
         if not asked:
             self._spent.add(step.pairs)
@@ -332,12 +332,13 @@ class Search:
         objective = self._need.objective
         return all(n.startswith("latency") or n == objective for n in self.breaches())
 
-    def _new_exploration(self) -> Exploration:
+    def _new_exploration(self, step: Explore) -> Exploration:
         return exploration(
             self.walk.plan,
             self.adapted.variants,
             self.standing,
             need=self._need,
+            usual=step.usual,
             seed=self.setup.seed,
         )
 

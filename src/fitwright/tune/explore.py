@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import final
 
 from fitwright.records.agenda import Chain
 from fitwright.records.need import Need
-from fitwright.records.plan import Plan
+from fitwright.records.plan import Plan, Settings
 from fitwright.records.recipe import REWRITING, FixShapes, Variant
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.sampler import Sampler, sampler_for
@@ -67,9 +67,20 @@ class Exploration:
     The single changes come first, those of the fastest pair before the others': most settings
     act by themselves, so that is where the sampler's knowledge should begin. It then proposes
     what to combine.
+
+    Args:
+        usual: by backend, the settings that a single change is made to, where they are not its
+            defaults (see `tune.pace`).
     """
 
-    def __init__(self, space: JointSpace, *, objectives: Sequence[str], sampler: Sampler) -> None:
+    def __init__(
+        self,
+        space: JointSpace,
+        *,
+        objectives: Sequence[str],
+        sampler: Sampler,
+        usual: Mapping[str, Settings] | None = None,
+    ) -> None:
         self.space = space
         self.sampler = sampler
         self._objectives = objectives
@@ -78,7 +89,8 @@ class Exploration:
             self._points.setdefault(space.candidate(point).key, point)
         self._known: set[str] = set()
         self._num_told = 0
-        self._first = [p for p in self._points.values() if _changes(p) == 1]
+        begin = [_begin(space, pair, usual or {}) for pair in range(len(space.pairs))]
+        self._first = [p for p in self._points.values() if _is_single(p, begin[p.pair])]
 
     def next(self, number: int, standing: Standing) -> tuple[Candidate, ...]:
         """At most so many candidates that were not tried; empty when none is left.
@@ -121,28 +133,49 @@ class Exploration:
 
 
 def exploration(
-    plan: Plan, variants: Iterable[Variant], standing: Standing, *, need: Need, seed: int = 0
+    plan: Plan,
+    variants: Iterable[Variant],
+    standing: Standing,
+    *,
+    need: Need,
+    usual: Mapping[str, Settings] | None = None,
+    seed: int = 0,
 ) -> Exploration:
-    """The settings of the pairs worth tuning at this moment."""
+    """The settings of the pairs worth tuning at this moment; `usual` as in `Exploration`."""
     by_id = {variant.id: variant for variant in variants}
     pairs = [(by_id[v], b) for v, b in pairs_worth_tuning(standing, by_id.values())]
     space = joint_space(pairs, plan.backends)
     wanted = objectives(need)
     sampler = sampler_for(space, num_objectives=len(wanted), seed=seed)
-    return Exploration(space, objectives=wanted, sampler=sampler)
+    return Exploration(space, objectives=wanted, sampler=sampler, usual=usual)
 
 
 def _tells_of(one: Candidate, other: Candidate) -> bool:
     """Whether all that `one` states is stated by the other, on the same backend."""
     if one.backend != other.backend:
         return False
-    stated = other.settings.model_dump(exclude_defaults=True)
-    return one.settings.model_dump(exclude_defaults=True).items() <= stated.items()
+    return _fields(one.settings) <= _fields(other.settings)
 
 
-def _changes(point: Point) -> int:
-    """How many choices differ from the default."""
-    return sum(choice != 0 for choice in point.choices)
+def _begin(space: JointSpace, pair: int, usual: Mapping[str, Settings]) -> tuple[int, ...]:
+    """The choice of each dimension that is stated by the usual settings of the pair's backend."""
+    backend = space.pairs[pair][1]
+    stated = _fields(usual.get(backend, Settings()))
+    return tuple(
+        next((i for i, c in enumerate(choices) if i and _fields(c) <= stated), 0)
+        for choices in space.of_pair(pair)
+    )
+
+
+def _fields(settings: Settings) -> Set[tuple[str, object]]:
+    return settings.model_dump(exclude_defaults=True).items()
+
+
+def _is_single(point: Point, begin: tuple[int, ...]) -> bool:
+    """Whether one choice was made where nothing is stated, and all else is as stated."""
+    pairs = zip(point.choices, begin, strict=True)
+    changed = [stated for chosen, stated in pairs if chosen != stated]
+    return changed == [0]
 
 
 def _values(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from fitwright.records.agenda import Agenda, Chain
@@ -12,7 +12,7 @@ from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.standing import Pair, Standing
 
-BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED, RUNOFF = 1, 2, 3, 4, 5, 6
+BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED, RUNOFF, PACED = 1, 2, 3, 4, 5, 6, 7
 FAR_AHEAD = 1.15  # of the best: an order that noise left open, and that is worth its time
 DEAR = 0.025  # of the budget: what takes a trial longer leaves time for few
 
@@ -43,18 +43,21 @@ class Together:
 
 @dataclass(frozen=True, kw_only=True)
 class Explore:
-    """Try the next few settings of the pairs worth tuning."""
+    """Try the next few settings of the pairs worth tuning; `usual` as in `tune.explore`."""
 
     pairs: tuple[Pair, ...]
+    usual: Mapping[str, Settings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TakeApart:
-    """Find out what int8 costs and gains in each group of operators of this variant."""
+    """Find out what int8 costs and gains in each group of operators of this variant, run with
+    these settings."""
 
     chain: Chain
     variant: Variant
     backend: str
+    settings: Settings
 
 
 Step = Make | Try | Together | Explore | TakeApart

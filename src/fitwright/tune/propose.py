@@ -18,6 +18,7 @@ from fitwright.records.recipe import (
 from fitwright.records.trial import Candidate
 from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
+from fitwright.tune.pace import paced, usual_settings
 from fitwright.tune.proposal import (
     ADAPT,
     BASELINE,
@@ -34,7 +35,6 @@ from fitwright.tune.proposal import (
     Together,
     Try,
     attempt,
-    plain,
 )
 from fitwright.tune.ranking import (
     at_one_length,
@@ -50,6 +50,7 @@ MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of ope
 CLOSE = 0.93  # of the best: what is open this near to it may as well be the faster one
 MOST_RUNOFFS = 3
 WORTH_BUCKETS = 0.65  # of the fastest backend: each length is made and compiled
+DEFAULTS: Mapping[str, Settings] = {}
 BATCH_REACH = 4  # times the plan's largest batch: how far a search for the best one goes
 
 
@@ -61,8 +62,9 @@ def propose(known: Knowledge) -> Step | None:
     2. Rewritings of the graph that compute the same, each growing on others, all of them
        together on each backend; then the best of them with several queries in a run, where
        the plan says how many, and with what spares padding, where queries are padded.
-    3. Bodies (another arithmetic, narrower storage) on each backend, put on its best rewriting,
-       a cohort as soon as one is made.
+    3. Numbers of threads where runs are short; then bodies (another arithmetic, narrower
+       storage) on each backend, put on its best rewriting, with the best of those numbers, a
+       cohort as soon as one is made.
     4. Settings of the fastest pairs; then the fastest bodies on the other rewritings that were
        nearly as fast, with the settings of the best so far, and twice and half as many
        queries in a run where the best takes several.
@@ -86,11 +88,12 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _rewritten(known)
     yield from _batched(known)
     yield from _shorter(known)
+    yield from paced(known)
     early, late = waves(known)
     backends = frozenset(b.backend for b in known.plan.backends)
     if known.lean:
-        yield from _made(known, _on_rewritings(known, early, _of_best(known)), at_once=2)
-    yield from _made(known, _on_rewritings(known, early, backends), at_once=COHORT)
+        yield from _bodies(known, early, _of_best(known), at_once=2)
+    yield from _bodies(known, early, backends, at_once=COHORT)
     yield from _runoffs(known, close=FAR_AHEAD)
     if _int8_left_out(known):
         yield from _mixed(known, backends)
@@ -100,7 +103,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _runoffs(known)
     yield from _mixed(known, backends)
     yield from _settings(known)
-    yield from _made(known, _on_rewritings(known, late, _of_best(known)), at_once=COHORT)
+    yield from _bodies(known, late, _of_best(known), at_once=COHORT)
     yield from _mixed(known, backends)
     yield from _settings(known)
     yield from _runoffs(known)
@@ -119,7 +122,8 @@ def _int8_left_out(known: Knowledge) -> bool:
 def _mixed(known: Knowledge, backends: Collection[str]) -> Iterator[Step]:
     """int8 variants are taken apart; then the mixes that follow from it, one by one."""
     yield from _taken_apart(known)
-    yield from _made(known, dict.fromkeys(known.mixed, frozenset(backends)), at_once=1)
+    chains = dict.fromkeys(known.mixed, frozenset(backends))
+    yield from _made(known, chains, at_once=1, usual=usual_settings(known))
 
 
 def _rewritten(known: Knowledge) -> Iterator[Step]:
@@ -186,14 +190,26 @@ def _other_batches(known: Knowledge) -> Iterator[Step]:
         yield Together(tries=new)
 
 
+def _bodies(
+    known: Knowledge, bodies: Sequence[Body], backends: Collection[str], *, at_once: int
+) -> Iterator[Step]:
+    chains = _on_rewritings(known, bodies, backends)
+    yield from _made(known, chains, at_once=at_once, usual=usual_settings(known))
+
+
 def _made(
-    known: Knowledge, chains: Mapping[Chain, frozenset[str]], *, at_once: int
+    known: Knowledge,
+    chains: Mapping[Chain, frozenset[str]],
+    *,
+    at_once: int,
+    usual: Mapping[str, Settings] = DEFAULTS,
 ) -> Iterator[Step]:
     """Chains are made until there are so many candidates; then those run against each other.
 
     Args:
         chains: with the backends on which each is tried, where they read what it came to.
         at_once: 1 where what is made next depends on what came of this one.
+        usual: settings by backend, where they are not its defaults.
     """
     waiting: list[Try] = []
     for chain, backends in chains.items():
@@ -201,8 +217,8 @@ def _made(
             yield Make(chain=chain)
         elif (variant := known.adapted.made_by(chain)) is not None:
             tries = (
-                *_defaults(known.plan, variant, round_=ADAPT),
-                *_beside_int8(known.plan, variant),
+                *_defaults(known.plan, variant, round_=ADAPT, usual=usual),
+                *_beside_int8(known.plan, variant, usual=usual),
             )
             waiting += [
                 t
@@ -216,15 +232,17 @@ def _made(
         yield Together(tries=tuple(waiting))
 
 
-def _beside_int8(plan: Plan, variant: Variant) -> Iterator[Try]:
+def _beside_int8(plan: Plan, variant: Variant, *, usual: Mapping[str, Settings]) -> Iterator[Try]:
     """A static int8 model with another arithmetic for what stays in floating point, where the
     plan has one: which is faster hangs on how often the two meet, and it costs no making."""
     if not any(isinstance(recipe, Int8Static) for recipe in variant.recipes):
         return
     for backend in (b for b in plan.backends if b.backend in variant.backends):
+        common = usual.get(backend.backend, Settings())
         for stated in backend.settings[1:]:
-            settings = stated.on(variant.settings)
-            if stated == Settings(precision=stated.precision) and settings != variant.settings:
+            settings = common.merged(stated).on(variant.settings)
+            is_other = settings != common.on(variant.settings)
+            if stated == Settings(precision=stated.precision) and is_other:
                 yield attempt(variant, backend.backend, settings, round_=ADAPT)
 
 
@@ -262,7 +280,7 @@ def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
 def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
     """With the speed of each; of those whose outputs disagree, that of the best so far."""
     best, top = known.standing.best, known.standing.top_speed
-    disagree = known.standing.disagreed
+    disagree, usual = known.standing.disagreed, usual_settings(known)
     for chain in known.adapted.chains:
         variant = known.adapted.made_by(chain)
         if variant is None or not worth_taking_apart(chain, speed=top, best=top):
@@ -270,11 +288,15 @@ def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
         for backend in variant.backends:
             if (chain, backend) in known.taken_apart:
                 continue
-            speed = known.standing.speed_of(variant.id, backend, plain(variant)) or 0.0
+            settings = usual.get(backend, Settings()).on(variant.settings)
+            speed = known.standing.speed_of(variant.id, backend, settings) or 0.0
             if (variant.id, backend) in disagree and best and best.candidate.backend == backend:
                 speed = top
             if worth_taking_apart(chain, speed=speed, best=top):
-                yield speed, TakeApart(chain=chain, variant=variant, backend=backend)
+                yield (
+                    speed,
+                    TakeApart(chain=chain, variant=variant, backend=backend, settings=settings),
+                )
 
 
 def _crossed(known: Knowledge) -> Iterator[Step]:
@@ -316,7 +338,7 @@ def _settings(known: Knowledge) -> Iterator[Step]:
     pairs = pairs_worth_tuning(known.standing, known.adapted.variants)
     done = {spent[0] for spent in known.spent if spent}
     if pairs and pairs[0] not in done and not explored(known.standing, round_=SETTINGS):
-        yield Explore(pairs=pairs)
+        yield Explore(pairs=pairs, usual=usual_settings(known))
 
 
 def _runoffs(known: Knowledge, *, close: float = CLOSE) -> Iterator[Step]:
@@ -335,8 +357,11 @@ def _runoffs(known: Knowledge, *, close: float = CLOSE) -> Iterator[Step]:
         yield Together(tries=(Try(candidate=candidate, variant=variant, round=RUNOFF),))
 
 
-def _defaults(plan: Plan, variant: Variant, *, round_: int) -> Iterator[Try]:
+def _defaults(
+    plan: Plan, variant: Variant, *, round_: int, usual: Mapping[str, Settings] = DEFAULTS
+) -> Iterator[Try]:
     for backend in plan.backends:
         if backend.backend in variant.backends:
-            settings = backend.settings[0].merged(variant.settings)
+            common = usual.get(backend.backend, backend.settings[0])
+            settings = common.on(variant.settings)
             yield attempt(variant, backend.backend, settings, round_=round_)

@@ -509,3 +509,23 @@ def test_peers_quantise_by_their_own_means(tool: str, tmp_path: Path) -> None:
     if answer["backend"] == "onnxruntime":
         session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
         assert session.run(None, {"image": images[:1]})[0].shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_wanted", "num_duels"),
+    [(1.1, 1.3, True, 1), (1.1, 1.3, False, 0), (1.21, 1.3, True, 0), (1.05, 1.15, True, 0)],
+)
+def test_a_wanted_factor_that_the_interval_holds_is_decided_in_a_duel(
+    low: float, high: float, is_wanted: bool, num_duels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = compare.Finding(
+        rival="peer", outcome="faster", speed=1.2, speed_low=low, speed_high=high, rounds=40
+    )
+    alone = replace(common, speed_low=1.21, speed_high=1.25, rounds=120)
+    met: list[str] = []
+    monkeypatch.setattr(peers, "duel", lambda _, rival, **__: met.append(rival.name) or alone)
+    judged = {"all": common, "onnx": common}
+    both = [contestant("artefact"), contestant("peer")]
+    found = peers.settled(judged, both, unseen=None, is_wanted=is_wanted)
+    assert met == ["peer"] * num_duels
+    assert found["onnx"] == (alone if num_duels else common)

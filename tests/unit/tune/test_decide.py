@@ -1,12 +1,14 @@
-"""What a comparison that decides nothing says."""
+"""A candidate is kept only for a proven reason; a comparison that decides nothing says so."""
 
 from __future__ import annotations
 
 import pytest
 
+from fitwright.records.figure import Figure
 from fitwright.records.trial import Comparison
 from fitwright.tune.decide import decide
-from needs import need
+from needs import SIZE, need
+from proposals import comparison
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ from needs import need
 def test_a_race_that_decides_nothing_says_how_much_more_time_would(
     more_s: float | None, num_heats: int, said: str
 ) -> None:
-    comparison = Comparison(
+    undecided = Comparison(
         incumbent="x",
         ratio=1.02,
         low=0.97,
@@ -29,7 +31,65 @@ def test_a_race_that_decides_nothing_says_how_much_more_time_would(
         num_heats=num_heats,
         more_s=more_s,
     )
-    decision = decide(need(), candidate={}, incumbent={}, comparison=comparison)
+    decision = decide(need(), candidate={}, incumbent={}, comparison=undecided)
     assert not decision.accepted
     assert decision.reason.startswith(said)
     assert ("in 3 pairs of processes" in decision.reason) is (num_heats == 3)
+
+
+LIMITED = need(SIZE)
+
+
+SMALL, BIG, HUGE = ({"size": Figure.measured(v)} for v in (500.0, 1500.0, 3000.0))
+
+
+def test_a_limit_gained_outweighs_speed_and_a_limit_lost_is_refused() -> None:
+    slower = comparison(0.8, "x", outcome="slower")
+    faster = comparison(3.0, "x")
+    assert decide(LIMITED, candidate=SMALL, incumbent=BIG, comparison=slower).accepted
+    lost = decide(LIMITED, candidate=BIG, incumbent=SMALL, comparison=faster)
+    assert not lost.accepted
+    assert "size" in lost.reason
+
+
+def test_a_smaller_breach_is_progress_and_a_larger_one_is_not() -> None:
+    same = comparison(1.0, "x", outcome="same")
+    assert decide(LIMITED, candidate=BIG, incumbent=HUGE, comparison=same).accepted
+    assert not decide(
+        LIMITED, candidate=HUGE, incumbent=BIG, comparison=comparison(2.0, "x")
+    ).accepted
+
+
+def test_without_limits_only_a_proven_gain_is_kept() -> None:
+    for outcome, kept in (
+        ("faster", True),
+        ("slower", False),
+        ("same", False),
+        ("undecided", False),
+    ):
+        c = comparison(1.1, "x", outcome=outcome)
+        assert decide(need(), candidate={}, incumbent={}, comparison=c).accepted is kept
+
+
+@pytest.mark.parametrize(
+    ("low", "ours", "theirs", "kept"),
+    [
+        (0.97, 0.025, 0.040, True),
+        (0.90, 0.025, 0.040, False),  # may be 10 % slower
+        (0.97, 0.035, 0.040, False),  # hardly nearer
+        (0.97, 1e-7, 1e-5, False),  # both are rounding
+    ],
+)
+def test_a_tie_goes_to_the_one_nearer_to_the_original(
+    low: float, ours: float, theirs: float, kept: bool
+) -> None:
+    tie = Comparison(
+        incumbent="x", ratio=0.99, low=low, high=1.03, num_rounds=40, outcome="undecided"
+    )
+    decision = decide(
+        need(),
+        candidate={"relative_l2": Figure.measured(ours)},
+        incumbent={"relative_l2": Figure.measured(theirs)},
+        comparison=tie,
+    )
+    assert decision.accepted is kept

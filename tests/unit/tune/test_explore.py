@@ -170,6 +170,13 @@ def test_the_single_changes_of_the_fastest_pair_come_first() -> None:
     assert {c.variant_id for c in asked} == {"x"}
 
 
+def test_single_changes_are_made_to_the_settings_that_are_usual_on_the_backend() -> None:
+    sampler = RandomSampler(SPACE, seed=0)
+    exploring = Exploration(SPACE, objectives=("time",), sampler=sampler, usual={"a": ONE})
+    asked = exploring.next(2, Standing([trial(1, START)]))
+    assert [c.settings for c in asked] == [ONE.merged(EXTENDED), ONE.merged(CALM)]
+
+
 def test_what_is_asked_at_once_does_not_tell_of_each_other() -> None:
     exploring, standing = exploration(), Standing([trial(1, START)])
     while asked := exploring.next(5, standing):

@@ -1,0 +1,124 @@
+"""When int8 is taken apart, and when finer ranges or storage come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+
+from fitwright.records.agenda import Chain
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import Adapted, FixShapes, Int8Dynamic, Int8Static
+from fitwright.records.trial import Failure
+from fitwright.tune.proposal import Explore, Knowledge, Make, Step, TakeApart, Together
+from fitwright.tune.propose import propose
+from proposals import FIX, ONE, ORIGINAL, body, knowledge, plan, shown, trial, tuned, variant
+
+
+def int8_search(
+    *, speed: float | None, backend: str = "a", apart: Iterable[tuple[Chain, str]] = ()
+) -> Step | None:
+    """What comes once settings are tuned, when an int8 variant on `backend` came to this speed
+    of the best, or (None) disagreed with the original."""
+    int8 = variant("int8", FixShapes(), Int8Static(), backends=(backend,))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.9, against=first, round_=1)
+    measured = trial(2, int8, backend, decision="rejected", ratio=speed, against=first)
+    if speed is None:
+        failure = Failure(cause="disagrees", detail="relative L2 0.3")
+        measured = measured.model_copy(
+            update={"failure": failure, "decision": "failed", "comparison": None}
+        )
+    adapted = Adapted(
+        variants=(ORIGINAL, int8), chains=((FixShapes(), Int8Static()),), made=("int8",)
+    )
+    return propose(tuned(knowledge(adapted, [first, other, measured], apart=apart)))
+
+
+def test_an_int8_variant_near_the_best_is_taken_apart_once() -> None:
+    chain = (FixShapes(), Int8Static())
+    assert isinstance(int8_search(speed=0.9), TakeApart)
+    assert int8_search(speed=0.9, apart=[(chain, "a")]) is None
+    assert int8_search(speed=0.3) is None, "no mix of it makes up for that"
+
+
+def test_an_int8_variant_too_far_from_the_original_is_taken_apart_on_the_best_backend() -> None:
+    assert isinstance(int8_search(speed=None), TakeApart)
+    assert int8_search(speed=None, backend="b") is None
+
+
+def left_out(*distances: float, won: bool = False) -> Knowledge:
+    """What is known when int8 variants were so far from the original, and one perhaps won."""
+    int8 = [
+        variant(str(i), FixShapes(), Int8Static(symmetric=bool(i)), backends=("a",))
+        for i in range(len(distances))
+    ]
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [first, trial(1, ORIGINAL, "b", decision="rejected", ratio=0.9, against=first)]
+    for number, (v, distance) in enumerate(zip(int8, distances, strict=True), start=2):
+        failure = Failure(cause="disagrees", detail="", distance=distance)
+        failed = trial(number, v, "a", decision="failed")
+        trials.append(failed.model_copy(update={"failure": failure}))
+    if won:
+        winner = variant("won", FixShapes(), Int8Dynamic(), backends=("a",))
+        int8.append(winner)
+        trials.append(trial(9, winner, "a", decision="accepted", ratio=1.5, against=first))
+    adapted = Adapted(
+        variants=(ORIGINAL, *int8),
+        chains=tuple(v.recipes for v in int8),
+        made=tuple(v.id for v in int8),
+    )
+    return knowledge(adapted, trials)
+
+
+def test_what_int8_lacks_in_accuracy_comes_before_settings_where_nothing_in_int8_won() -> None:
+    assert isinstance(propose(left_out(0.06)), TakeApart)
+    assert isinstance(propose(left_out(0.06, won=True)), Explore)
+
+
+def test_of_what_is_too_far_from_the_original_the_nearest_is_taken_apart_first() -> None:
+    step = propose(left_out(0.21, 0.06))
+    assert isinstance(step, TakeApart)
+    assert step.variant.id == "1"
+
+
+def test_what_follows_from_taking_apart_is_made_after_settings_are_tuned() -> None:
+    mix = (FixShapes(), Int8Static(keep=("x",)))
+    tried = [trial(i, ORIGINAL, b, decision="accepted", round_=1) for i, b in enumerate("ab")]
+    known = knowledge(Adapted(variants=(ORIGINAL,)), tried, mixed=(mix,))
+    assert isinstance(propose(known), Explore)
+    assert propose(tuned(known)) == Make(chain=mix)
+
+
+def test_an_int8_model_is_tried_with_each_arithmetic_for_the_rest() -> None:
+    int8 = variant("int8", FixShapes(), Int8Static())
+    adapted = Adapted(variants=(ORIGINAL, int8), chains=((*FIX, Int8Static()),), made=("int8",))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.6, against=first, round_=1)
+    known = knowledge(adapted, [first, other], bodies=(body(*FIX, Int8Static(), on="b"),))
+    wide = plan(ONE, Settings(precision="float32"), Settings(precision="float32", threads=1))
+    step = propose(replace(known, plan=wide))
+    assert isinstance(step, Together)
+    assert [t.candidate.settings for t in step.tries] == [
+        Settings(), Settings(precision="float32")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("coarse", "expected"),
+    [
+        ((), "explore"),
+        (("nncf",), "explore"),
+        (("onnxruntime",), "make int8_static/onnxruntime/percentile"),
+    ],
+)
+def test_finer_int8_ranges_wait_until_the_usual_ones_are_too_coarse(
+    coarse: tuple[str, ...], expected: str
+) -> None:
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
+    finer = body(Int8Static(method="percentile")).model_copy(update={"finer_ranges": True})
+    known = knowledge(Adapted(variants=(ORIGINAL,)), [first, other], bodies=(finer,))
+    step = propose(replace(known, coarse=frozenset(coarse)))
+    assert step is not None and shown(step) == expected
