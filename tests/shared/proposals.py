@@ -47,6 +47,7 @@ def plan(*settings: Settings, batches: tuple[int, ...] = ()) -> Plan:
         parallelism=Parallelism(),
         backends=tuple(BackendPlan(backend=b, settings=(Settings(), *settings)) for b in "ab"),
         batches=batches,
+        num_threads=2,
     )
 
 

@@ -42,6 +42,7 @@ def design(need: Need, summary: ModelSummary, device: Device, *, backends: Seque
         parallelism=Parallelism(),
         backends=tuple(backend for backend, _ in planned),
         batches=stacked,
+        num_threads=situation.cores,
         notes=(
             _memory_note(memory),
             *(note for _, notes in planned for note in notes),

@@ -113,6 +113,7 @@ class Plan(Record):
 
     Attributes:
         batches: how many queries to stack into one run, beside one by one; rising.
+        num_threads: of a backend's defaults, one for each usable core.
     """
 
     device_id: str
@@ -121,4 +122,5 @@ class Plan(Record):
     parallelism: Parallelism
     backends: tuple[BackendPlan, ...]
     batches: tuple[int, ...] = ()
+    num_threads: int = 1
     notes: tuple[str, ...] = ()

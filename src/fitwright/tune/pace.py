@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fitwright.records.plan import BackendPlan, Settings
+from fitwright.records.plan import Settings
 from fitwright.records.recipe import Variant
 from fitwright.records.trial import Candidate
 from fitwright.tune.proposal import (
@@ -25,18 +25,20 @@ from fitwright.tune.ranking import best_rewriting
 from fitwright.tune.standing import Standing
 
 SHORT_S = 3e-3  # a run that takes longer hardly notices its barriers
+AS_FAST = 0.9  # of the fastest: fewer threads this near to it win once operators are shorter
 
 
 def paced(known: Knowledge) -> Iterator[Together]:
-    """Each number of threads of the plan, for the best rewriting of each backend whose runs are
-    short, all of them together."""
+    """Each smaller number of threads that the plan has, for the best rewriting of each backend
+    whose runs are short, all of them together."""
     tries = tuple(
         attempt(variant, backend.backend, settings.on(variant.settings), round_=PACED)
         for backend in known.plan.backends
         if _is_short(known, backend.backend)
         for variant in [_subject(known, backend.backend)]
         if backend.backend in variant.backends
-        for settings in _numbers_of_threads(backend)
+        for settings in backend.settings
+        if _only_fewer_threads(settings, than=known.plan.num_threads)
     )
     if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
         yield Together(tries=new)
@@ -45,23 +47,22 @@ def paced(known: Knowledge) -> Iterator[Together]:
 def usual_settings(known: Knowledge) -> Mapping[str, Settings]:
     """By backend, what bodies are tried with where that is not the backend's own default.
 
-    Judged as of the moment when numbers of threads had been compared: what is raced again later
-    must not send the search through all bodies once more.
+    The fewest threads that are about as fast as any number was: bodies shorten the operators and
+    not the waiting, so what ties in float wins in int8. Judged as of the moment when the numbers
+    had been compared: what is raced again later must not send the search through all bodies anew.
     """
     then = _when_compared(known)
     usual: dict[str, Settings] = {}
     for backend in (b.backend for b in known.plan.backends):
-        found = [
-            (then.speeds[candidate.key], candidate.key, candidate)
-            for candidate in _compared(known, backend)
-            if candidate.key in then.speeds and candidate.key not in known.barred
-        ]
-        if not found:
+        compared = [c for c in _compared(known, backend) if c.key not in known.barred]
+        speeds = {c.settings.threads: s for c in compared if (s := then.speeds.get(c.key))}
+        if not speeds:
             continue
-        speed, _, fastest = max(found)
-        variant = known.adapted.variant(fastest.variant_id)
-        if speed > (then.speed_of(variant.id, backend, plain(variant)) or 0.0):
-            usual[backend] = fastest.settings
+        variant = known.adapted.variant(compared[0].variant_id)
+        at_defaults = then.speed_of(variant.id, backend, plain(variant)) or 0.0
+        floor = AS_FAST * max(at_defaults, *speeds.values())
+        if fast := [threads for threads, speed in speeds.items() if threads and speed >= floor]:
+            usual[backend] = Settings(threads=min(fast))
     return usual
 
 
@@ -84,8 +85,9 @@ def _subject(known: Knowledge, backend: str) -> Variant:
     return made or known.adapted.variants[0]
 
 
-def _numbers_of_threads(backend: BackendPlan) -> list[Settings]:
-    return [s for s in backend.settings if s.threads and s == Settings(threads=s.threads)]
+def _only_fewer_threads(settings: Settings, *, than: int) -> bool:
+    threads = settings.threads
+    return threads is not None and threads < than and settings == Settings(threads=threads)
 
 
 def _is_short(known: Knowledge, backend: str) -> bool:

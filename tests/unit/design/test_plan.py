@@ -162,6 +162,7 @@ def test_threads_halve_below_the_default_down_to_one() -> None:
     plan = planned(on=device(cores=8))
     threads = [s.threads for s in tried(plan, "openvino") if s.threads]
     assert threads == [4, 2, 1]
+    assert plan.num_threads == 8
 
 
 def test_one_core_leaves_nothing_to_vary_in_threads() -> None:

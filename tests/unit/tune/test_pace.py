@@ -67,14 +67,20 @@ def test_where_runs_are_short_threads_come_before_bodies() -> None:
     assert tries(rewritten(SHORT_S / 3, INT8)) == [("fixed", "a", ONE)]
 
 
+def test_numbers_above_the_defaults_are_left_to_the_settings() -> None:
+    more = plan(Settings(threads=4), ONE, Settings(threads=1, spinning=False))
+    known = replace(rewritten(SHORT_S / 3, INT8), plan=more)
+    assert tries(known) == [("fixed", "a", ONE)]
+
+
 def test_where_runs_are_long_bodies_come_at_once() -> None:
     assert tries(rewritten(2 * SHORT_S, INT8)) == [
         ("int8", "a", Settings()), ("int8", "b", Settings())
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("ratio", "settings"), [(1.2, ONE), (0.9, Settings())])
-def test_bodies_run_with_the_number_of_threads_that_was_faster(
+@pytest.mark.parametrize(("ratio", "settings"), [(1.2, ONE), (0.95, ONE), (0.8, Settings())])
+def test_bodies_run_with_the_fewest_threads_that_were_about_as_fast(
     ratio: float, settings: Settings
 ) -> None:
     known = paced(ratio=ratio, variants=(INT8,))
@@ -96,6 +102,17 @@ def test_a_later_race_does_not_send_all_bodies_round_again() -> None:
         5, FIXED, "a", decision="rejected", ratio=0.5, against=first, settings=ONE, round_=RUNOFF
     )
     assert usual_settings(then(known, again)) == {"a": ONE}
+
+
+def test_of_several_numbers_that_are_as_fast_the_fewest_threads_win() -> None:
+    known = rewritten(SHORT_S / 3)
+    first = known.standing.trials[0]
+    trials = [
+        trial(n, FIXED, "a", decision="rejected", ratio=ratio, against=first, round_=PACED,
+              settings=Settings(threads=threads))
+        for n, (threads, ratio) in enumerate([(16, 1.5), (4, 1.45), (1, 1.2)], start=4)
+    ]  # fmt: skip
+    assert usual_settings(then(known, *trials)) == {"a": Settings(threads=4)}
 
 
 def test_fewer_threads_that_break_a_limit_are_not_gone_on_with() -> None:
