@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from fitwright.backends.openvino import telemetry
 from fitwright.backends.openvino.ranges import late_ranges
+from fitwright.backends.openvino.swaps import late_swaps
 from fitwright.backends.quiet import quiet
 from fitwright.backends.support import missing
 
@@ -60,6 +61,7 @@ def quantised_static(
             advanced_parameters=_advanced(nncf, method, smooth=smooth),
         )
     late_ranges(quantised)
+    late_swaps(quantised)
     _write(openvino, quantised, out, names=names)
     return sum(1 for node in quantised.get_ops() if node.get_type_name() == "FakeQuantize")
 
