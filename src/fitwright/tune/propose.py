@@ -37,6 +37,7 @@ from fitwright.tune.proposal import (
     attempt,
 )
 from fitwright.tune.ranking import (
+    as_good_rewritings,
     at_one_length,
     best_rewriting,
     grown,
@@ -73,7 +74,8 @@ def propose(known: Knowledge) -> Step | None:
     6. The bodies that seldom pay in time. Settings again should one of all those have won.
 
     Where trials are dear (`Knowledge.lean`), only the rewritings that none of the others goes
-    on from are made, and bodies are tried on the best's backend before the others.
+    on from are made, and bodies are tried on the best's backend before the others; the first of
+    them on every rewriting that is about as fast there, for there is no time to cross them later.
     """
     tried = known.standing.tried
     for step in _steps(known):
@@ -92,6 +94,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     early, late = waves(known)
     backends = frozenset(b.backend for b in known.plan.backends)
     if known.lean:
+        yield from _first_on_each_form(known, early)
         yield from _bodies(known, early, _of_best(known), at_once=2)
     yield from _bodies(known, early, backends, at_once=COHORT)
     yield from _runoffs(known, close=FAR_AHEAD)
@@ -195,6 +198,19 @@ def _bodies(
 ) -> Iterator[Step]:
     chains = _on_rewritings(known, bodies, backends)
     yield from _made(known, chains, at_once=at_once, usual=usual_settings(known))
+
+
+def _first_on_each_form(known: Knowledge, bodies: Sequence[Body]) -> Iterator[Step]:
+    """The first body of the best's backend, on each rewriting that may be the fastest there."""
+    for backend in _of_best(known):
+        first = [body for body in bodies if backend in body.backends][:1]
+        chains = [
+            continued(rewriting, body.recipes)
+            for body in first
+            for rewriting in as_good_rewritings(known, backend, close=CLOSE)
+        ]
+        here = dict.fromkeys(chains, frozenset({backend}))
+        yield from _made(known, here, at_once=1, usual=usual_settings(known))
 
 
 def _made(

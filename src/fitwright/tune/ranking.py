@@ -59,6 +59,16 @@ def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) 
     return max((c for speed, c in reversed(found) if speed >= AS_FAST * top), key=len)
 
 
+def as_good_rewritings(known: Knowledge, backend: str, *, close: float) -> list[Chain]:
+    """The best rewriting on this backend, and others that none goes on from and that came to
+    this share of the fastest: their order is open."""
+    best = best_rewriting(known, backend)
+    found = _measured(known, backend, _rewritings(known))
+    floor = close * max((speed for speed, _ in found), default=0.0)
+    others = grown([chain for speed, chain in found if speed >= floor])
+    return [best, *(chain for chain in others if chain != best)]
+
+
 def speed_at_one_length(known: Knowledge, backend: str) -> float:
     """Of the fastest rewriting there at its defaults; 0 where none was measured."""
     return max((s for s, _ in _measured(known, backend, at_one_length(known))), default=0.0)

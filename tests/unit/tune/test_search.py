@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fitwright.records.agenda import Agenda, Body, Chain
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
@@ -231,6 +233,34 @@ def test_where_trials_are_dear_bodies_go_on_the_best_backend_and_the_longest_rew
     )
     step = propose(replace(known, adapted=adapted))
     assert step is not None and shown(step) == "int8/a"
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(0.97, True), (0.8, False)])
+def test_where_trials_are_dear_the_first_body_meets_every_form_that_is_about_as_fast(
+    *, speed: float, expected: bool
+) -> None:
+    forms: tuple[Chain, ...] = ((*FIX, Fp16Weights()), (*FIX, Bf16()))
+    one, other = variant("one", *forms[0]), variant("other", *forms[1])
+    int8 = variant("int8", *forms[0], Int8Static())
+    made = (one, other, int8)
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [
+        first,
+        trial(1, ORIGINAL, "b", decision="rejected", ratio=0.3, against=first, round_=1),
+        *(trial(n, v, b, decision="rejected", ratio=r * scale, against=first)
+          for n, (v, r) in enumerate(((one, 1.0), (other, speed)), start=2)
+          for b, scale in (("a", 1.0), ("b", 0.3))),
+        trial(4, int8, "a", decision="rejected", ratio=0.9, against=first),
+    ]  # fmt: skip
+    adapted = Adapted(
+        variants=(ORIGINAL, *made),
+        chains=tuple(v.recipes for v in made),
+        made=tuple(v.id for v in made),
+    )
+    bodies = (body(Int8Static()), body(Int8Dynamic()))
+    known = replace(knowledge(adapted, trials, rewrites=forms, bodies=bodies), lean=True)
+    second = (*forms[1], Int8Static()) if expected else (*forms[0], Int8Dynamic())
+    assert propose(known) == Make(chain=second)
 
 
 def test_trials_are_dear_by_what_the_baselines_took() -> None:
