@@ -67,14 +67,13 @@ def usual_settings(known: Knowledge) -> Mapping[str, Settings]:
 
 
 def _when_compared(known: Knowledge) -> Standing:
-    trials = known.standing.trials
-    last = max((i for i, t in enumerate(trials) if t.round == PACED), default=-1)
-    return Standing(trials[: last + 1])
+    places = known.standing.rounds.get(PACED, [-1])
+    return Standing(known.standing.trials[: places[-1] + 1])
 
 
 def _compared(known: Knowledge, backend: str) -> list[Candidate]:
-    trials = known.standing.trials
-    return [t.candidate for t in trials if t.round == PACED and t.candidate.backend == backend]
+    trials = known.standing.of_round(PACED)
+    return [t.candidate for t in trials if t.candidate.backend == backend]
 
 
 def _subject(known: Knowledge, backend: str) -> Variant:
@@ -92,11 +91,11 @@ def _only_fewer_threads(settings: Settings, *, than: int) -> bool:
 
 def _is_short(known: Knowledge, backend: str) -> bool:
     """Whether the shortest run of the original and its rewritings is."""
+    standing = known.standing
     latencies = (
         figure.value
-        for trial in known.standing.trials
-        if trial.candidate.backend == backend and trial.stage == "short"
-        if trial.round in (BASELINE, REWRITE)
+        for trial in standing.of_round(BASELINE) + standing.of_round(REWRITE)
+        if trial.candidate.backend == backend
         if (figure := trial.figures.get("latency_p50")) is not None and figure.value
     )
     return min(latencies, default=SHORT_S) < SHORT_S

@@ -201,16 +201,16 @@ def _bodies(
 
 
 def _first_on_each_form(known: Knowledge, bodies: Sequence[Body]) -> Iterator[Step]:
-    """The first body of the best's backend, on each rewriting that may be the fastest there."""
+    """The first body of the best's backend that can be made, on each rewriting that may be the
+    fastest there."""
     for backend in _of_best(known):
-        first = [body for body in bodies if backend in body.backends][:1]
-        chains = [
-            continued(rewriting, body.recipes)
-            for body in first
-            for rewriting in as_good_rewritings(known, backend, close=CLOSE)
-        ]
-        here = dict.fromkeys(chains, frozenset({backend}))
-        yield from _made(known, here, at_once=1, usual=usual_settings(known))
+        forms = as_good_rewritings(known, backend, close=CLOSE)
+        for body in (body for body in bodies if backend in body.backends):
+            chains = [continued(form, body.recipes) for form in forms]
+            here = dict.fromkeys(chains, frozenset({backend}))
+            yield from _made(known, here, at_once=1, usual=usual_settings(known))
+            if any(known.adapted.made_by(chain) is not None for chain in chains):
+                break
 
 
 def _made(
@@ -361,7 +361,7 @@ def _runoffs(known: Knowledge, *, close: float = CLOSE) -> Iterator[Step]:
     """What is open and this close to the best or closer, one by one, the fastest first; a few
     at most."""
     standing, best = known.standing, known.standing.best
-    num_done = sum(t.round == RUNOFF for t in standing.trials)
+    num_done = len(standing.rounds.get(RUNOFF, ()))
     if best is None or num_done >= MOST_RUNOFFS:
         return
     floor = close * standing.speeds.get(best.candidate.key, 1.0)

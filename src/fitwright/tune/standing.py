@@ -25,6 +25,7 @@ class Standing:
         open: trials that left the order between the candidate and the best open, by key: it left
             a cohort, or its race ended too noisy to decide. Those raced again since are not there.
         fastest: on each backend, with its speed.
+        rounds: places in `trials` of the short trials of each stage of the search.
         disagreed: pairs that were too far from the original, with the relative L2 distance
             where that is known.
     """
@@ -36,6 +37,7 @@ class Standing:
         self.path: list[Trial] = []
         self.open: dict[str, Trial] = {}
         self.fastest: dict[str, tuple[float, Candidate]] = {}
+        self.rounds: dict[int, list[int]] = {}
         self.disagreed: dict[Pair, float] = {}
         self._candidates: dict[str, Candidate] = {}
         self._pairs: dict[Pair, float] = {}
@@ -47,6 +49,7 @@ class Standing:
         self.trials.append(trial)
         if trial.stage != "short":
             return
+        self.rounds.setdefault(trial.round, []).append(len(self.trials) - 1)
         key = trial.candidate.key
         self.tried.add(key)
         undecided = trial.comparison is not None and trial.comparison.outcome == "undecided"
@@ -74,6 +77,10 @@ class Standing:
             return None if self.speeds or trial.decision != "accepted" else 1.0
         incumbent = self.speeds.get(trial.comparison.incumbent)
         return None if incumbent is None else incumbent * trial.comparison.ratio
+
+    def of_round(self, number: int) -> list[Trial]:
+        """The short trials of one stage of the search, in the order they ended."""
+        return [self.trials[i] for i in self.rounds.get(number, ())]
 
     @property
     def best(self) -> Trial | None:

@@ -257,7 +257,15 @@ def test_where_trials_are_dear_the_first_body_meets_every_form_that_is_about_as_
         chains=tuple(v.recipes for v in made),
         made=tuple(v.id for v in made),
     )
-    bodies = (body(Int8Static()), body(Int8Dynamic()))
+    bodies = (body(Fp16Weights()), body(Int8Static()), body(Int8Dynamic()))
+    unmade = tuple((*form, Fp16Weights()) for form in forms)  # skipped: the next one is the first
+    adapted = adapted.model_copy(
+        update={
+            "chains": (*unmade, *adapted.chains),
+            "made": ("", "", *adapted.made),
+            "skipped": tuple(Skipped(recipes=chain, reason="x") for chain in unmade),
+        }
+    )
     known = replace(knowledge(adapted, trials, rewrites=forms, bodies=bodies), lean=True)
     second = (*forms[1], Int8Static()) if expected else (*forms[0], Int8Dynamic())
     assert propose(known) == Make(chain=second)
