@@ -25,7 +25,7 @@ from fitwright.tune.ranking import best_rewriting
 from fitwright.tune.standing import Standing
 
 SHORT_S = 3e-3  # a run that takes longer hardly notices its barriers
-AS_FAST = 0.9  # of the fastest: fewer threads this near to it win once operators are shorter
+ABOUT_AS_FAST = 0.9  # of the fastest: fewer threads this near to it win once operators are shorter
 
 
 def paced(known: Knowledge) -> Iterator[Together]:
@@ -60,7 +60,7 @@ def usual_settings(known: Knowledge) -> Mapping[str, Settings]:
             continue
         variant = known.adapted.variant(compared[0].variant_id)
         at_defaults = then.speed_of(variant.id, backend, plain(variant)) or 0.0
-        floor = AS_FAST * max(at_defaults, *speeds.values())
+        floor = ABOUT_AS_FAST * max(at_defaults, *speeds.values())
         if fast := [threads for threads, speed in speeds.items() if threads and speed >= floor]:
             usual[backend] = Settings(threads=min(fast))
     return usual
