@@ -28,6 +28,7 @@ from fitwright.tune.gains import baseline_of
 from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import (
     BASELINE,
+    OVERTIME,
     REWRITE,
     Explore,
     Knowledge,
@@ -47,6 +48,7 @@ STORAGE_LIMITS = frozenset({"size", "peak_memory"})
 RACE_S = 20.0  # longest race of one candidate against the incumbent
 RACE_SHARE = 0.08  # of the whole budget, when that is less
 REWRITING_SHARE = 0.5  # of that for what computes the same: it only decides what is built on
+OVERTIME_SHARE = 4.0  # of that, as far as time is left, for what only noise left open
 COHORT_SHARE = 0.25  # of the device's memory, for all of them together
 
 
@@ -164,8 +166,7 @@ class Search:
     def _raced(self, step: Try) -> Trial:
         setup = self.setup if step.round == BASELINE else self._limited()
         target = self.target(step.candidate, step.variant)
-        share = REWRITING_SHARE if step.round == REWRITE else 1.0
-        budget_s = share * self._race_s()
+        budget_s = self._race_s(step.round)
         raced = self._races.alone(setup, target, best=self.best(), budget_s=budget_s)
         decision = decided(self._need, raced)
         self._races.settle(accepted=decision.accepted)
@@ -312,8 +313,12 @@ class Search:
         self._num_judged, kept = len(self.trials), self.breaches().keys()
         return frozenset(key for key, limits in self._broken.items() if limits - kept)
 
-    def _race_s(self) -> float:
-        return max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
+    def _race_s(self, round_: int = BASELINE) -> float:
+        """What a race of that stage of the search may take."""
+        usual_s = max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
+        if round_ == OVERTIME:
+            return max(usual_s, min(OVERTIME_SHARE * usual_s, self.left_s()))
+        return REWRITING_SHARE * usual_s if round_ == REWRITE else usual_s
 
     def _hopeless(self, step: Try) -> str:
         """Why it is not measured; empty when it is."""

@@ -12,7 +12,7 @@ from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.standing import Pair, Standing
 
-BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED, RUNOFF, PACED = 1, 2, 3, 4, 5, 6, 7
+BASELINE, REWRITE, ADAPT, SETTINGS, CROSSED, RUNOFF, PACED, OVERTIME = range(1, 9)
 FAR_AHEAD = 1.15  # of the best: an order that noise left open, and that is worth its time
 DEAR = 0.025  # of the budget: what takes a trial longer leaves time for few
 

@@ -18,6 +18,7 @@ from fitwright.records.recipe import (
 from fitwright.records.trial import Candidate
 from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
+from fitwright.tune.overtime import overtime
 from fitwright.tune.pace import paced, usual_settings
 from fitwright.tune.proposal import (
     ADAPT,
@@ -72,6 +73,7 @@ def propose(known: Knowledge) -> Step | None:
     5. Mixed precisions, which cost a compilation per group of operators to find; before the
        settings where int8 is too far from the original and nothing in int8 has won.
     6. The bodies that seldom pay in time. Settings again should one of all those have won.
+    7. Longer races for what was ahead of the best when its own race was left open.
 
     Where trials are dear (`Knowledge.lean`), only the rewritings that none of the others goes
     on from are made, and bodies are tried on the best's backend before the others; the first of
@@ -110,6 +112,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from _mixed(known, backends)
     yield from _settings(known)
     yield from _runoffs(known)
+    yield from overtime(known)
 
 
 def _int8_left_out(known: Knowledge) -> bool:

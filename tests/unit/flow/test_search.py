@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from bench_machine import device
+from fitwright.bench.setup import Measurement
 from fitwright.errors import BackendMissing, TrialFailed
 from fitwright.flow import loop, measure
-from fitwright.flow.search import Search
+from fitwright.flow.races import Raced
+from fitwright.flow.search import OVERTIME_SHARE, Search
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Runtime, Samples, Tools
 from fitwright.records.agenda import Agenda
@@ -21,10 +24,10 @@ from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, Settings
 from fitwright.records.recipe import Adapted, FixShapes, Variant
 from fitwright.records.run import RunFolder
-from fitwright.records.trial import Candidate, Trial
+from fitwright.records.trial import Candidate, Failure, Trial
 from fitwright.start import Silent
 from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker
-from fitwright.tune.proposal import Make, Try
+from fitwright.tune.proposal import OVERTIME, SETTINGS, Make, Try
 from needs import SIZE, need
 
 INPUTS = {"x": np.ones((4, 1, 2), np.float32)}
@@ -45,7 +48,27 @@ def candidate(of: Variant, *, backend: str = "fake") -> Candidate:
     return Candidate(variant_id=of.id, title=of.title, backend=backend, settings=Settings())
 
 
-def resumed(folder: Path, *, backend: str = "fake", dies: bool = False) -> Search:
+class Timekeeper:
+    """Races that fail at once; keeps how long each might have taken."""
+
+    def __init__(self) -> None:
+        self.budgets_s: list[float] = []
+
+    def alone(self, *_: object, budget_s: float, **__: object) -> Raced:
+        self.budgets_s.append(budget_s)
+        failure = Failure(cause="crashed", detail="at once")
+        return Raced(measured=Measurement(failure=failure), incumbent=None)
+
+    def settle(self, *, accepted: bool) -> None:
+        assert not accepted
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def resumed(
+    folder: Path, *, backend: str = "fake", dies: bool = False, races: Any = None
+) -> Search:
     """A run in which the slow original was accepted; it is larger than the limit."""
     clock, run = FakeClock(), RunFolder(folder)
     figures = {"size": Figure.measured(5000.0, unit="bytes")}
@@ -72,7 +95,7 @@ def resumed(folder: Path, *, backend: str = "fake", dies: bool = False) -> Searc
         clock=clock,
     )
     watch = Stopwatch(started=0.0, budget_s=60.0, clock=clock, console=Silent())
-    return Search(walked(), tools=tools, run=run, watch=watch)
+    return Search(walked(), tools=tools, run=run, watch=watch, races=races)
 
 
 def walked() -> Any:
@@ -104,6 +127,21 @@ def test_nothing_is_accepted_unraced_when_the_incumbent_no_longer_opens(tmp_path
     with resumed(tmp_path, dies=True) as search, pytest.raises(TrialFailed):
         search.bench(STEP)
     assert len(search.trials) == 1
+
+
+@pytest.mark.parametrize(
+    ("spent_s", "times"), [(0.0, OVERTIME_SHARE), (58.0, 1.0)], ids=["time is left", "none is"]
+)
+def test_what_noise_left_open_may_take_longer_while_there_is_time(
+    tmp_path: Path, spent_s: float, times: float
+) -> None:
+    races = Timekeeper()
+    search = resumed(tmp_path, races=races)
+    search.tools.clock.now_s = spent_s  # type: ignore[attr-defined]
+    for round_ in (SETTINGS, OVERTIME):
+        search.bench(replace(STEP, round=round_))
+    usual_s, longer_s = races.budgets_s
+    assert longer_s == pytest.approx(times * usual_s)
 
 
 def test_a_resumed_run_names_the_backend_that_is_gone(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from fitwright.graph.rewrite.edit import (
     swept,
 )
 from fitwright.graph.rewrite.match import array, is_standard, number, producer
+from fitwright.graph.rewrite.selections import move_selections
 from fitwright.graph.rewrite.views import merge_views
 
 _MOST_ROUNDS = 8
@@ -38,7 +39,7 @@ _EXACT: dict[ir.DataType, frozenset[ir.DataType]] = {
 
 
 def simplify(model: ir.Model) -> Tally:
-    """Everything of this module, until nothing changes any more.
+    """Everything of this module and of its neighbours, until nothing changes any more.
 
     Requires: static shapes, stated in the graph. Ensures: the same outputs, up to rounding
     where scales were folded into weights.
@@ -56,6 +57,7 @@ def simplify(model: ir.Model) -> Tally:
             for fold in _FOLDS:
                 if fold(model.graph, node, tally):
                     break
+        move_selections(model, tally)
         merge_views(model.graph, tally)
         swept(model)
         if sum(tally.changed.values()) == before:
