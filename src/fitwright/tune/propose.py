@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from fitwright.records.agenda import Body, Chain
-from fitwright.records.plan import Plan, Settings
+from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     Buckets,
     Int8Dynamic,
@@ -21,9 +21,7 @@ from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.overtime import overtime
 from fitwright.tune.pace import paced, usual_settings
 from fitwright.tune.proposal import (
-    ADAPT,
     BASELINE,
-    CROSSED,
     FAR_AHEAD,
     REWRITE,
     RUNOFF,
@@ -35,7 +33,6 @@ from fitwright.tune.proposal import (
     TakeApart,
     Together,
     Try,
-    attempt,
 )
 from fitwright.tune.ranking import (
     as_good_rewritings,
@@ -46,13 +43,13 @@ from fitwright.tune.ranking import (
     speed_at_one_length,
     waves,
 )
+from fitwright.tune.tries import defaults, like, made
 
 COHORT = 4  # candidates that are benched at once
 MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 CLOSE = 0.93  # of the best: what is open this near to it may as well be the faster one
 MOST_RUNOFFS = 3
 WORTH_BUCKETS = 0.65  # of the fastest backend: each length is made and compiled
-DEFAULTS: Mapping[str, Settings] = {}
 BATCH_REACH = 4  # times the plan's largest batch: how far a search for the best one goes
 
 
@@ -88,7 +85,7 @@ def propose(known: Knowledge) -> Step | None:
 
 def _steps(known: Knowledge) -> Iterator[Step]:
     original = known.adapted.variants[0]
-    yield from _defaults(known.plan, original, round_=BASELINE)
+    yield from defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
     yield from _batched(known)
     yield from _shorter(known)
@@ -129,7 +126,7 @@ def _mixed(known: Knowledge, backends: Collection[str]) -> Iterator[Step]:
     """int8 variants are taken apart; then the mixes that follow from it, one by one."""
     yield from _taken_apart(known)
     chains = dict.fromkeys(known.mixed, frozenset(backends))
-    yield from _made(known, chains, at_once=1, usual=usual_settings(known))
+    yield from made(known, chains, at_once=1, usual=usual_settings(known))
 
 
 def _rewritten(known: Knowledge) -> Iterator[Step]:
@@ -145,7 +142,7 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
         tries = tuple(
             step
             for variant in variants.values()
-            for step in _defaults(known.plan, variant, round_=REWRITE)
+            for step in defaults(known.plan, variant, round_=REWRITE)
             if step.candidate.backend == backend.backend
             and step.candidate.key not in known.standing.tried
         )
@@ -159,7 +156,7 @@ def _batched(known: Knowledge) -> Iterator[Step]:
         best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
         chains = [at_batch(best, batch) for batch in known.plan.batches]
         here = frozenset({backend.backend})
-        yield from _made(known, dict.fromkeys(chains, here), at_once=len(chains))
+        yield from made(known, dict.fromkeys(chains, here), at_once=len(chains))
 
 
 def _shorter(known: Knowledge) -> Iterator[Step]:
@@ -176,7 +173,7 @@ def _shorter(known: Knowledge) -> Iterator[Step]:
         if not speed:  # none was measured: the one with most of what backends like
             best = max(known.agenda.rewrites, key=len, default=())
         here = frozenset({backend})
-        yield from _made(known, {(*best, recipe): here for recipe in worth}, at_once=COHORT)
+        yield from made(known, {(*best, recipe): here for recipe in worth}, at_once=COHORT)
 
 
 def _other_batches(known: Knowledge) -> Iterator[Step]:
@@ -191,7 +188,7 @@ def _other_batches(known: Knowledge) -> Iterator[Step]:
         if other not in known.adapted.chains:
             yield Make(chain=other)
         elif (variant := known.adapted.made_by(other)) is not None:
-            tries += _like(best.candidate, variant)
+            tries += like(best.candidate, variant)
     if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
         yield Together(tries=new)
 
@@ -200,7 +197,7 @@ def _bodies(
     known: Knowledge, bodies: Sequence[Body], backends: Collection[str], *, at_once: int
 ) -> Iterator[Step]:
     chains = _on_rewritings(known, bodies, backends)
-    yield from _made(known, chains, at_once=at_once, usual=usual_settings(known))
+    yield from made(known, chains, at_once=at_once, usual=usual_settings(known))
 
 
 def _first_on_each_form(known: Knowledge, bodies: Sequence[Body]) -> Iterator[Step]:
@@ -211,58 +208,9 @@ def _first_on_each_form(known: Knowledge, bodies: Sequence[Body]) -> Iterator[St
         for body in (body for body in bodies if backend in body.backends):
             chains = [continued(form, body.recipes) for form in forms]
             here = dict.fromkeys(chains, frozenset({backend}))
-            yield from _made(known, here, at_once=1, usual=usual_settings(known))
+            yield from made(known, here, at_once=1, usual=usual_settings(known))
             if any(known.adapted.made_by(chain) is not None for chain in chains):
                 break
-
-
-def _made(
-    known: Knowledge,
-    chains: Mapping[Chain, frozenset[str]],
-    *,
-    at_once: int,
-    usual: Mapping[str, Settings] = DEFAULTS,
-) -> Iterator[Step]:
-    """Chains are made until there are so many candidates; then those run against each other.
-
-    Args:
-        chains: with the backends on which each is tried, where they read what it came to.
-        at_once: 1 where what is made next depends on what came of this one.
-        usual: settings by backend, where they are not its defaults.
-    """
-    waiting: list[Try] = []
-    for chain, backends in chains.items():
-        if chain not in known.adapted.chains:
-            yield Make(chain=chain)
-        elif (variant := known.adapted.made_by(chain)) is not None:
-            tries = (
-                *_defaults(known.plan, variant, round_=ADAPT, usual=usual),
-                *_beside_int8(known.plan, variant, usual=usual),
-            )
-            waiting += [
-                t
-                for t in tries
-                if t.candidate.backend in backends and t.candidate.key not in known.standing.tried
-            ]
-        if len(waiting) >= at_once:
-            yield Together(tries=tuple(waiting))
-            waiting = []
-    if waiting:
-        yield Together(tries=tuple(waiting))
-
-
-def _beside_int8(plan: Plan, variant: Variant, *, usual: Mapping[str, Settings]) -> Iterator[Try]:
-    """A static int8 model with another arithmetic for what stays in floating point, where the
-    plan has one: which is faster hangs on how often the two meet, and it costs no making."""
-    if not any(isinstance(recipe, Int8Static) for recipe in variant.recipes):
-        return
-    for backend in (b for b in plan.backends if b.backend in variant.backends):
-        common = usual.get(backend.backend, Settings())
-        for stated in backend.settings[1:]:
-            settings = common.merged(stated).on(variant.settings)
-            is_other = settings != common.on(variant.settings)
-            if stated == Settings(precision=stated.precision) and is_other:
-                yield attempt(variant, backend.backend, settings, round_=ADAPT)
 
 
 def _on_rewritings(
@@ -324,15 +272,15 @@ def _crossed(known: Knowledge) -> Iterator[Step]:
     best = known.standing.best
     if best is None:
         return
-    for like in _fastest(known, best.candidate):
-        rewritings, bodies = near(known, best, like.backend)
+    for fast in _fastest(known, best.candidate):
+        rewritings, bodies = near(known, best, fast.backend)
         for rewriting in rewritings:
             tries = []
             for chain in (continued(rewriting, body) for body in bodies):
                 if chain not in known.adapted.chains:
                     yield Make(chain=chain)
                 elif (variant := known.adapted.made_by(chain)) is not None:
-                    tries += _like(like, variant)
+                    tries += like(fast, variant)
             if new := tuple(t for t in tries if t.candidate.key not in known.standing.tried):
                 yield Together(tries=new)
 
@@ -342,14 +290,6 @@ def _fastest(known: Knowledge, best: Candidate) -> list[Candidate]:
     floor = CLOSE * known.standing.speeds.get(best.key, 1.0)
     others = known.standing.fastest.items()
     return [best, *(c for b, (speed, c) in others if b != best.backend and speed >= floor)]
-
-
-def _like(candidate: Candidate, variant: Variant) -> list[Try]:
-    """The variant on that backend with those settings, where the backend reads it."""
-    if candidate.backend not in variant.backends:
-        return []
-    settings = candidate.settings.on(variant.settings)
-    return [attempt(variant, candidate.backend, settings, round_=CROSSED)]
 
 
 def _settings(known: Knowledge) -> Iterator[Step]:
@@ -374,13 +314,3 @@ def _runoffs(known: Knowledge, *, close: float = CLOSE) -> Iterator[Step]:
         candidate = standing.open[key].candidate
         variant = known.adapted.variant(candidate.variant_id)
         yield Together(tries=(Try(candidate=candidate, variant=variant, round=RUNOFF),))
-
-
-def _defaults(
-    plan: Plan, variant: Variant, *, round_: int, usual: Mapping[str, Settings] = DEFAULTS
-) -> Iterator[Try]:
-    for backend in plan.backends:
-        if backend.backend in variant.backends:
-            common = usual.get(backend.backend, backend.settings[0])
-            settings = common.on(variant.settings)
-            yield attempt(variant, backend.backend, settings, round_=round_)

@@ -33,6 +33,7 @@ from fitwright.records.recipe import (
     Int8Static,
     Int8Weights,
     Recipe,
+    Simplify,
     Skipped,
     Trim,
     Variant,
@@ -109,6 +110,27 @@ def test_a_trimmed_model_answers_as_the_whole_and_zeros_follow(
         )
         np.testing.assert_allclose(found["pooled"], expected["pooled"], rtol=2e-4, atol=2e-5)
         assert not found["states"][:, taken:].any()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("attention", [(), (FuseAttention(),)], ids=["products", "operator"])
+@pytest.mark.parametrize("shorter", [TRIM, BUCKETS], ids=["trim", "buckets"])
+def test_a_model_of_which_one_token_is_read_spares_padding_too(
+    backend: str, attention: tuple[Recipe, ...], shorter: Recipe, tmp_path: Path, device: Device
+) -> None:
+    model = onnx.load(write_masked_encoder(tmp_path / "m.onnx"))
+    del model.graph.output[0]
+    onnx.save(model, tmp_path / "m.onnx")
+    at = workshop(tmp_path / "m.onnx", device, tmp_path)
+    whole = RUNTIMES[backend].load(made(at, FixShapes()), FLOAT[backend])
+    path = made(at, FixShapes(), Simplify(), *attention, shorter)
+    found = RUNTIMES[backend].load(path, FLOAT[backend])
+    assert any(node.op_type == "Slice" for node in _nodes(onnx.load(path).graph))
+    for length in range(1, LENGTHS[-1] + 1):
+        asked = query(length)
+        np.testing.assert_allclose(
+            found.run(asked)["pooled"], whole.run(asked)["pooled"], rtol=2e-4, atol=2e-5
+        )
 
 
 @pytest.mark.parametrize("body", [Int8Static(), Int8Dynamic(), Fp16Weights(), Int8Weights()])
