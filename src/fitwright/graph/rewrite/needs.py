@@ -175,7 +175,10 @@ def _transposed(node: ir.Node, wanted: Selection) -> Needs:
 
 
 def _reshaped(node: ir.Node, wanted: Selection) -> Needs | None:
-    """Where the axis is one of the input's, with as many elements before it."""
+    """Where the axis is one of the input's, with as many elements before it; not where a Squeeze
+    would drop whatever axis is left with one entry."""
+    if node.op_type == "Squeeze" and not _axes(node):
+        return None
     before, after = _shape(node.inputs[0]), _shape(node.outputs[0])
     outer, size = math.prod(after[: wanted.axis]), after[wanted.axis]
     for axis, dim in enumerate(before):

@@ -175,6 +175,24 @@ def test_an_output_that_is_also_selected_from_stays_whole(rewritten: Rewritten) 
     assert rows_of(rewritten(text, simplify, weights=W), "MatMul") == [(BATCH, TOKENS, WIDTH)]
 
 
+@pytest.mark.parametrize(("axes", "rows"), [("", TOKENS), (", axis2", 1)])
+def test_a_squeeze_must_name_its_axes(rewritten: Rewritten, axes: str, rows: int) -> None:
+    body = f"p = MatMul(x, w) m = ReduceMax(p, axis2) s = Squeeze(m{axes}) t = Relu(s) {FIRST}"
+    found = rewritten(graph(body, shape=f"{BATCH}"), simplify, weights=W)
+    assert rows_of(found, "MatMul") == [(BATCH, rows, WIDTH)]
+    assert found.distance < CLOSE
+
+
+def test_what_a_branch_reads_stays_whole(rewritten: Rewritten) -> None:
+    whole = f"float[{BATCH},{TOKENS},{WIDTH}]"
+    text = f"""g ({whole} x, bool c) => (float[{BATCH},{WIDTH}] y, {whole} z) {{
+      p = MatMul(x, w) t = Relu(p)
+      z = If(c) <then_branch = yes () => ({whole} a) {{ a = Tanh(t) }},
+                 else_branch = no () => ({whole} b) {{ b = Neg(t) }}>
+      {FIRST} }}"""
+    assert not rewritten(text, simplify, weights=W).tally.modified
+
+
 def test_a_place_known_only_at_run_time_selects_nothing_before(rewritten: Rewritten) -> None:
     text = f"""g (float[{BATCH},{TOKENS},{WIDTH}] x, int64 at) => (float[{BATCH},{WIDTH}] y) {{
       p = MatMul(x, w) t = Relu(p) y = Gather<axis=1>(t, at) }}"""
