@@ -7,12 +7,15 @@ that stays open: the original on the first backend's defaults. What is kept is t
 the paired ratios, so slow minutes of the machine cancel. The fastest of the grid are measured
 again in further processes, the very fastest in more, and those at which a replay of the search
 ends; the median of all processes counts. A process has a speed of its own, and the best of many
-figures of one process each is too good to be true.
+figures of one process each is too good to be true. The machine has several speeds as well, at
+which two threads and one stand differently; so what is compared is measured in turns, one process
+of each and then the next of each, in another order every time.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -42,7 +45,7 @@ from fitwright.tune.space import joint_space
 
 ROUNDS = 7
 MOST_HEATS = 13
-FINALS = ((20, 5), (8, MOST_HEATS))  # so many of the fastest in so many processes each
+FINALS = ((60, 2), (20, 5), (8, MOST_HEATS))  # so many of the fastest in so many processes each
 WARM_S = 0.3
 VERIFY_S = 0.5
 BLOCK_S = 0.04
@@ -143,8 +146,7 @@ def measure_again(model: Path, tools: Tools, grid: Grid, *, keys: Collection[str
                 search.make(chain)
         first = Candidate.model_validate(grid.rows[0].candidate)
         with _reference(search, first) as reference:
-            for key in keys:
-                rows[key] = _measured_on(search, rows[key], reference, num_heats=MOST_HEATS)
+            _in_turns(search, rows, keys, reference, num_heats=MOST_HEATS)
     return replace(grid, rows=tuple(rows.values()))
 
 
@@ -226,21 +228,34 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
 def _again(search: Search, rows: dict[str, Row], reference: Contender) -> None:
     """The fastest in further processes of their own, each beside the reference as before."""
     for num_rows, num_heats in FINALS:
-        for key in sorted(rows, key=lambda k: -(rows[k].speed or 0.0))[:num_rows]:
-            rows[key] = _measured_on(search, rows[key], reference, num_heats=num_heats)
+        fastest = sorted(rows, key=lambda k: -(rows[k].speed or 0.0))[:num_rows]
+        _in_turns(search, rows, fastest, reference, num_heats=num_heats)
 
 
-def _measured_on(search: Search, row: Row, reference: Contender, *, num_heats: int) -> Row:
-    """The row after so many processes, each beside the reference."""
+def _in_turns(
+    search: Search,
+    rows: dict[str, Row],
+    keys: Collection[str],
+    reference: Contender,
+    *,
+    num_heats: int,
+) -> None:
+    """One more process of each of them, and again, until they have had so many."""
+    draw = random.Random(search.setup.seed)
+    for num in range(num_heats):
+        waiting = sorted(k for k in keys if rows[k].speed and len(rows[k].heats) <= num)
+        for key in draw.sample(waiting, len(waiting)):
+            rows[key] = _once_more(search, rows[key], reference)
+
+
+def _once_more(search: Search, row: Row, reference: Contender) -> Row:
+    """The row after one more process, beside the reference; as it was if that failed."""
     target = _target(search, Candidate.model_validate(row.candidate))
-    heats = list(row.heats)
-    precision = row.precision
-    for _ in range(num_heats - len(heats)):
-        more = _row(search.setup, target, reference)
-        if more.speed:
-            heats.append(more.speed)
-            precision = more.precision
-    return replace(row, heats=tuple(heats), speed=median(heats), precision=precision)
+    more = _row(search.setup, target, reference)
+    if not more.speed:
+        return row
+    heats = (*row.heats, more.speed)
+    return replace(row, heats=heats, speed=median(heats), precision=more.precision)
 
 
 def _ratios(worker: Worker, reference: Contender) -> list[float]:

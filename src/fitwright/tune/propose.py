@@ -216,11 +216,15 @@ def _first_on_each_form(known: Knowledge, bodies: Sequence[Body]) -> Iterator[St
 def _on_rewritings(
     known: Knowledge, bodies: Sequence[Body], backends: Collection[str]
 ) -> dict[Chain, frozenset[str]]:
-    """Each body on the best rewriting of each of these backends, to be tried there."""
+    """Each body on the best rewriting of each of these backends, to be tried there; finer ranges,
+    which ought to bring outputs nearer, on the best's backend first."""
     best = {b.backend: best_rewriting(known, b.backend) for b in known.plan.backends}
     chains: dict[Chain, frozenset[str]] = {}
     for body in bodies:
-        for backend in (b for b in best if b in backends and b in body.backends):
+        wanted = body.backends & set(backends)
+        if body.finer_ranges:
+            wanted = wanted & set(_of_best(known)) or wanted
+        for backend in (b for b in best if b in wanted):
             chain = continued(best[backend], body.recipes)
             chains[chain] = chains.get(chain, frozenset()) | {backend}
     return chains

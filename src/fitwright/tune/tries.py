@@ -34,7 +34,7 @@ def made(
         elif (variant := known.adapted.made_by(chain)) is not None:
             tries = (
                 *defaults(known.plan, variant, round_=ADAPT, usual=usual),
-                *_beside_int8(known.plan, variant, usual=usual),
+                *_beside_int8(known, variant, usual=usual),
             )
             waiting += [
                 t
@@ -59,18 +59,33 @@ def defaults(
             yield attempt(variant, backend.backend, settings, round_=round_)
 
 
-def _beside_int8(plan: Plan, variant: Variant, *, usual: Mapping[str, Settings]) -> Iterator[Try]:
+def _beside_int8(
+    known: Knowledge, variant: Variant, *, usual: Mapping[str, Settings]
+) -> Iterator[Try]:
     """A static int8 model with another arithmetic for what stays in floating point, where the
-    plan has one: which is faster hangs on how often the two meet, and it costs no making."""
+    plan has one: which is faster hangs on how often the two meet, and it costs no making.
+
+    Not before the usual one has agreed with the original, for the other hardly changes the
+    outputs; where trials are dear both run in the same rounds, which spares a race.
+    """
     if not any(isinstance(recipe, Int8Static) for recipe in variant.recipes):
         return
-    for backend in (b for b in plan.backends if b.backend in variant.backends):
+    for backend in (b for b in known.plan.backends if b.backend in variant.backends):
         common = usual.get(backend.backend, Settings())
+        first = attempt(variant, backend.backend, common.on(variant.settings), round_=ADAPT)
+        if not known.lean and not _agreed(known, first):
+            continue
         for stated in backend.settings[1:]:
             settings = common.merged(stated).on(variant.settings)
-            is_other = settings != common.on(variant.settings)
+            is_other = settings != first.candidate.settings
             if stated == Settings(precision=stated.precision) and is_other:
                 yield attempt(variant, backend.backend, settings, round_=ADAPT)
+
+
+def _agreed(known: Knowledge, one: Try) -> bool:
+    """Whether it was tried and its outputs were near enough to the original's."""
+    pair = one.variant.id, one.candidate.backend
+    return one.candidate.key in known.standing.tried and pair not in known.standing.disagreed
 
 
 def like(candidate: Candidate, variant: Variant) -> list[Try]:

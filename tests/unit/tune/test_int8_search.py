@@ -10,7 +10,7 @@ import pytest
 from fitwright.records.agenda import Chain
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Adapted, FixShapes, Int8Dynamic, Int8Static
-from fitwright.records.trial import Failure
+from fitwright.records.trial import Failure, Trial
 from fitwright.tune.proposal import Explore, Knowledge, Make, Step, TakeApart, Together
 from fitwright.tune.propose import propose
 from proposals import FIX, ONE, ORIGINAL, body, knowledge, plan, shown, trial, tuned, variant
@@ -91,18 +91,58 @@ def test_what_follows_from_taking_apart_is_made_after_settings_are_tuned() -> No
     assert propose(tuned(known)) == Make(chain=mix)
 
 
-def test_an_int8_model_is_tried_with_each_arithmetic_for_the_rest() -> None:
+WIDE = plan(ONE, Settings(precision="float32"), Settings(precision="float32", threads=1))
+
+
+def int8_made(*more: Trial, lean: bool) -> Knowledge:
+    """An int8 variant of `b` was made; it is what bodies begin with."""
     int8 = variant("int8", FixShapes(), Int8Static())
     adapted = Adapted(variants=(ORIGINAL, int8), chains=((*FIX, Int8Static()),), made=("int8",))
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     other = trial(1, ORIGINAL, "b", decision="rejected", ratio=0.6, against=first, round_=1)
-    known = knowledge(adapted, [first, other], bodies=(body(*FIX, Int8Static(), on="b"),))
-    wide = plan(ONE, Settings(precision="float32"), Settings(precision="float32", threads=1))
-    step = propose(replace(known, plan=wide))
+    bodies = (body(*FIX, Int8Static(), on="b"),)
+    known = knowledge(adapted, [first, other, *more], bodies=bodies)
+    return replace(known, plan=WIDE, lean=lean)
+
+
+def tried_int8(*, distance: float | None) -> Trial:
+    """It was measured with the usual arithmetic, or (a distance) was too far."""
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    int8 = variant("int8", FixShapes(), Int8Static())
+    measured = trial(2, int8, "b", decision="rejected", ratio=0.9, against=first)
+    if distance is None:
+        return measured
+    failure = Failure(cause="disagrees", detail="", distance=distance)
+    return measured.model_copy(update={"failure": failure, "comparison": None})
+
+
+def int8_tries(known: Knowledge) -> list[Settings]:
+    step = propose(known)
+    found = step.tries if isinstance(step, Together) else ()
+    return [t.candidate.settings for t in found if t.variant.id == "int8"]
+
+
+def test_an_int8_model_is_tried_with_each_arithmetic_for_the_rest() -> None:
+    usual, other = Settings(), Settings(precision="float32")
+    assert int8_tries(int8_made(lean=False)) == [usual]
+    assert int8_tries(int8_made(tried_int8(distance=None), lean=False)) == [other]
+    assert int8_tries(int8_made(tried_int8(distance=0.2), lean=False)) == []
+
+
+def test_where_trials_are_dear_both_arithmetics_run_in_the_same_rounds() -> None:
+    assert int8_tries(int8_made(lean=True)) == [Settings(), Settings(precision="float32")]
+
+
+def test_finer_ranges_are_tried_on_the_best_backend_alone() -> None:
+    finer = variant("finer", Int8Static(method="percentile"))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
+    adapted = Adapted(variants=(ORIGINAL, finer), chains=(finer.recipes,), made=("finer",))
+    wanted = body(Int8Static(method="percentile")).model_copy(update={"finer_ranges": True})
+    known = knowledge(adapted, [first, other], bodies=(wanted,))
+    step = propose(replace(known, coarse=frozenset({"onnxruntime"})))
     assert isinstance(step, Together)
-    assert [t.candidate.settings for t in step.tries] == [
-        Settings(), Settings(precision="float32")
-    ]  # fmt: skip
+    assert [t.candidate.backend for t in step.tries] == ["a"]
 
 
 @pytest.mark.parametrize(
