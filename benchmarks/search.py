@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=MODELS, help="some of the models")
     parser.add_argument("--models", type=Path, default=HERE / ".work" / "models")
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--block", default="search", help="of docs/benchmarks.md")
     arguments = parser.parse_args()
     scores = []
     for name in arguments.only:
@@ -128,7 +129,7 @@ def main() -> None:
     text = table(scores)
     print(text)
     if arguments.write_docs:
-        write_block("search", text)
+        write_block(arguments.block, text)
 
 
 if __name__ == "__main__":
