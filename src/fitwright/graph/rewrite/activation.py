@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from fitwright.graph.rewrite.edit import Tally, Workbench
 from fitwright.graph.rewrite.fusion import Fusion, fuse
-from fitwright.graph.rewrite.match import Match, Number, Pattern, X, one_of, op
+from fitwright.graph.rewrite.match import Match, Number, Pattern, X, float_attribute, one_of, op
 
 _ROOT_TWO = math.sqrt(2.0)
 _SLOPE, _CUBIC = math.sqrt(2.0 / math.pi), 0.044715  # GELU by tanh, Hendrycks and Gimpel 2016
@@ -72,14 +72,10 @@ def _steps_of_a_sixth(found: Match) -> bool:
     """HardSigmoid is the gate of HardSwish for alpha 1/6 and beta 1/2 only."""
     gates = [node for node in found.nodes if node.op_type == "HardSigmoid"]
     return all(
-        math.isclose(_float(node, "alpha", 0.2), 1.0 / 6.0, rel_tol=1e-3)
-        and math.isclose(_float(node, "beta", 0.5), 0.5, rel_tol=1e-3)
+        math.isclose(float_attribute(node, "alpha", 0.2), 1.0 / 6.0, rel_tol=1e-3)
+        and math.isclose(float_attribute(node, "beta", 0.5), 0.5, rel_tol=1e-3)
         for node in gates
     )
-
-
-def _float(node: ir.Node, name: str, default: float) -> float:
-    return node.attributes[name].as_float() if name in node.attributes else default
 
 
 def _as(kind: str, **attributes: str) -> Callable[[Workbench, Match], ir.Value]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from fitwright.graph.rewrite.edit import Tally, Workbench, nodes_of, put, sizes
+from fitwright.graph.rewrite.edit import Tally, Workbench, known_sizes, nodes_of, put, sizes
 from fitwright.graph.rewrite.masks import guarded_softmax, may_hide_a_row
 from fitwright.graph.rewrite.match import array, is_standard
 from fitwright.graph.rewrite.opset import hindrance, raise_opset
@@ -199,7 +199,7 @@ def _replace(
     k = k.transposed(_SWAPPED)
     mask = _mask(bench, found, (*q.shape[:3], k.shape[2]), joined)
     made = by(bench, (q, k, v), mask, found)
-    whole = _shape(out)
+    whole = known_sizes(out)
     put(made if len(whole) == 4 else bench.reshaped(made, whole), out)
 
 
@@ -241,8 +241,8 @@ def _attention_of_tokens(
     counts = {"q_num_heads": heads, "kv_num_heads": heads}
     made = _attention(bench, operands, mask, found, counts, (batch, queries, width))
     late = mask.sees if mask is not None else None
-    if late is not None and _shape(late)[1] == 1:
-        each = (*_shape(late)[:1], *_shape(late)[2:])
+    if late is not None and known_sizes(late)[1] == 1:
+        each = (*known_sizes(late)[:1], *known_sizes(late)[2:])
         made, late = _silenced(bench, made, bench.reshaped(late, each)), None
     inside = bench.reshaped(made, (batch, queries, heads, width // heads))
     apart = bench.transposed(inside, _HEADS_INSIDE)
@@ -264,7 +264,7 @@ def _attention(
 
 
 def _silenced(bench: Workbench, made: ir.Value, sees: ir.Value) -> ir.Value:
-    return bench.node("Mul", [made, sees], shape=_shape(made))
+    return bench.node("Mul", [made, sees], shape=known_sizes(made))
 
 
 def _four(found: View | None) -> View:
@@ -313,20 +313,20 @@ def _bounded(bench: Workbench, mask: ir.Value) -> Mask:
     dtype = mask.dtype.numpy()
     lowest = bench.constant(np.asarray(mask.dtype.min, dtype), hint="lowest")
     axes = bench.constant(np.asarray([-1], np.int64), hint="axes")
-    shape = _shape(mask)
+    shape = known_sizes(mask)
     best = bench.node("ReduceMax", [mask, axes], {"keepdims": 1}, shape=(*shape[:-1], 1))
     some = bench.node("Greater", [best, lowest], shape=(*shape[:-1], 1))
     some.dtype = ir.DataType.BOOL
-    sees = bench.node("Cast", [some], {"to": mask.dtype.value}, shape=_shape(some), like=mask)
+    sees = bench.node("Cast", [some], {"to": mask.dtype.value}, shape=known_sizes(some), like=mask)
     return Mask(added=bench.node("Max", [mask, lowest], shape=shape), sees=sees)
 
 
 def _joined(bench: Workbench, masks: tuple[ir.Value, ...], whole: Sequence[int]) -> ir.Value:
     joined = masks[0]
     for mask in masks[1:]:
-        shape = np.broadcast_shapes(_shape(joined), _shape(mask))
+        shape = np.broadcast_shapes(known_sizes(joined), known_sizes(mask))
         joined = bench.node("Add", [joined, mask], shape=shape)
-    own = _shape(joined)
+    own = known_sizes(joined)
     shape = (*(1,) * (len(whole) - len(own)), *own)
     wanted = (*shape[:2], *whole[2:])
     if shape != own:
@@ -335,12 +335,6 @@ def _joined(bench: Workbench, masks: tuple[ir.Value, ...], whole: Sequence[int])
         target = bench.constant(np.asarray(wanted, np.int64), hint="shape")
         joined = bench.node("Expand", [joined, target], shape=wanted)
     return joined
-
-
-def _shape(value: ir.Value) -> tuple[int, ...]:
-    shape = sizes(value)
-    assert shape is not None, "shapes are checked before"
-    return shape
 
 
 def _adds_nothing(mask: ir.Value) -> bool:

@@ -18,7 +18,7 @@ from fitwright.graph.rewrite.edit import (
     replaceable,
     sizes,
 )
-from fitwright.graph.rewrite.match import array, is_standard
+from fitwright.graph.rewrite.match import array, int_attribute, is_standard
 from fitwright.graph.rewrite.opset import standard_opset
 
 MOST_BYTES = 1 << 20
@@ -68,8 +68,8 @@ def _static_shape(node: ir.Node) -> list[NDArray[Any]] | None:
         return None
     if node.op_type == "Size":
         return [np.asarray(math.prod(shape), np.int64)]
-    start = node.attributes["start"].as_int() if "start" in node.attributes else 0
-    end = node.attributes["end"].as_int() if "end" in node.attributes else len(shape)
+    start = int_attribute(node, "start", 0)
+    end = int_attribute(node, "end", len(shape))
     return [np.asarray(shape[start:end], np.int64)]
 
 

@@ -110,6 +110,13 @@ def sizes(value: ir.Value | None) -> tuple[int, ...] | None:
     return tuple(dims) if len(dims) == len(value.shape) else None
 
 
+def known_sizes(value: ir.Value | None) -> tuple[int, ...]:
+    """The shape of a value of which it was checked before that it is known."""
+    found = sizes(value)
+    assert found is not None, "known shapes are asked for first"
+    return found
+
+
 def put(new: ir.Value, old: ir.Value) -> None:
     """Everything that read `old` reads `new`; an output of the graph keeps its name."""
     if not old.is_graph_output():

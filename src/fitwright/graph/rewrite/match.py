@@ -150,6 +150,16 @@ def is_standard(node: ir.Node, *kinds: str) -> bool:
     return node.domain in STANDARD and node.op_type in kinds
 
 
+def int_attribute(node: ir.Node, name: str, default: int) -> int:
+    """A whole number of the node's, or what stands for it where it is left out."""
+    return node.attributes[name].as_int() if name in node.attributes else default
+
+
+def float_attribute(node: ir.Node, name: str, default: float) -> float:
+    """The same of a fraction."""
+    return node.attributes[name].as_float() if name in node.attributes else default
+
+
 def producer(value: ir.Value | None, *kinds: str) -> ir.Node | None:
     """The node that computes the value, when it is one of these kinds."""
     node = value.producer() if value is not None else None

@@ -14,8 +14,8 @@ from types import MappingProxyType
 import numpy as np
 import onnx_ir as ir
 
-from fitwright.graph.rewrite.edit import sizes
-from fitwright.graph.rewrite.match import array, is_standard
+from fitwright.graph.rewrite.edit import known_sizes, sizes
+from fitwright.graph.rewrite.match import array, int_attribute, is_standard
 from fitwright.graph.rewrite.views import RESHAPING, permutation
 
 
@@ -73,12 +73,6 @@ def needs(node: ir.Node, wanted: Selection, *, opset: int) -> Needs | None:
     return _RULES[node.op_type](node, wanted) if known else None
 
 
-def _shape(value: ir.Value | None) -> tuple[int, ...]:
-    found = sizes(value)
-    assert found is not None, "`needs` asks for known shapes first"
-    return found
-
-
 def _first(node: ir.Node, need: Selection) -> Needs:
     return (need, *(None for _ in node.inputs[1:]))
 
@@ -87,7 +81,7 @@ def _broadcast(value: ir.Value | None, wanted: Selection, *, rank: int) -> Selec
     """What of an operand gives those entries of a result of that rank."""
     if value is None:
         return None
-    shape = _shape(value)
+    shape = known_sizes(value)
     axis = wanted.axis - (rank - len(shape))
     return None if axis < 0 or shape[axis] == 1 else wanted.at(axis)
 
@@ -97,34 +91,30 @@ def _of_each(node: ir.Node, wanted: Selection) -> Needs:
 
 
 def _of_pairs(node: ir.Node, wanted: Selection) -> Needs:
-    rank = len(_shape(node.outputs[0]))
+    rank = len(known_sizes(node.outputs[0]))
     return tuple(_broadcast(value, wanted, rank=rank) for value in node.inputs)
 
 
-def _integer(node: ir.Node, name: str, default: int) -> int:
-    return node.attributes[name].as_int() if name in node.attributes else default
-
-
 def _softmax(node: ir.Node, wanted: Selection) -> Needs | None:
-    rank = len(_shape(node.outputs[0]))
-    return None if wanted.axis == _integer(node, "axis", -1) % rank else _first(node, wanted)
+    rank = len(known_sizes(node.outputs[0]))
+    return None if wanted.axis == int_attribute(node, "axis", -1) % rank else _first(node, wanted)
 
 
 def _normalisation(node: ir.Node, wanted: Selection) -> Needs | None:
-    rank = len(_shape(node.outputs[0]))
-    if wanted.axis >= _integer(node, "axis", -1) % rank:
+    rank = len(known_sizes(node.outputs[0]))
+    if wanted.axis >= int_attribute(node, "axis", -1) % rank:
         return None
     factors = tuple(_broadcast(value, wanted, rank=rank) for value in node.inputs[1:])
     return (wanted, *factors)
 
 
 def _reduction(node: ir.Node, wanted: Selection) -> Needs | None:
-    rank = len(_shape(node.inputs[0]))
+    rank = len(known_sizes(node.inputs[0]))
     axes = _axes(node)
     if not axes:
         return None
     reduced = {axis % rank for axis in axes}
-    if _integer(node, "keepdims", 1):
+    if int_attribute(node, "keepdims", 1):
         return None if wanted.axis in reduced else _first(node, wanted)
     left = [axis for axis in range(rank) if axis not in reduced]
     return _first(node, wanted.at(left[wanted.axis]))
@@ -139,8 +129,8 @@ def _axes(node: ir.Node) -> tuple[int, ...]:
 
 
 def _product(node: ir.Node, wanted: Selection) -> Needs | None:
-    left, right = (_shape(value) for value in node.inputs)
-    rank = len(_shape(node.outputs[0]))
+    left, right = (known_sizes(value) for value in node.inputs)
+    rank = len(known_sizes(node.outputs[0]))
     if len(left) < 2 or len(right) < 2:
         return None
     if wanted.axis == rank - 2:
@@ -153,14 +143,14 @@ def _product(node: ir.Node, wanted: Selection) -> Needs | None:
 def _gemm(node: ir.Node, wanted: Selection) -> Needs:
     added = tuple(_broadcast(value, wanted, rank=2) for value in node.inputs[2:])
     if wanted.axis == 0:
-        return (wanted.at(_integer(node, "transA", 0)), None, *added)
-    return (None, wanted.at(1 - _integer(node, "transB", 0)), *added)
+        return (wanted.at(int_attribute(node, "transA", 0)), None, *added)
+    return (None, wanted.at(1 - int_attribute(node, "transB", 0)), *added)
 
 
 def _attention(node: ir.Node, wanted: Selection) -> Needs | None:
     """Some queries only; a causal mask or a cache counts them, so those stay."""
-    rank = len(_shape(node.outputs[0]))
-    if wanted.axis != rank - 2 or _integer(node, "is_causal", 0):
+    rank = len(known_sizes(node.outputs[0]))
+    if wanted.axis != rank - 2 or int_attribute(node, "is_causal", 0):
         return None
     masks, cache = node.inputs[3:4], node.inputs[4:]
     if any(value is not None for value in cache):
@@ -170,7 +160,7 @@ def _attention(node: ir.Node, wanted: Selection) -> Needs | None:
 
 
 def _transposed(node: ir.Node, wanted: Selection) -> Needs:
-    perm = permutation(node, rank=len(_shape(node.outputs[0])))
+    perm = permutation(node, rank=len(known_sizes(node.outputs[0])))
     return _first(node, wanted.at(perm[wanted.axis]))
 
 
@@ -179,7 +169,7 @@ def _reshaped(node: ir.Node, wanted: Selection) -> Needs | None:
     would drop whatever axis is left with one entry."""
     if node.op_type == "Squeeze" and not _axes(node):
         return None
-    before, after = _shape(node.inputs[0]), _shape(node.outputs[0])
+    before, after = known_sizes(node.inputs[0]), known_sizes(node.outputs[0])
     outer, size = math.prod(after[: wanted.axis]), after[wanted.axis]
     for axis, dim in enumerate(before):
         if dim == size and math.prod(before[:axis]) == outer:
@@ -188,13 +178,13 @@ def _reshaped(node: ir.Node, wanted: Selection) -> Needs | None:
 
 
 def _expanded(node: ir.Node, wanted: Selection) -> Needs:
-    need = _broadcast(node.inputs[0], wanted, rank=len(_shape(node.outputs[0])))
+    need = _broadcast(node.inputs[0], wanted, rank=len(known_sizes(node.outputs[0])))
     return (need, None)
 
 
 def _joined(node: ir.Node, wanted: Selection) -> Needs | None:
-    rank = len(_shape(node.outputs[0]))
-    apart = _integer(node, "axis", 0) % rank != wanted.axis
+    rank = len(known_sizes(node.outputs[0]))
+    apart = int_attribute(node, "axis", 0) % rank != wanted.axis
     return tuple(wanted for _ in node.inputs) if apart else None
 
 
@@ -224,7 +214,7 @@ def _gathered(node: ir.Node, shape: Sequence[int]) -> Selection | None:
     places = array(node.inputs[1])
     if places is None or places.ndim > 1 or not places.size:
         return None
-    axis = _integer(node, "axis", 0) % len(shape)
+    axis = int_attribute(node, "axis", 0) % len(shape)
     return Selection(axis, tuple(int(at) % shape[axis] for at in places.reshape(-1)))
 
 

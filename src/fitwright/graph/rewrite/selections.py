@@ -18,6 +18,7 @@ import onnx_ir as ir
 from fitwright.graph.rewrite.edit import (
     Tally,
     Workbench,
+    known_sizes,
     new_constant,
     nodes_of,
     put,
@@ -32,7 +33,7 @@ _SLICE_TAKES_INPUTS = 10
 """The opset from which the places of a Slice are inputs."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Narrowed:
     """Which operators may compute less.
 
@@ -126,8 +127,7 @@ def _feed(
 
 def _leaf(bench: Workbench, value: ir.Value, need: Selection, *, opset: int) -> ir.Value:
     """Those entries of a value, as a smaller constant, a Slice or a Gather."""
-    values, shape = array(value), sizes(value)
-    assert shape is not None, "`needs` asks for known shapes"
+    values, shape = array(value), known_sizes(value)
     if values is not None:
         return bench.constant(np.take(values, need.entries, need.axis), hint=value.name or "part")
     first, last = need.entries[0], need.entries[-1]
@@ -147,9 +147,7 @@ def _leaf(bench: Workbench, value: ir.Value, need: Selection, *, opset: int) -> 
 def _shrink(graph: ir.Graph, node: ir.Node, wanted: Selection) -> None:
     """State the smaller shape of the node's output, in its operand too where it has one."""
     out = node.outputs[0]
-    shape = sizes(out)
-    assert shape is not None, "`needs` asks for known shapes"
-    smaller = wanted.of(shape)
+    smaller = wanted.of(known_sizes(out))
     out.shape = ir.Shape(smaller)
     if node.op_type in ("Reshape", "Expand"):
         target = new_constant(graph, np.asarray(smaller, np.int64), hint="shape")
@@ -159,8 +157,8 @@ def _shrink(graph: ir.Graph, node: ir.Node, wanted: Selection) -> None:
 def _skip(graph: ir.Graph, end: ir.Node) -> None:
     """A selection whose input holds nothing else any more becomes a reshape, or nothing."""
     value, out = end.inputs[0], end.outputs[0]
-    shape = sizes(out)
-    assert value is not None and shape is not None, "the selection of a known shape"
+    assert value is not None, "a selection has something to select from"
+    shape = known_sizes(out)
     if sizes(value) == shape and replaceable(value, out):
         put(value, out)
     else:

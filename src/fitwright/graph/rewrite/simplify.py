@@ -21,7 +21,14 @@ from fitwright.graph.rewrite.edit import (
     sizes,
     swept,
 )
-from fitwright.graph.rewrite.match import array, is_standard, number, producer
+from fitwright.graph.rewrite.match import (
+    array,
+    float_attribute,
+    int_attribute,
+    is_standard,
+    number,
+    producer,
+)
 from fitwright.graph.rewrite.selections import move_selections
 from fitwright.graph.rewrite.views import merge_views
 
@@ -168,16 +175,12 @@ def _channel_axis(node: ir.Node, weight: NDArray[Any]) -> int:
     """Which axis of the weight counts the output channels."""
     if node.op_type == "Conv":
         return 0
-    turned = node.op_type == "Gemm" and bool(_int(node, "transB"))
+    turned = node.op_type == "Gemm" and bool(int_attribute(node, "transB", 0))
     return 0 if turned else weight.ndim - 1
 
 
 def _output_axis(node: ir.Node, rank: int) -> int:
     return 1 if node.op_type == "Conv" else rank - 1
-
-
-def _int(node: ir.Node, name: str) -> int:
-    return node.attributes[name].as_int() if name in node.attributes else 0
 
 
 def _per_channel(
@@ -209,7 +212,7 @@ def _normalisation_into_convolution(graph: ir.Graph, node: ir.Node, tally: Tally
         return False
     if len(conv.outputs[0].uses()) > 1 or conv.outputs[0].is_graph_output():
         return False
-    epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else 1e-5
+    epsilon = float_attribute(node, "epsilon", 1e-5)
     factor = scale / np.sqrt(variance + epsilon)
     bias = array(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] else np.zeros_like(mean)
     weight = array(conv.inputs[1])
@@ -244,7 +247,7 @@ def _addition_into_bias(graph: ir.Graph, node: ir.Node, tally: Tally) -> bool:
 
 def _biased(graph: ir.Graph, node: ir.Node, added: NDArray[Any]) -> bool:
     weight, rank = array(node.inputs[1]), len(sizes(node.outputs[0]) or ())
-    if weight is None or not math.isclose(_float(node, "beta"), 1.0):
+    if weight is None or not math.isclose(float_attribute(node, "beta", 1.0), 1.0):
         return False
     channels = weight.shape[_channel_axis(node, weight)]
     per_channel = _per_channel(added, channels, rank=rank, axis=_output_axis(node, rank))
@@ -256,10 +259,6 @@ def _biased(graph: ir.Graph, node: ir.Node, added: NDArray[Any]) -> bool:
     made = new_constant(graph, (bias + per_channel).astype(weight.dtype), hint="bias")
     node.replace_input_with(2, made)
     return True
-
-
-def _float(node: ir.Node, name: str) -> float:
-    return node.attributes[name].as_float() if name in node.attributes else 1.0
 
 
 def _numbers_joined(graph: ir.Graph, node: ir.Node, tally: Tally) -> bool:
