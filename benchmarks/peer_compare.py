@@ -5,9 +5,10 @@ those of other environments are driven over a pipe (`peer_external`).
 
 Every round runs one short block of each contestant, in a new random order (seeded), so a
 drift of the machine falls on all of them alike and nobody always follows the same neighbour.
-The first run of a block warms the caches that the others used and does not count. A second
-copy of the artefact is opened last, as a control: by how much it differs from the first is what
-this method cannot tell apart. The artefact's time is the mean of both.
+The first run of a block warms the caches that the others used and does not count. Who is far
+behind after FIRST_ROUNDS leaves: such a block can take longer than all others together. A
+second copy of the artefact is opened last, as a control: by how much it differs from the first
+is what this method cannot tell apart. The artefact's time is the mean of both.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from fitwright.records.plan import Settings
 BLOCK_S = 0.3
 MIN_RUNS = 6
 WARM_UP_ROUNDS = 3
+FIRST_ROUNDS = 12  # after which whoever is FAR_BEHIND with the whole interval leaves
+FAR_BEHIND = 2.0  # times the artefact's time
 DUEL_SESSIONS = 4
 SAME = 0.02  # a ratio within 2 % of 1 counts as equally fast; the control row says how much
 #              two processes running the very same file differ
@@ -130,6 +133,7 @@ class Row:
         speed, speed_low, speed_high: time of this contestant over time of the artefact,
             median of the paired rounds and its sign-test interval (95 %); above 1 the
             artefact is faster.
+        rounds: how many these are from; fewer for those that left, far behind.
         relative_l2: distance of the outputs to the original's, over all held-out queries.
         metric: the task's, on the held-out samples; None for random weights.
     """
@@ -146,6 +150,7 @@ class Row:
     metric: float | None
     size_bytes: int
     made_s: float
+    rounds: int
     facts: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -180,18 +185,23 @@ def compare(
             because the child that is opened first runs some percent slower than the last.
         held_out: queries that no tool has seen.
         reference: name of the contestant whose outputs are the original's.
-        rounds: how many blocks each contestant runs.
+        rounds: how many blocks each contestant runs that is not far behind.
 
     Returns:
         A row of each contestant that ran, and what kept the others from running.
     """
+    copies = [c.name for c in contestants if c.runs == contestants[0].runs]
     with ExitStack() as stack:
         workers, outputs, not_run = answered(contestants, held_out, stack=stack)
-        times = interleaved(workers, rounds=rounds)
+        copies = [name for name in copies if name in workers]
+        times = interleaved(workers, rounds=min(rounds, FIRST_ROUNDS))
+        if rounds > FIRST_ROUNDS:
+            near = {n: w for n, w in workers.items() if not far_behind(times[n], times, copies)}
+            rest = interleaved(near, rounds=rounds - FIRST_ROUNDS, seed=1)
+            times = {name: [*found, *rest.get(name, ())] for name, found in times.items()}
         facts = {name: dict(worker.facts) for name, worker in workers.items()}
     ran = [c for c in contestants if c.name in workers]
-    copies = [times[c.name] for c in ran if c.runs == contestants[0].runs]
-    artefact_times = [math.prod(t) ** (1 / len(t)) for t in zip(*copies, strict=True)]
+    artefact_times = mean_of(times, copies)
     rows = [
         row(
             c,
@@ -204,6 +214,20 @@ def compare(
         for c in ran
     ]
     return rows, not_run
+
+
+def mean_of(times: Mapping[str, Sequence[float]], copies: Sequence[str]) -> list[float]:
+    """The artefact's time in each round: the geometric mean of its copies'."""
+    return [math.prod(t) ** (1 / len(t)) for t in zip(*(times[n] for n in copies), strict=True)]
+
+
+def far_behind(
+    found: Sequence[float], times: Mapping[str, Sequence[float]], copies: Sequence[str]
+) -> bool:
+    """Whether the whole interval of the ratio to the artefact lies above FAR_BEHIND."""
+    artefact_times = mean_of(times, copies)
+    log_ratios = [math.log(t / a) for t, a in zip(found, artefact_times, strict=True)]
+    return median_ratio_interval(log_ratios)[1].low > FAR_BEHIND
 
 
 def answered(
@@ -267,10 +291,12 @@ def opened(contestant: Contestant, held_out: Tensors) -> Turns:
     return worker
 
 
-def interleaved(workers: Mapping[str, Turns], *, rounds: int) -> dict[str, list[float]]:
+def interleaved(
+    workers: Mapping[str, Turns], *, rounds: int, seed: int = 0
+) -> dict[str, list[float]]:
     """Median latency of every block, seconds, by contestant and round."""
     times: dict[str, list[float]] = {name: [] for name in workers}
-    shuffled = np.random.default_rng(0)
+    shuffled = np.random.default_rng(seed)
     for number in range(-WARM_UP_ROUNDS, rounds):
         order = shuffled.permutation(list(workers)).tolist()
         for name in order:
@@ -292,7 +318,8 @@ def row(
     """The estimates and their intervals from the medians of the blocks."""
     medians = np.asarray(times)
     interval = bootstrap_interval(len(medians), lambda i: float(np.median(medians[i])), seed=0)
-    log_ratios = [math.log(t / a) for t, a in zip(times, artefact_times, strict=True)]
+    paired = zip(times, artefact_times, strict=False)  # those that left have the first rounds only
+    log_ratios = [math.log(t / a) for t, a in paired]
     speed, speed_interval = median_ratio_interval(log_ratios)
     return Row(
         name=contestant.name,
@@ -307,6 +334,7 @@ def row(
         metric=metric,
         size_bytes=contestant.size_bytes,
         made_s=contestant.made_s,
+        rounds=len(times),
         facts=facts,
     )
 
@@ -342,7 +370,7 @@ def agrees(peer: Row, artefact: Row, *, original: Row) -> bool:
     return peer.metric >= min(original.metric - LARGEST_DROP, artefact.metric)
 
 
-def finding(artefact: Row, peers: Sequence[Row], *, original: Row, rounds: int) -> Finding:
+def finding(artefact: Row, peers: Sequence[Row], *, original: Row) -> Finding:
     """The artefact against the fastest of the peers that agree as it does."""
     rivals = [p for p in peers if agrees(p, artefact, original=original)]
     if not rivals:
@@ -356,7 +384,7 @@ def finding(artefact: Row, peers: Sequence[Row], *, original: Row, rounds: int) 
         speed=rival.speed,
         speed_low=rival.speed_low,
         speed_high=rival.speed_high,
-        rounds=rounds,
+        rounds=rival.rounds,
     )
 
 

@@ -29,7 +29,7 @@ def document(results: Sequence[Result]) -> str:
     parts = [f"{place}." for place in dict.fromkeys(machine(r["environment"]) for r in results)]
     parts += [summary(results), tally(results)]
     for result in results:
-        parts += [f"### {title(result)}", table(result), conclusion(result)]
+        parts += [f"### {title(result)}", table(result), f"{conclusion(result)}{left(result)}"]
         parts += [absent(result)] if result["not_run"] else []
     return "\n\n".join(parts)
 
@@ -154,6 +154,15 @@ def conclusion(result: Result) -> str:
             f"{found['speed_high']:.3f}, {found['rounds']} rounds)."
         )
     return " ".join(lines)
+
+
+def left(result: Result) -> str:
+    """Who was so far behind that the rounds went on without them."""
+    fewer = [r for r in result["rows"] if r.get("rounds", result["rounds"]) < result["rounds"]]
+    if not fewer:
+        return ""
+    names = ", ".join(row["name"] for row in fewer)
+    return f" Far behind after {fewer[0]['rounds']} rounds, and left out of the others: {names}."
 
 
 def absent(result: Result) -> str:

@@ -84,7 +84,7 @@ def compared(case: Case, contestants: Sequence[Contestant], *, rounds: int) -> d
         [*contestants, control], held_out=unseen, reference=ORIGINAL, rounds=rounds
     )
     scopes = {"all": PEER_NAMES, "onnx": ONNX_PEERS}
-    judged = {scope: judge(rows, among=names, rounds=rounds) for scope, names in scopes.items()}
+    judged = {scope: judge(rows, among=names) for scope, names in scopes.items()}
     is_wanted = case.name in TRANSFORMERS
     judged = settled(judged, contestants, unseen=unseen, is_wanted=is_wanted)
     return {
@@ -95,11 +95,11 @@ def compared(case: Case, contestants: Sequence[Contestant], *, rounds: int) -> d
     }
 
 
-def judge(rows: Sequence[Row], *, among: Sequence[str], rounds: int) -> Finding:
+def judge(rows: Sequence[Row], *, among: Sequence[str]) -> Finding:
     """The artefact's row, the first, against those of the named peers."""
     original = next(row for row in rows if row.name == ORIGINAL)
     peers = [row for row in rows if row.name in among]
-    return finding(rows[0], peers, original=original, rounds=rounds)
+    return finding(rows[0], peers, original=original)
 
 
 def settled(

@@ -58,6 +58,7 @@ def row(
         relative_l2=relative_l2,
         size_bytes=1 << 20,
         made_s=0.0,
+        rounds=40,
         facts={},
     )
 
@@ -89,7 +90,7 @@ def contestant(name: str) -> Any:
 
 def found(artefact: Any, rivals: list[Any], *, original_metric: float | None = None) -> Any:
     original = row("original", speed=9.0, metric=original_metric)
-    return compare.finding(artefact, rivals, original=original, rounds=40)
+    return compare.finding(artefact, rivals, original=original)
 
 
 def test_a_faster_peer_that_agrees_less_is_no_rival() -> None:
@@ -425,6 +426,37 @@ def test_a_peer_that_does_not_open_is_left_out_with_its_reason(
     )
     assert [r.name for r in rows] == ["artefact", "original"]
     assert not_run == [compare.NotRun(name="broken", reason="the process ended")]
+
+
+@pytest.mark.parametrize(("times_as_long", "rounds"), [(1.9, 20), (2.1, 12)])
+def test_who_is_far_behind_leaves_after_the_first_rounds(
+    times_as_long: float, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Answering(RecordingWorker):
+        facts = types.MappingProxyType[str, str]({})
+
+        def outputs(self) -> dict[str, np.ndarray[Any, Any]]:
+            return {"y": np.ones(3)}
+
+    latencies = {"artefact": 0.1, "original": 0.15, "behind": 0.1 * times_as_long}
+    monkeypatch.setattr(
+        compare, "opened", lambda c, _: Answering(c.name, latency_s=latencies[c.name], order=[])
+    )
+    rows, _ = compare.compare(
+        [contestant(name) for name in latencies],
+        held_out=inputs.HeldOut(inputs={}, labels=None),
+        reference="original",
+        rounds=20,
+    )
+    assert [r.rounds for r in rows] == [20, 20, rounds]
+    assert compare.finding(rows[0], rows[2:], original=rows[1]).rounds == rounds
+
+
+def test_the_document_says_who_left() -> None:
+    rows = [row("Fitwright"), replace(row("torch.compile"), rounds=12), row("Peer")]
+    text = tables.document([case_result(rows=[r.to_json() for r in rows])])
+    assert "Far behind after 12 rounds, and left out of the others: torch.compile." in text
+    assert "Far behind" not in tables.document([case_result()])
 
 
 SERVER = """\
