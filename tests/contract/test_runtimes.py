@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +15,18 @@ from fitwright.backends.onnxruntime.runtime import OnnxRuntime
 from fitwright.backends.openvino.nncf_passes import quantised_static
 from fitwright.backends.openvino.runtime import OpenVino
 from fitwright.backends.support import num_cores
-from fitwright.errors import PlanError
+from fitwright.errors import DataError, PlanError
 from fitwright.executors.local import LocalExecutor
 from fitwright.ports import ChildLimits, Runtime
 from fitwright.records.plan import Settings
 from fitwright.testing.models import two_layers, write_two_layers
 from fitwright.testing.network import network_events
-from fitwright.testing.runtime_contract import RuntimeContract, queries, relative_l2
+from fitwright.testing.runtime_contract import (
+    FLOAT32_CLOSE,
+    RuntimeContract,
+    queries,
+    relative_l2,
+)
 
 
 class TestOnnxRuntime(RuntimeContract):
@@ -81,6 +87,48 @@ class TestOpenVino(RuntimeContract):
         session = self.runtime.load(model, Settings(mode="throughput"))
         assert session.facts()["mode"] == "throughput"
         assert session.concurrency > 1 or num_cores() == 1
+
+
+PARTS = Settings(precision="float32", parts=2)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)
+class TestParts:
+    """A model that takes two samples, given queries of four."""
+
+    def test_the_parts_give_the_answer_of_the_whole(self, runtime: Runtime, tmp_path: Path) -> None:
+        session = runtime.load(write_two_layers(tmp_path / "m.onnx", batch=2), PARTS)
+        for x in queries(5, batch=4):
+            found, expected = session.run({"x": x}), two_layers(x)
+            assert found.keys() == expected.keys()
+            for name, array in found.items():
+                assert relative_l2(array, expected[name]) < FLOAT32_CLOSE
+
+    def test_facts_say_so(self, runtime: Runtime, tmp_path: Path) -> None:
+        session = runtime.load(write_two_layers(tmp_path / "m.onnx", batch=2), PARTS)
+        facts = session.facts()
+        assert (facts["parts"], facts["streams"], session.concurrency) == ("2", "2", 1)
+        if runtime.name == "onnxruntime":
+            assert facts["threads"] == str(max(1, num_cores() // 2))
+
+    def test_it_may_be_called_from_many_threads(self, runtime: Runtime, tmp_path: Path) -> None:
+        session = runtime.load(write_two_layers(tmp_path / "m.onnx", batch=2), PARTS)
+        xs = queries(16, batch=4)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda x: session.run({"x": x})["y"], xs))
+        for x, y in zip(xs, found, strict=True):
+            assert relative_l2(y, two_layers(x)["y"]) < FLOAT32_CLOSE
+
+    @pytest.mark.parametrize("given", ["odd", "name", "other size"])
+    def test_what_does_not_fit_is_refused_and_the_next_query_answered(
+        self, runtime: Runtime, tmp_path: Path, given: str
+    ) -> None:
+        session = runtime.load(write_two_layers(tmp_path / "m.onnx", batch=2), PARTS)
+        x = queries(1, batch=4)[0]
+        wrong = {"odd": {"x": x[:3]}, "name": {"z": x}, "other size": {"x": np.repeat(x, 2, 0)}}
+        with pytest.raises(DataError):
+            session.run(wrong[given])
+        assert relative_l2(session.run({"x": x})["y"], two_layers(x)["y"]) < FLOAT32_CLOSE
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES.values(), ids=RUNTIMES)

@@ -37,7 +37,7 @@ def variant(id_: str, *recipes: Recipe, backends: tuple[str, ...] = ("a", "b")) 
     )  # fmt: skip
 
 
-def plan(*settings: Settings, batches: tuple[int, ...] = ()) -> Plan:
+def plan(*settings: Settings, batches: tuple[int, ...] = (), parts: tuple[int, ...] = ()) -> Plan:
     return Plan(
         device_id="local",
         placements=(),
@@ -47,6 +47,7 @@ def plan(*settings: Settings, batches: tuple[int, ...] = ()) -> Plan:
         parallelism=Parallelism(),
         backends=tuple(BackendPlan(backend=b, settings=(Settings(), *settings)) for b in "ab"),
         batches=batches,
+        parts=parts,
         num_threads=2,
     )
 
@@ -97,10 +98,11 @@ def knowledge(
     apart: Iterable[tuple[Chain, str]] = (),
     mixed: tuple[Chain, ...] = (),
     batches: tuple[int, ...] = (),
+    parts: tuple[int, ...] = (),
     shorter: tuple[Recipe, ...] = (),
 ) -> Knowledge:
     return Knowledge(
-        plan=plan(ONE, batches=batches),
+        plan=plan(ONE, batches=batches, parts=parts),
         agenda=Agenda(rewrites=rewrites, bodies=bodies, shorter=shorter),
         adapted=adapted,
         standing=Standing(trials),

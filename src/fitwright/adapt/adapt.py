@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fitwright.adapt.calibration import (
-    batched_calibration,
+    calibration_in_runs,
     calibration_note,
     cut_calibration,
     input_shapes,
@@ -75,11 +75,11 @@ class Workshop:
         """In runs as the variant takes them, where the recipe needs any."""
         if self.calibration is None or not isinstance(recipe, NEEDS_CALIBRATION):
             return None
-        batched = batched_calibration(self.calibration, batch=variant.settings.batch)
+        in_runs = calibration_in_runs(self.calibration, variant.settings)
         if not any(isinstance(r, FixShapes) and r.sizes for r in variant.recipes):
-            return batched
+            return in_runs
         shapes = input_shapes(variant_path(variant, self.folder.parent))
-        return cut_calibration(batched, shapes=shapes)
+        return cut_calibration(in_runs, shapes=shapes)
 
 
 def adapt(

@@ -13,6 +13,7 @@ import numpy as np
 from fitwright.graph.read import read_model
 from fitwright.ports import Array, Samples
 from fitwright.records.model import ModelSummary
+from fitwright.records.plan import Settings
 from fitwright.records.run import write_atomically
 
 FEWEST, MOST = 16, 128
@@ -65,20 +66,23 @@ def _origin(samples: Samples, num_queries: int) -> str:
     )
 
 
-def batched_calibration(calibration: Path, *, batch: int) -> Path:
-    """The same data with so many queries stacked into each, for a model that takes as many.
+def calibration_in_runs(calibration: Path, settings: Settings) -> Path:
+    """The same data as the runs of a model with these settings take it: so many queries stacked
+    into each, or each query cut into parts.
 
     Written beside the file, once; the last is filled up with the first queries.
     """
-    if batch == 1:
+    batch, parts = settings.batch, settings.parts
+    if batch == parts == 1:
         return calibration
-    out = calibration.with_name(f"{calibration.stem}-x{batch}.npz")
+    name = f"x{batch}" if parts == 1 else f"{parts}-parts"
+    out = calibration.with_name(f"{calibration.stem}-{name}.npz")
     if not out.is_file():
         with np.load(calibration) as archive:
             arrays = {name: archive[name] for name in archive.files}
         content = io.BytesIO()
-        together: dict[str, Any] = {name: _batched(array, batch) for name, array in arrays.items()}
-        np.savez(content, **together)
+        runs: dict[str, Any] = {n: _parted(_batched(a, batch), parts) for n, a in arrays.items()}
+        np.savez(content, **runs)
         if (note := calibration_note(calibration)) is not None:
             write_atomically(_note_file(out), note.encode())
         write_atomically(out, content.getvalue())
@@ -90,6 +94,12 @@ def _batched(array: Array, batch: int) -> Array:
     runs = -(-len(array) // batch)
     picked = array[np.arange(runs * batch) % len(array)]
     return picked.reshape(runs, batch * array.shape[1], *array.shape[2:])
+
+
+def _parted(array: Array, parts: int) -> Array:
+    """Shape (queries, size, ...) as (queries * parts, size / parts, ...)."""
+    queries, size = array.shape[:2]
+    return array.reshape(queries * parts, size // parts, *array.shape[2:])
 
 
 def cut_calibration(calibration: Path, *, shapes: Mapping[str, tuple[int, ...]]) -> Path:

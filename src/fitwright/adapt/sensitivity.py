@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fitwright.adapt.calibration import batched_calibration
+from fitwright.adapt.calibration import calibration_in_runs
 from fitwright.adapt.groups import group_operators
 from fitwright.graph.dependencies import dependencies
 from fitwright.ports import Array, ChildLimits, Executor
@@ -62,7 +62,7 @@ def analyse(
         TrialFailed: a child died; nothing is known then.
     """
     switching = probes["openvino" if int8.suffix == ".xml" else "onnxruntime"]
-    inputs = _queries(batched_calibration(calibration, batch=settings.batch), settings.batch)
+    inputs = _queries(calibration_in_runs(calibration, settings), settings.batch)
     quantised = executor.call(switching.quantised, limits, int8, graph=graph)
     nodes = executor.call(dependencies, limits, graph)
     groups = group_operators(nodes, quantised)

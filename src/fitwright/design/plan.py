@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fitwright import units
 from fitwright.design.memory import plan_memory
-from fitwright.design.settings import Situation, backend_plan, batches
+from fitwright.design.settings import Situation, backend_plan, batches, parts
 from fitwright.errors import PlanError
 from fitwright.records.device import Device
 from fitwright.records.model import ModelSummary
@@ -34,7 +34,8 @@ def design(need: Need, summary: ModelSummary, device: Device, *, backends: Seque
         )
     situation = Situation(need=need, device=device)
     planned = [backend_plan(backend, situation) for backend in dict.fromkeys(backends)]
-    memory, stacked = plan_memory(summary.lifetimes), batches(situation, summary)
+    memory = plan_memory(summary.lifetimes)
+    stacked, cut = batches(situation, summary), parts(situation, summary)
     return Plan(
         device_id=device.id,
         placements=_one_placement(device, len(summary.operators)),
@@ -42,11 +43,13 @@ def design(need: Need, summary: ModelSummary, device: Device, *, backends: Seque
         parallelism=Parallelism(),
         backends=tuple(backend for backend, _ in planned),
         batches=stacked,
+        parts=cut,
         num_threads=situation.cores,
         notes=(
             _memory_note(memory),
             *(note for _, notes in planned for note in notes),
             *_batch_notes(stacked),
+            *_part_notes(cut),
         ),
     )
 
@@ -62,6 +65,12 @@ def _batch_notes(batches: Sequence[int]) -> Iterator[str]:
     if batches:
         sizes = ", ".join(map(str, batches))
         yield f"runs of {sizes} queries: all are there, and a run costs something by itself"
+
+
+def _part_notes(parts: Sequence[int]) -> Iterator[str]:
+    if parts:
+        numbers = ", ".join(map(str, parts))
+        yield f"queries cut into {numbers} parts: threads of one run wait for each other"
 
 
 def _memory_note(memory: MemoryPlan) -> str:

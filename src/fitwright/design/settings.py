@@ -19,6 +19,7 @@ MAX_INSTANCES = 16  # each is a process with its own copy of the weights
 MANY_CORES = 16
 BATCHES = (4, 16, 64)  # a factor apart that shows; what is between them is looked at later
 BATCH_MEMORY = 0.25  # of what the device has, for the activations of a run
+MAX_PARTS = 3
 LONG_RUN_S = 0.25  # beside which what a run costs by itself is nothing
 
 
@@ -244,6 +245,26 @@ def batches(situation: Situation, summary: ModelSummary) -> tuple[int, ...]:
         for b in BATCHES
         if b * summary.peak_activation_bytes <= room and b * least_s <= LONG_RUN_S
     )
+
+
+def parts(situation: Situation, summary: ModelSummary) -> tuple[int, ...]:
+    """Into how many parts to cut a query of several samples, at most MAX_PARTS ways.
+
+    None where queries come together, for then each has its cores anyway. Most parts first think
+    of cores, so the largest number is among them, and the smallest.
+    """
+    if situation.wants_throughput or not summary.inputs:
+        return ()
+    sizes = [i.shape[0] if i.shape else 1 for i in summary.inputs]
+    most = min([situation.cores, *(size for size in sizes if isinstance(size, int))])
+    found = [
+        n
+        for n in range(2, most + 1)
+        if all(isinstance(size, int) and size % n == 0 for size in sizes)
+    ]
+    if len(found) <= MAX_PARTS:
+        return tuple(found)
+    return (found[0], found[len(found) // 2], found[-1])
 
 
 def backend_plan(backend: str, situation: Situation) -> tuple[BackendPlan, tuple[str, ...]]:

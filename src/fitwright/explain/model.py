@@ -204,6 +204,13 @@ MODEL: Mapping[str, Explanation] = {
         fix="Run it alone with the backend; give inputs that it was made for.",
         example="inputs:\n  image: {low: 0, high: 1}",
     ),
+    "FW249": Explanation(
+        title="The batch of a query is not cut into parts.",
+        why="Parts of a query can run at once, each on cores of its own, where the model computes "
+        "every sample by itself. Here an operator works across the first axis, or may; or a "
+        "constant holds something else for each sample.",
+        fix="Nothing needs to be done: the run goes on with whole queries.",
+    ),
     "FW248": Explanation(
         title="The model cannot be joined at several lengths.",
         why="The lengths of one file share their weights and are chosen by the mask of a query. "

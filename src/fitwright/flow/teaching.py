@@ -84,7 +84,8 @@ def _is_plain(trial: Trial, device: Device) -> bool:
     """Whether it ran alone on all cores, as the probes did."""
     settings = trial.candidate.settings
     threads = settings.threads in (None, device.num_cores)
-    alone = settings.instances == 1 and settings.streams in (None, 1) and settings.batch == 1
+    whole = settings.batch == 1 and settings.parts == 1
+    alone = whole and settings.instances == 1 and settings.streams in (None, 1)
     return threads and alone and settings.mode != "throughput" and trial.failure is None
 
 

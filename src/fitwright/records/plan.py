@@ -30,6 +30,9 @@ class Settings(Record):
             instances where each can have a core, and leaves a single one free.
         batch: queries that are stacked along the first axis into one run; more than 1 needs a
             model file made for it (`FixShapes.batch`), and queries that wait.
+        parts: pieces that one query is cut into along the first axis, which run at once, each
+            as one of so many streams; more than 1 needs a model file made for it
+            (`FixShapes.parts`).
     """
 
     threads: int | None = Field(default=None, ge=1)
@@ -42,15 +45,22 @@ class Settings(Record):
     instances: int = Field(default=1, ge=1)
     pinned: bool | None = None
     batch: int = Field(default=1, ge=1)
+    parts: int = Field(default=1, ge=1)
 
     def merged(self, other: Settings) -> Settings:
         """These settings, overridden by what `other` states."""
         return self.model_copy(update=other.model_dump(exclude_defaults=True))
 
     def on(self, required: Settings) -> Settings:
-        """These settings for a variant that cannot do without those; how many queries a run
-        takes is the variant's alone."""
-        return self.merged(required).model_copy(update={"batch": required.batch})
+        """These settings for a variant that cannot do without those.
+
+        How many queries a run takes, or how small a part of one, is the variant's alone; and
+        parts share the threads among themselves.
+        """
+        alone: dict[str, object] = {"batch": required.batch, "parts": required.parts}
+        if required.parts > 1:
+            alone |= {"threads": required.threads}
+        return self.merged(required).model_copy(update=alone)
 
     def describe(self) -> str:
         """``threads=2, precision=bfloat16``; ``defaults`` when nothing is stated."""
@@ -113,6 +123,7 @@ class Plan(Record):
 
     Attributes:
         batches: how many queries to stack into one run, beside one by one; rising.
+        parts: into how many parts to cut a query, beside running it whole; rising.
         num_threads: of a backend's defaults, one for each usable core.
     """
 
@@ -122,5 +133,6 @@ class Plan(Record):
     parallelism: Parallelism
     backends: tuple[BackendPlan, ...]
     batches: tuple[int, ...] = ()
+    parts: tuple[int, ...] = ()
     num_threads: int = 1
     notes: tuple[str, ...] = ()

@@ -15,11 +15,13 @@ class FixShapes(Record):
 
     Attributes:
         batch: queries that one run takes, stacked along the first axis.
+        parts: that a query is cut into along the first axis; a run takes one.
         sizes: symbol and size of dimensions that are bound otherwise than in the summary.
     """
 
     kind: Literal["fix_shapes"] = "fix_shapes"
     batch: int = Field(default=1, ge=1)
+    parts: int = Field(default=1, ge=1)
     sizes: tuple[tuple[str, Annotated[int, Field(ge=1)]], ...] = ()
 
 
@@ -188,6 +190,16 @@ def at_batch(chain: tuple[Recipe, ...], batch: int) -> tuple[Recipe, ...]:
     return _refixed(chain, {"batch": batch})
 
 
+def parts_of(chain: tuple[Recipe, ...]) -> int:
+    """Into how many parts a query is cut for what the chain makes."""
+    return next((r.parts for r in chain if isinstance(r, FixShapes)), 1)
+
+
+def in_parts(chain: tuple[Recipe, ...], parts: int) -> tuple[Recipe, ...]:
+    """The same chain for queries cut into so many parts; chains that fix no shapes stay."""
+    return _refixed(chain, {"parts": parts})
+
+
 def at_length(chain: tuple[Recipe, ...], symbol: str, size: int) -> tuple[Recipe, ...]:
     """The same chain with another size for a symbol; chains that fix no shapes stay."""
     return _refixed(chain, {"sizes": ((symbol, size),)})
@@ -226,6 +238,7 @@ def title(recipe: Recipe) -> str:
     """``int8_static/nncf/entropy/12 in float``: kind, toolkit, what differs from the usual."""
     toolkit, method = getattr(recipe, "toolkit", ""), getattr(recipe, "method", "minmax")
     kept, batch = len(getattr(recipe, "keep", ())), getattr(recipe, "batch", 1)
+    parts = getattr(recipe, "parts", 1)
     sizes = (*(f"{n} {size}" for n, size in getattr(recipe, "sizes", ())),)
     words = (
         recipe.kind,
@@ -236,6 +249,7 @@ def title(recipe: Recipe) -> str:
         "" if getattr(recipe, "per_channel", True) else "per_tensor",
         f"{kept} in float" if kept else "",
         f"batch {batch}" if batch > 1 else "",
+        f"{parts} parts" if parts > 1 else "",
         *sizes,
         *(str(n) for n in (recipe.lengths if isinstance(recipe, Buckets) else ())),
     )

@@ -14,6 +14,7 @@ from fitwright.records.recipe import (
     at_batch,
     batch_of,
     continued,
+    in_parts,
 )
 from fitwright.records.trial import Candidate
 from fitwright.tune.explore import explored, pairs_worth_tuning
@@ -59,8 +60,9 @@ def propose(known: Knowledge) -> Step | None:
     1. The original on every backend's defaults, all cores: the incumbent at the start is the
        strongest plain baseline.
     2. Rewritings of the graph that compute the same, each growing on others, all of them
-       together on each backend; then the best of them with several queries in a run, where
-       the plan says how many, and with what spares padding, where queries are padded.
+       together on each backend; then the best of them with several queries in a run, or one in
+       several parts, where the plan says how many, and with what spares padding, where queries
+       are padded.
     3. Numbers of threads where runs are short; then bodies (another arithmetic, narrower
        storage) on each backend, put on its best rewriting, with the best of those numbers, a
        cohort as soon as one is made.
@@ -88,6 +90,7 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     yield from defaults(known.plan, original, round_=BASELINE)
     yield from _rewritten(known)
     yield from _batched(known)
+    yield from _in_parts(known)
     yield from _shorter(known)
     yield from paced(known)
     early, late = waves(known)
@@ -155,6 +158,16 @@ def _batched(known: Knowledge) -> Iterator[Step]:
     for backend in known.plan.backends:
         best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
         chains = [at_batch(best, batch) for batch in known.plan.batches]
+        here = frozenset({backend.backend})
+        yield from made(known, dict.fromkeys(chains, here), at_once=len(chains))
+
+
+def _in_parts(known: Knowledge) -> Iterator[Step]:
+    """The best rewriting of each backend with queries cut into parts that run at once; not
+    where trials are dear, for runs that long wait little."""
+    for backend in known.plan.backends if not known.lean else ():
+        best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
+        chains = [in_parts(best, parts) for parts in known.plan.parts]
         here = frozenset({backend.backend})
         yield from made(known, dict.fromkeys(chains, here), at_once=len(chains))
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fitwright.records.agenda import Body, Chain
-from fitwright.records.recipe import at_batch, batch_of, bucketed, unbucketed
+from fitwright.records.recipe import (
+    at_batch,
+    batch_of,
+    bucketed,
+    in_parts,
+    parts_of,
+    unbucketed,
+)
 from fitwright.records.trial import Trial
 from fitwright.tune.proposal import REWRITE, Knowledge, attempt
 
@@ -33,12 +40,14 @@ def _rewritings(known: Knowledge) -> tuple[Chain, ...]:
 
 
 def at_one_length(known: Knowledge) -> tuple[Chain, ...]:
-    """Those that compute every query whole, and before them what was made of them for several
-    queries."""
+    """Those that compute every token of a query, and before them what was made of them for parts
+    of one and for several."""
     made, whole = set(known.adapted.chains), known.agenda.rewrites
+    numbers = sorted({parts_of(chain) for chain in made} - {1}, reverse=True)
     sizes = sorted({batch_of(chain) for chain in made} - {1}, reverse=True)
+    cut = (in_parts(r, parts) for parts in numbers for r in whole)
     stacked = (at_batch(r, batch) for batch in sizes for r in whole)
-    return (*(chain for chain in stacked if chain in made), *whole)
+    return (*(chain for chain in (*cut, *stacked) if chain in made), *whole)
 
 
 def best_rewriting(known: Knowledge, backend: str, *, of: Sequence[Chain] = ()) -> Chain:

@@ -76,7 +76,7 @@ class JointSpace:
             variant_id=variant.id,
             title=variant.title,
             backend=backend,
-            settings=settings.merged(variant.settings),
+            settings=settings.on(variant.settings),
         )
 
     def points(self) -> Iterator[Point]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fitwright.adapt.calibration import (
-    batched_calibration,
+    calibration_in_runs,
     calibration_note,
     cut_calibration,
     num_calibration_queries,
@@ -17,6 +17,7 @@ from fitwright.adapt.calibration import (
 )
 from fitwright.ports import Samples
 from fitwright.records.model import ModelSummary
+from fitwright.records.plan import Settings
 
 
 def samples(num: int, *, origin: Literal["contract", "synthetic"] = "contract") -> Samples:
@@ -46,14 +47,25 @@ def test_the_note_is_kept_beside_the_data(tmp_path: Path) -> None:
 def test_a_model_that_takes_several_queries_is_calibrated_on_runs_of_them(tmp_path: Path) -> None:
     one_by_one = tmp_path / "c.npz"
     note = write_calibration(samples(6), one_by_one)
-    assert batched_calibration(one_by_one, batch=1) == one_by_one
-    together = batched_calibration(one_by_one, batch=4)
+    assert calibration_in_runs(one_by_one, Settings()) == one_by_one
+    together = calibration_in_runs(one_by_one, Settings(batch=4))
     with np.load(together) as archive:
         assert archive["x"].shape == (2, 4, 1)
         assert archive["x"].ravel().tolist() == [0, 1, 2, 3, 4, 5, 0, 1]
         assert archive["ids"].dtype == np.int64
     assert calibration_note(together) == note
-    assert batched_calibration(one_by_one, batch=4) == together
+    assert calibration_in_runs(one_by_one, Settings(batch=4)) == together
+
+
+def test_a_model_that_takes_a_part_of_a_query_is_calibrated_on_parts(tmp_path: Path) -> None:
+    whole = tmp_path / "c.npz"
+    x = np.arange(24, dtype=np.float32).reshape(3, 4, 2)
+    note = write_calibration(Samples(inputs={"x": x}, labels=None, origin="contract"), whole)
+    cut = calibration_in_runs(whole, Settings(parts=2))
+    with np.load(cut) as archive:
+        assert archive["x"].shape == (6, 2, 2)
+        assert archive["x"].ravel().tolist() == x.ravel().tolist()
+    assert calibration_note(cut) == note
 
 
 def test_a_model_of_shorter_queries_is_calibrated_on_their_beginnings(tmp_path: Path) -> None:

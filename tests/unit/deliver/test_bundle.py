@@ -48,8 +48,8 @@ def save_model(file: Path, *, batch: int = 1) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), file)
 
 
-def queries() -> tuple[Tensors, Tensors]:
-    x = np.random.default_rng(0).normal(size=(6, 1, 4)).astype(np.float32)
+def queries(*, batch: int = 1) -> tuple[Tensors, Tensors]:
+    x = np.random.default_rng(0).normal(size=(6, batch, 4)).astype(np.float32)
     return {"x": x}, {"/head/y": np.maximum(x @ WEIGHTS, 0)}
 
 
@@ -78,9 +78,10 @@ def deliver(run: RunFolder) -> Deliver:
         settings: Settings | None = None,
         expected: Tensors | None = None,
         ir: bool = False,
+        batch: int = 1,
     ) -> Path:
         chosen = Settings() if settings is None else settings
-        inputs, right = queries()
+        inputs, right = queries(batch=batch)
         return write_bundle(
             run,
             candidate=Candidate(
@@ -223,6 +224,24 @@ def test_a_run_of_several_queries_is_filled_up_and_taken_apart(
     with np.load(tmp_path / "y") as file:
         np.testing.assert_allclose(file["/head/y"], np.maximum(x @ WEIGHTS, 0), rtol=1e-5)
     assert "takes 4 queries" in (bundle / "README.md").read_text()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_query_is_cut_into_parts_for_a_model_that_takes_one(
+    deliver: Deliver, run: RunFolder, openvino: ModuleType, tmp_path: Path, backend: str
+) -> None:
+    save_model(run.path / "variants" / "f" / "model.onnx", batch=2)
+    x = np.random.default_rng(1).normal(size=(6, 4, 4)).astype(np.float32)
+    settings = Settings(parts=2, precision="float32")
+    bundle = deliver(settings=settings, batch=4, backend=backend)
+    assert json.loads(run_it(bundle, "--self-test").stdout)["self_test"] == "passed"
+    np.savez(tmp_path / "x.npz", x=x)
+    out = tmp_path / "y"
+    done = run_it(bundle, "--input", str(tmp_path / "x.npz"), "--output", str(out))
+    assert done.returncode == 0, done.stderr
+    with np.load(out) as file:
+        np.testing.assert_allclose(file["/head/y"], np.maximum(x @ WEIGHTS, 0), rtol=1e-5)
+    assert "cut into 2 parts" in (bundle / "README.md").read_text()
 
 
 def test_own_inputs_give_own_outputs(deliver: Deliver, tmp_path: Path) -> None:

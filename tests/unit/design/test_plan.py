@@ -11,7 +11,7 @@ from fitwright.errors import PlanError
 from fitwright.records.contract import Agreement, Budget, Traffic
 from fitwright.records.device import Device
 from fitwright.records.figure import Figure
-from fitwright.records.model import Lifetime, ModelSummary, OperatorCost
+from fitwright.records.model import Lifetime, ModelSummary, OperatorCost, TensorInfo
 from fitwright.records.need import Limit, Need
 from fitwright.records.plan import Parallelism, Placement, Plan, Settings
 
@@ -134,6 +134,29 @@ def test_queries_are_stacked_where_all_are_there_from_the_start() -> None:
     assert batches(Traffic(scenario="server", rate=10)) == ()
     assert batches(Traffic(scenario="offline", scheduler="loadgen")) == ()
     assert batches(batchable=False) == ()
+
+
+def parts(*sizes: int | str, cores: int = 8, asked: Need | None = None) -> tuple[int, ...]:
+    """Of a model with inputs that open with these sizes."""
+    inputs = tuple(
+        TensorInfo(name=f"x{i}", dtype="float32", shape=(size, 3)) for i, size in enumerate(sizes)
+    )
+    model = summary().model_copy(update={"inputs": inputs})
+    return design(asked or need(), model, device(cores=cores), backends=["openvino"]).parts
+
+
+def test_a_query_of_several_samples_may_be_cut_into_as_many_parts_as_there_are_cores() -> None:
+    assert parts(8) == (2, 4, 8)
+    assert parts(8, cores=2) == (2,)
+    assert parts(8, cores=1) == ()
+    assert parts(24, cores=16) == (2, 6, 12)
+    assert parts(6, 9) == (3,)
+    assert parts(1) == parts(7, cores=4) == parts("n") == parts() == ()
+
+
+def test_queries_that_come_together_stay_whole() -> None:
+    assert parts(8, asked=need(traffic=Traffic(scenario="server", rate=10))) == ()
+    assert parts(8, asked=need("throughput")) == ()
 
 
 def test_runs_do_not_grow_beyond_memory_or_beyond_use() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fitwright.backends.parted import in_parts
 from fitwright.backends.support import (
     availability,
     missing,
@@ -98,7 +99,8 @@ class OnnxRuntime:
             "version": str(onnxruntime.__version__),
             **_options_in_force(session.get_session_options()),
         }
-        return OnnxRuntimeSession(session, errors=errors, concurrency=callers, facts=facts)
+        made = OnnxRuntimeSession(session, errors=errors, concurrency=callers, facts=facts)
+        return in_parts(made, settings)
 
 
 def _modules() -> tuple[Any, Any]:
@@ -141,11 +143,12 @@ def _callers_and_threads(settings: Settings) -> tuple[int, int | None]:
     """Concurrent callers of the session and threads for each.
 
     ``throughput`` divides the cores among callers, one thread each unless stated: small
-    operators gain more from another query than from another thread.
+    operators gain more from another query than from another thread. Parts of a query share them
+    as well.
     """
-    if settings.mode != "throughput":
+    if settings.mode != "throughput" and settings.parts == 1:
         return settings.streams or 1, settings.threads
-    callers = settings.streams or num_cores()
+    callers = settings.streams or (settings.parts if settings.parts > 1 else num_cores())
     return callers, settings.threads or max(1, num_cores() // callers)
 
 

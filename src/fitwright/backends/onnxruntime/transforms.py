@@ -43,7 +43,8 @@ class FixShapesPass:
     ensures: str = "every input shape is static; constants are folded; outputs are unchanged"
 
     def refuses(self, recipe: Recipe, summary: ModelSummary, device: Device) -> str | None:
-        """Every model has shapes to fix or none; queries are stacked along a free axis."""
+        """Every model has shapes to fix or none; queries are stacked along a free axis. Whether
+        one can be cut into parts, the file tells."""
         del device
         if getattr(recipe, "batch", 1) == 1 or summary.is_batchable:
             return None
@@ -52,10 +53,11 @@ class FixShapesPass:
     def __call__(self, request: TransformRequest) -> TransformResult:
         """Fix, then fold where folding pays and the result stays readable for all."""
         from fitwright.backends.onnxruntime.fold import NOTHING_LEFT, fold_constants
+        from fitwright.graph.divide import divide_batch
         from fitwright.graph.fix_shapes import fix_shapes
 
         assert isinstance(request.recipe, FixShapes)
-        summary, batch = request.summary, request.recipe.batch
+        summary, batch, parts = request.summary, request.recipe.batch, request.recipe.parts
         fixed, folded = (_empty(request.folder / name) / "model.onnx" for name in ("a", "b"))
         changed = fix_shapes(
             request.model,
@@ -66,14 +68,18 @@ class FixShapesPass:
             sizes=dict(request.recipe.sizes),
         )
         why = fold_constants(fixed, folded)
-        if why and not changed:
+        if why and not changed and parts == 1:
             return _unchanged(request, f"shapes are static; {why}")
-        out = _kept(request.folder, fixed.parent if why else folded.parent)
+        made = fixed if why else folded
+        if parts > 1:
+            whole, made = made, _empty(request.folder / "c") / "model.onnx"
+            divide_batch(whole, made, parts=parts)
+        out = _kept(request.folder, made.parent)
         notes = (why,) if why and why != NOTHING_LEFT else ()
         return TransformResult(
             file=out,
             backends=settled(summary, out),
-            settings=Settings(batch=batch),
+            settings=Settings(batch=batch, parts=parts),
             notes=notes,
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fitwright.backends.openvino import telemetry
 from fitwright.backends.openvino.turns import Turns
+from fitwright.backends.parted import Answer, cut, joined, num_streams
 from fitwright.backends.support import availability, missing, refused, unreadable_type
 from fitwright.errors import DataError, TrialFailed
 from fitwright.ports import Array, Availability, Session, Tensors
@@ -61,7 +62,10 @@ class OpenVino:
             ) from error
         _check_honoured(compiled, settings)
         return OpenVinoSession(
-            compiled, version=openvino.__version__, shapes=lost_shapes(graph, compiled)
+            compiled,
+            version=openvino.__version__,
+            shapes=lost_shapes(graph, compiled),
+            parts=settings.parts,
         )
 
 
@@ -96,7 +100,7 @@ def properties_for(settings: Settings, capabilities: list[str]) -> dict[str, str
         raise refused("openvino", "precision", settings.precision, why=why)
     wanted: dict[str, str | int | None] = {
         "INFERENCE_NUM_THREADS": settings.threads,
-        "NUM_STREAMS": settings.streams,
+        "NUM_STREAMS": num_streams(settings),
         "PERFORMANCE_HINT": settings.mode.upper() if settings.mode else None,
         "INFERENCE_PRECISION_HINT": PRECISIONS.get(settings.precision or ""),
         # of its own accord it ties threads to the first cores, in every process to the same
@@ -128,17 +132,24 @@ def lost_shapes(graph: Any, compiled: Any) -> dict[int, tuple[int, ...]]:
 
 
 class OpenVinoSession:
-    """A compiled model and one infer request per query in flight.
+    """A compiled model and one infer request per query in flight, or per part of one.
 
     Args:
         shapes: of the outputs, by position, that have another one than the compiled model's.
+        parts: that a query is cut into along the first axis; the model takes one of them.
     """
 
     def __init__(
-        self, compiled: Any, *, version: str, shapes: Mapping[int, tuple[int, ...]] | None = None
+        self,
+        compiled: Any,
+        *,
+        version: str,
+        shapes: Mapping[int, tuple[int, ...]] | None = None,
+        parts: int = 1,
     ) -> None:
         self._compiled = compiled
         self._version = version
+        self._parts = parts
         self._shapes = dict(shapes or {})
         names = [_name(port, port.get_node()) for port in compiled.inputs]
         _check_types(compiled.inputs, names)
@@ -146,8 +157,14 @@ class OpenVinoSession:
         self._inputs = dict(zip(names, enumerate(dtypes), strict=True))
         self._outputs = [_name(port, port.get_node()) for port in compiled.outputs]
         _check_types(compiled.outputs, self._outputs)
-        self.concurrency = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._idle = Turns([compiled.create_infer_request() for _ in range(self.concurrency)])
+        requests = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.concurrency = max(1, requests // parts)
+        self._idle = Turns(
+            [
+                [compiled.create_infer_request() for _ in range(parts)]
+                for _ in range(self.concurrency)
+            ]
+        )
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         """One query; outputs by name, copied out of the request.
@@ -155,21 +172,43 @@ class OpenVinoSession:
         Raises:
             DataError: names, element types or shapes that the model does not take.
         """
-        fed = self._checked(inputs)
-        request = self._idle.take()
+        parts = cut(inputs, parts=self._parts) if self._parts > 1 else [inputs]
+        fed = [self._checked(part) for part in parts]
+        requests = self._idle.take()
         try:
-            found = request.infer(fed, share_inputs=True, share_outputs=True)
-            return {name: self._taken(found[i], i) for i, name in enumerate(self._outputs)}
+            if self._parts > 1:
+                return self._at_once(requests, fed)
+            found = requests[0].infer(fed[0], share_inputs=True, share_outputs=True)
+            return {n: self._shaped(found[i], i).copy() for i, n in enumerate(self._outputs)}
         except RuntimeError as error:
             raise self._explained(error, inputs) from error
         finally:
-            self._idle.give(request)
+            self._idle.give(requests)
 
-    def _taken(self, output: Array, position: int) -> Array:
-        """A copy, in the shape that the model declares."""
-        copied: Array = output.copy()
+    def _at_once(self, requests: Sequence[Any], parts: Sequence[dict[int, Array]]) -> Answer:
+        """Every part on a stream; threads of Python that wait for streams would slow them."""
+        started = []
+        try:
+            for request, part in zip(requests, parts, strict=True):
+                request.start_async(part, share_inputs=True)
+                started.append(request)
+        finally:
+            for request in started:
+                request.wait()
+        return joined(
+            [
+                {
+                    name: self._shaped(request.get_output_tensor(i).data, i)
+                    for i, name in enumerate(self._outputs)
+                }
+                for request in requests
+            ]
+        )
+
+    def _shaped(self, output: Array, position: int) -> Array:
+        """In the shape that the model declares."""
         shape = self._shapes.get(position)
-        return copied if shape is None else copied.reshape(shape)
+        return output if shape is None else output.reshape(shape)
 
     def _checked(self, inputs: Tensors) -> dict[int, Array]:
         if inputs.keys() != self._inputs.keys():
@@ -213,6 +252,7 @@ class OpenVinoSession:
             "streams": str(ask("NUM_STREAMS")),
             "mode": str(ask("PERFORMANCE_HINT")).lower(),
             "concurrency": str(self.concurrency),
+            **({"parts": str(self._parts)} if self._parts > 1 else {}),
             "weights": "shared by the streams" if int(ask("NUM_STREAMS")) > 1 else "one copy",
             "version": self._version,
         }

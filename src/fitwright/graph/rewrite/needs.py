@@ -67,9 +67,9 @@ def needs(node: ir.Node, wanted: Selection, *, opset: int) -> Needs | None:
     """
     if not is_standard(node, *_RULES) or any(o.uses() for o in node.outputs[1:]):
         return None
-    if is_standard(node, *_SOFTMAX) and opset < _SOFTMAX_OF_ONE_AXIS:
-        return None
     known = all(v is None or sizes(v) is not None for v in (*node.inputs, node.outputs[0]))
+    if known and is_standard(node, *_SOFTMAX) and opset < _SOFTMAX_OF_ONE_AXIS:
+        return _softmax_of_several(node, wanted)
     return _RULES[node.op_type](node, wanted) if known else None
 
 
@@ -98,6 +98,12 @@ def _of_pairs(node: ir.Node, wanted: Selection) -> Needs:
 def _softmax(node: ir.Node, wanted: Selection) -> Needs | None:
     rank = len(known_sizes(node.outputs[0]))
     return None if wanted.axis == int_attribute(node, "axis", -1) % rank else _first(node, wanted)
+
+
+def _softmax_of_several(node: ir.Node, wanted: Selection) -> Needs | None:
+    """Before opset 13, over all axes from one on."""
+    rank = len(known_sizes(node.outputs[0]))
+    return _first(node, wanted) if wanted.axis < int_attribute(node, "axis", 1) % rank else None
 
 
 def _normalisation(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -148,12 +154,15 @@ def _gemm(node: ir.Node, wanted: Selection) -> Needs:
 
 
 def _attention(node: ir.Node, wanted: Selection) -> Needs | None:
-    """Some queries only; a causal mask or a cache counts them, so those stay."""
+    """Some samples; or some queries, where no causal mask counts them. A cache stays whole."""
     rank = len(known_sizes(node.outputs[0]))
-    if wanted.axis != rank - 2 or int_attribute(node, "is_causal", 0):
-        return None
     masks, cache = node.inputs[3:4], node.inputs[4:]
     if any(value is not None for value in cache):
+        return None
+    if wanted.axis == 0:
+        parts = (_broadcast(mask, wanted, rank=4) for mask in masks)
+        return (wanted, wanted, wanted, *parts, *(None for _ in cache))
+    if wanted.axis != rank - 2 or int_attribute(node, "is_causal", 0):
         return None
     parts = (_broadcast(mask, wanted.at(2), rank=4) for mask in masks)
     return (wanted, None, None, *parts, *(None for _ in cache))

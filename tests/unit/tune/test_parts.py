@@ -1,0 +1,73 @@
+"""One query in several parts: when that is proposed, and what goes on from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fitwright.records.plan import Settings
+from fitwright.records.recipe import Adapted, Bf16, FixShapes, Simplify
+from fitwright.tune.proposal import Knowledge, Make, Together
+from fitwright.tune.propose import propose
+from proposals import FIX, FIXED, ORIGINAL, body, knowledge, trial, variant
+
+SIMPLE = variant("s", FixShapes(), Simplify())
+CUT = variant("c", FixShapes(parts=2), Simplify()).model_copy(
+    update={"settings": Settings(parts=2)}
+)
+
+
+def measured(*, cut: float | None = None) -> Knowledge:
+    """The rewriting is the best on a, and b is far behind; cut in two it came to `cut`."""
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [
+        first,
+        trial(1, ORIGINAL, "b", decision="rejected", ratio=0.4, against=first, round_=1),
+        trial(2, FIXED, "a", decision="rejected", ratio=1.0, against=first, round_=2),
+        trial(3, FIXED, "b", decision="rejected", ratio=0.4, against=first, round_=2),
+        trial(4, SIMPLE, "a", decision="accepted", ratio=1.1, against=first, round_=2),
+        trial(5, SIMPLE, "b", decision="rejected", ratio=0.4, against=first, round_=2),
+    ]
+    variants = [FIXED, SIMPLE]
+    if cut is not None:
+        variants.append(CUT)
+        trials += [
+            trial(6, CUT, "a", decision="accepted" if cut > 1.1 else "rejected", ratio=cut,
+                  against=first, settings=CUT.settings),
+            trial(7, CUT, "b", decision="rejected", ratio=0.4, against=first,
+                  settings=CUT.settings),
+        ]  # fmt: skip
+    adapted = Adapted(
+        variants=(ORIGINAL, *variants),
+        chains=tuple(v.recipes for v in variants),
+        made=tuple(v.id for v in variants),
+    )
+    bodies = (body(Bf16(), on="a"),)
+    return knowledge(adapted, trials, rewrites=(FIX, SIMPLE.recipes), bodies=bodies, parts=(2,))
+
+
+def test_the_best_rewriting_is_cut_as_the_plan_says() -> None:
+    assert propose(measured()) == Make(chain=CUT.recipes)
+
+
+def test_where_trials_are_dear_queries_stay_whole() -> None:
+    step = propose(replace(measured(), lean=True))
+    assert step == Make(chain=(*SIMPLE.recipes, Bf16()))
+
+
+def test_bodies_go_on_the_parts_where_these_are_faster_and_on_the_whole_where_not() -> None:
+    assert propose(measured(cut=1.3)) == Make(chain=(*CUT.recipes, Bf16()))
+    assert propose(measured(cut=1.0)) == Make(chain=(*SIMPLE.recipes, Bf16()))
+
+
+def test_parts_share_the_threads_among_themselves() -> None:
+    one = Settings(threads=1, precision="float32")
+    assert one.on(Settings(parts=2)) == Settings(precision="float32", parts=2)
+    assert one.merged(Settings(parts=2)).on(Settings()) == one
+
+
+def test_what_is_cut_runs_at_once_on_its_own_settings() -> None:
+    known = measured(cut=1.3)
+    unmade = replace(known, standing=type(known.standing)(known.standing.trials[:6]))
+    step = propose(unmade)
+    assert isinstance(step, Together)
+    assert {t.candidate.settings for t in step.tries} == {Settings(parts=2)}
