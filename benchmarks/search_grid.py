@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from peer_inputs import samples_path
+
 from fitwright.bench.block import interleaved, latency_block
 from fitwright.bench.opening import affordable, first_queries, open_worker
 from fitwright.bench.setup import Setup, Target
@@ -61,7 +63,8 @@ class Row:
             when it failed.
         heats: the same in each process.
         precision: in which the backend computes.
-        relative_l2: distance of the outputs from the original's.
+        relative_l2: distance of the outputs from the original's, of failed ones as well where
+            that is known.
         memory_bytes: peak resident memory of its process.
     """
 
@@ -113,9 +116,12 @@ class Grid:
 
 
 def walked(model: Path, tools: Tools) -> Walk:
-    """Steps 1 to 3 for one query at a time, with generous time."""
-    contract = Contract.model_validate({"model": model.name, "budget": {"time": "10 min"}})
-    return walk(contract, folder=model.parent, tools=tools)
+    """Steps 1 to 3 for one query at a time, with generous time; trained models with real data."""
+    stated: dict[str, Any] = {"model": model.name, "budget": {"time": "10 min"}}
+    samples = samples_path(model.stem, model.parent)
+    if samples.is_file():
+        stated["data"] = {"source": samples.name, "calibration_share": 0.5}
+    return walk(Contract.model_validate(stated), folder=model.parent, tools=tools)
 
 
 def measure(model: Path, tools: Tools, *, log_line: Any = print) -> Grid:
@@ -206,7 +212,8 @@ def _row(setup: Setup, target: Target, reference: Contender) -> Row:
             worker, reference=outputs, need=setup.need, samples=samples, metric=setup.metric
         )
         if isinstance(verified, Failure):
-            return Row(candidate=candidate, speed=None, failure=verified.detail)
+            away = verified.distance
+            return Row(candidate=candidate, speed=None, failure=verified.detail, relative_l2=away)
         worker.feed(setup.samples.inputs)
         warm_up(worker, budget_s=WARM_S, clock=setup.clock)
         ratios = _ratios(worker, reference)

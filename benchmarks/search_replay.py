@@ -86,7 +86,9 @@ class TableRaces:
 
     def _measurement(self, row: Row, target: Target, best: Trial | None) -> Measurement:
         if row.speed is None:
-            return Measurement(failure=Failure(cause="disagrees", detail=row.failure[:200]))
+            cause = "disagrees" if row.relative_l2 else "raised"
+            failure = Failure(cause=cause, detail=row.failure[:200], distance=row.relative_l2)
+            return Measurement(failure=failure)
         latency_s = self.grid.reference_s / row.speed
         figures = {
             "latency_p50": Figure.measured(latency_s, unit="s"),

@@ -278,7 +278,8 @@ def settings_that_lost(
     num, settings = found.num_samples, candidate.settings.describe()
     source = f"{num} trial{'' if num == 1 else 's'} of {settings}"
     if not num:
-        source = f"what each of {settings} did"
+        several = bool(_parts(candidate.settings, Settings()))
+        source = f"what each of {settings} did" if several else f"what {settings} did beside others"
     return (
         f"not measured: forecast at {found.speed / standing.top_speed:.2g}x of the best so far "
         f"from {source} on {candidate.backend}"
@@ -290,7 +291,8 @@ def forecast(
 ) -> Forecast | None:
     """Speed at the pair's defaults times what these settings did elsewhere on this backend.
 
-    Settings that were not tried together anywhere: the product of what each of them did.
+    Settings that were not tried together anywhere: the product of what each of them did. Those
+    that were tried beside others only, as on fewer threads: what they did there.
     """
     own = required.get(candidate.variant_id)
     effects = _Effects(candidate.backend, standing, required)
@@ -301,6 +303,8 @@ def forecast(
     if found is None:
         parts = _parts(candidate.settings, own)
         found = _sum([effects.of_part(part, candidate.variant_id) for part in parts])
+    if found is None:
+        found = effects.beside_others(candidate.settings, candidate.variant_id)
     if found is None:
         return None
     return Forecast(base * math.exp(found.log_ratio), found.spread, found.num_samples)
@@ -355,6 +359,24 @@ class _Effects:
         if own is not None:
             return _Effect(own, LEAST_SPREAD, 1)
         return self.elsewhere(settings, than=variant)
+
+    def beside_others(self, settings: Settings, variant: str) -> _Effect | None:
+        """On the variant itself, on top of settings that were measured without them as well."""
+        wanted = settings.model_dump(exclude_defaults=True)
+        for trial in self.standing.trials:
+            both = trial.candidate.settings.model_dump(exclude_defaults=True)
+            is_here = trial.candidate.backend == self.backend
+            if not (
+                is_here and trial.candidate.variant_id == variant and wanted.items() < both.items()
+            ):
+                continue
+            others = Settings.model_validate({n: v for n, v in both.items() if n not in wanted})
+            with_, without = (
+                self._log_ratio(variant, s) for s in (trial.candidate.settings, others)
+            )
+            if with_ is not None and without is not None:
+                return _Effect(with_ - without, ONE_SAMPLE_SPREAD, 0)
+        return None
 
     def _log_ratio(self, variant: str, settings: Settings) -> float | None:
         speed = self._speed(variant, settings)

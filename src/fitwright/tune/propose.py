@@ -209,8 +209,12 @@ def _other_batches(known: Knowledge) -> Iterator[Step]:
 def _bodies(
     known: Knowledge, bodies: Sequence[Body], backends: Collection[str], *, at_once: int
 ) -> Iterator[Step]:
-    chains = _on_rewritings(known, bodies, backends)
+    usual = [body for body in bodies if not body.finer_ranges]
+    chains = _on_rewritings(known, usual, backends)
     yield from made(known, chains, at_once=at_once, usual=usual_settings(known))
+    finer = [body for body in bodies if body.finer_ranges]  # one by one: see `ranges.in_vain`
+    chains = _on_rewritings(known, finer, backends)
+    yield from made(known, chains, at_once=1, usual=usual_settings(known))
 
 
 def _first_on_each_form(known: Knowledge, bodies: Sequence[Body]) -> Iterator[Step]:

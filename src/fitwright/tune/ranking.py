@@ -15,6 +15,7 @@ from fitwright.records.recipe import (
 )
 from fitwright.records.trial import Trial
 from fitwright.tune.proposal import REWRITE, Knowledge, attempt
+from fitwright.tune.ranges import in_vain
 
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
 MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
@@ -23,7 +24,8 @@ AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start
 
 def waves(known: Knowledge) -> tuple[list[Body], list[Body]]:
     """What is made before the settings are tuned, and what after."""
-    wanted = [b for b in known.agenda.bodies if not b.finer_ranges or _toolkit(b) in known.coarse]
+    worth = {t for t in known.coarse if not in_vain(known, t)}
+    wanted = [b for b in known.agenda.bodies if not b.finer_ranges or _toolkit(b) in worth]
     late = [b for b in wanted if b.seldom_faster and not known.storage_first]
     return [b for b in wanted if b not in late], late
 

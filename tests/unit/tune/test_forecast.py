@@ -219,6 +219,18 @@ def test_two_settings_that_both_lost_are_not_tried_together() -> None:
     assert told(candidate(OTHER, settings=both), OTHER, *lost(0.9), fast) == ""
 
 
+def test_what_settings_did_beside_others_tells_what_they_do_alone() -> None:
+    both, what = CALM.merged(ONE), candidate(OTHER, settings=CALM)
+    plain = [first(), raced(2, candidate(OTHER), 1.0)]
+    beside = raced(3, candidate(OTHER, settings=both), 0.4)
+    assert told(what, OTHER, *plain, beside) == "", "what the other did alone is not known"
+    alone = raced(4, candidate(OTHER, settings=ONE), 0.8)
+    why = told(what, OTHER, *plain, beside, alone)
+    assert "forecast at 0.5x of the best so far from what spinning=False did beside others" in why
+    gained = raced(3, candidate(OTHER, settings=both), 0.7)
+    assert told(what, OTHER, *plain, gained, alone) == "", "one sample does not tell 12 %"
+
+
 def test_a_forecast_narrows_with_its_samples() -> None:
     third = variant("third", Int8Static())
     trials = [

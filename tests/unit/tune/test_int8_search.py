@@ -9,7 +9,7 @@ import pytest
 
 from fitwright.records.agenda import Chain
 from fitwright.records.plan import Settings
-from fitwright.records.recipe import Adapted, FixShapes, Int8Dynamic, Int8Static
+from fitwright.records.recipe import Adapted, FixShapes, Int8Dynamic, Int8Static, Variant
 from fitwright.records.trial import Failure, Trial
 from fitwright.tune.proposal import Explore, Knowledge, Make, Step, TakeApart, Together
 from fitwright.tune.propose import propose
@@ -143,6 +143,47 @@ def test_finer_ranges_are_tried_on_the_best_backend_alone() -> None:
     step = propose(replace(known, coarse=frozenset({"onnxruntime"})))
     assert isinstance(step, Together)
     assert [t.candidate.backend for t in step.tries] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("distance", "expected"),
+    [
+        (0.06, "make int8_static/onnxruntime/entropy"),
+        (0.1, "look inside usual/a"),
+        (None, "make int8_static/onnxruntime/entropy"),
+    ],
+    ids=["nearer", "no nearer", "agrees"],
+)
+def test_the_next_finer_ranges_are_made_only_where_others_brought_outputs_nearer(
+    distance: float | None, expected: str
+) -> None:
+    usual, finer = variant("usual", Int8Static()), variant("finer", Int8Static(method="percentile"))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
+    trials = [first, other, apart(2, usual, 0.1), apart(3, finer, distance)]
+    methods = ("percentile", "entropy")
+    bodies = tuple(
+        body(Int8Static(method=m)).model_copy(update={"finer_ranges": True})  # type: ignore[arg-type]
+        for m in methods
+    )
+    adapted = Adapted(
+        variants=(ORIGINAL, usual, finer),
+        chains=(usual.recipes, finer.recipes),
+        made=("usual", "finer"),
+    )
+    known = knowledge(adapted, trials, bodies=bodies)
+    step = propose(replace(known, coarse=frozenset({"onnxruntime"})))
+    assert step is not None and shown(step) == expected
+
+
+def apart(number: int, what: Variant, distance: float | None) -> Trial:
+    """So far from the original; None: near enough, and slower."""
+    found = trial(number, what, "a", decision="rejected", ratio=0.5, round_=3,
+                  against=trial(0, ORIGINAL, "a", decision="accepted", round_=1))  # fmt: skip
+    if distance is None:
+        return found
+    failure = Failure(cause="disagrees", detail="", distance=distance)
+    return found.model_copy(update={"failure": failure, "decision": "failed", "comparison": None})
 
 
 @pytest.mark.parametrize(
