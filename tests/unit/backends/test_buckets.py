@@ -63,9 +63,9 @@ def query(
     return {"ids": ids, "mask": mask}
 
 
-def workshop(model: Path, device: Device, folder: Path) -> Workshop:
-    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=1)
-    queries = [query(n, seed=n) for n in range(1, 17)]
+def workshop(model: Path, device: Device, folder: Path, *, batch: int = 1) -> Workshop:
+    summary = summarize(model, shapes={"tokens": LENGTHS[-1]}, batch=batch)
+    queries = [query(n, seed=n, batch=batch) for n in range(1, 17)]
     inputs = {name: np.stack([q[name] for q in queries]) for name in ("ids", "mask")}
     calibration = folder / "calibration.npz"
     write_calibration(Samples(inputs=inputs, labels=None, origin="contract"), calibration)
@@ -110,6 +110,40 @@ def test_a_trimmed_model_answers_as_the_whole_and_zeros_follow(
         )
         np.testing.assert_allclose(found["pooled"], expected["pooled"], rtol=2e-4, atol=2e-5)
         assert not found["states"][:, taken:].any()
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("shorter", [TRIM, BUCKETS], ids=["trim", "buckets"])
+def test_parts_of_a_query_are_cut_each_to_its_own_length(
+    backend: str, shorter: Recipe, tmp_path: Path, device: Device
+) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path, batch=4)
+    whole = RUNTIMES[backend].load(made(at, FixShapes()), FLOAT[backend])
+    path = made(at, FixShapes(parts=2), Simplify(), FuseAttention(), shorter)
+    settings = Settings(precision="float32", parts=2)
+    parted = RUNTIMES[backend].load(path, settings)
+    for length in (1, 3, 8, 16):
+        asked = query(length, batch=4)
+        expected, found = (s.run(asked) for s in (whole, parted))
+        own = max(length, 1)
+        np.testing.assert_allclose(
+            found["states"][0, :own], expected["states"][0, :own], rtol=2e-4, atol=2e-5
+        )
+        np.testing.assert_allclose(found["pooled"], expected["pooled"], rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("body", [Int8Static(), Int8Dynamic()])
+def test_int8_of_a_part_is_calibrated_on_parts(
+    body: Recipe, tmp_path: Path, device: Device
+) -> None:
+    at = workshop(write_masked_encoder(tmp_path / "m.onnx"), device, tmp_path, batch=2)
+    whole = RUNTIMES["onnxruntime"].load(made(at, FixShapes(), body), FLOAT["onnxruntime"])
+    path = made(at, FixShapes(parts=2), body)
+    parted = RUNTIMES["onnxruntime"].load(path, Settings(parts=2))
+    asked = query(LENGTHS[-1], batch=2)
+    expected, found = (s.run(asked)["pooled"] for s in (whole, parted))
+    # dynamic ranges are of a part; static ones of the same data
+    assert np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
