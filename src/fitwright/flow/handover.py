@@ -20,7 +20,7 @@ from fitwright.records.verdict import Verdict
 from fitwright.tune.conclude import Stop, conclude
 from fitwright.tune.decide import Decision, decide
 from fitwright.tune.front import front
-from fitwright.tune.gains import baseline_of, ledger_entries
+from fitwright.tune.gains import baseline_of, ledger_entries, proven_gain
 from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import FAR_AHEAD
 
@@ -129,7 +129,9 @@ def final_pair(search: Search, *, budget_s: float) -> tuple[Trial, Trial]:
     num_measured = 0
     for challenger in (*challengers, baseline):
         ours, theirs = _measured(search, challenger, baseline, budget_s=budget_s)
-        decision = _holds(search, ours, theirs, is_baseline=challenger is baseline)
+        proven = proven_gain(search.path(), challenger)
+        is_baseline = challenger is baseline
+        decision = _holds(search, ours, theirs, proven=proven, is_baseline=is_baseline)
         against = _full(search, baseline, theirs, "the strongest plain baseline", "baseline")
         kept = _full(search, challenger, ours, decision.reason, _word(decision, ours))
         if decision.accepted:
@@ -171,7 +173,12 @@ def _measured(
 
 
 def _holds(
-    search: Search, ours: Measurement, theirs: Measurement, *, is_baseline: bool
+    search: Search,
+    ours: Measurement,
+    theirs: Measurement,
+    *,
+    proven: float,
+    is_baseline: bool,
 ) -> Decision:
     if ours.failure is not None:
         return Decision(False, f"{ours.failure.cause}: {ours.failure.detail}")
@@ -184,6 +191,7 @@ def _holds(
         candidate=ours.figures,
         incumbent=theirs.figures,
         comparison=ours.comparison,
+        proven=proven,
     )
 
 

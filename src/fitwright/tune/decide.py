@@ -10,6 +10,7 @@ from fitwright.records.figure import Figure
 from fitwright.records.need import Need
 from fitwright.records.trial import Comparison
 from fitwright.tune.judge import breaches
+from fitwright.tune.proposal import FAR_AHEAD
 
 _CLOSER = 0.95  # a shared breach counts as smaller only when its gap shrinks by 5 % or more
 
@@ -31,6 +32,7 @@ def decide(
     candidate: Mapping[str, Figure],
     incumbent: Mapping[str, Figure],
     comparison: Comparison,
+    proven: float = 0.0,
 ) -> Decision:
     """First the limits, then the objective; a tie keeps the incumbent.
 
@@ -41,6 +43,8 @@ def decide(
         need: limits and objective.
         candidate, incumbent: figures of both, taken in the same rounds where they are times.
         comparison: paired result of the interleaved race.
+        proven: how many times as fast as this incumbent the candidate was shown to be before, at
+            least; 0 where it was not.
     """
     mine, theirs = breaches(need, candidate), breaches(need, incumbent)
     if new := sorted(mine.keys() - theirs.keys()):
@@ -58,7 +62,7 @@ def decide(
     tied = comparison.outcome in ("same", "undecided") and comparison.low >= AS_FAST
     if tied and (nearer := _nearer(candidate, incumbent)):
         return Decision(True, f"as fast, and {nearer}: {_span(comparison)}")
-    return _by_speed(comparison)
+    return _by_speed(comparison, proven=proven)
 
 
 def _nearer(candidate: Mapping[str, Figure], incumbent: Mapping[str, Figure]) -> str:
@@ -83,7 +87,9 @@ def _more(c: Comparison) -> str:
     return "" if c.more_s is None else f": about {units.seconds(c.more_s)} more would decide"
 
 
-def _by_speed(comparison: Comparison) -> Decision:
+def _by_speed(comparison: Comparison, *, proven: float) -> Decision:
+    """A race that noise leaves open refutes nothing: what was far ahead beyond doubt, and is as
+    far ahead again, stays."""
     c, span = comparison, _span(comparison)
     if c.outcome == "faster":
         return Decision(True, f"faster: {span}")
@@ -91,4 +97,7 @@ def _by_speed(comparison: Comparison) -> Decision:
         return Decision(False, f"slower: {span}")
     if c.outcome == "same":
         return Decision(False, f"no gain: {span}")
+    if min(c.ratio, proven) >= FAR_AHEAD:
+        known = f"{proven:.3g}x at least was proven before"
+        return Decision(True, f"too noisy to tell by how much it is faster: {span}; {known}")
     return Decision(False, f"too noisy to decide{_more(c)}: {span}")

@@ -51,6 +51,21 @@ def ledger_entries(
     return (*entries, *_storage_and_energy(baseline, artefact))
 
 
+def proven_gain(path: Sequence[Trial], trial: Trial) -> float:
+    """How many times as fast as the strongest baseline a candidate was shown to be, at least: the
+    lower ends of what each accepted step gained, multiplied; 0 for one that is not on the path.
+
+    Args:
+        path: of `accepted_path`.
+    """
+    gain = 1.0
+    for step in (t for t in path if t.round > 1):
+        gain *= step.comparison.low if step.comparison is not None else 0.0
+        if step.candidate.key == trial.candidate.key:
+            return gain
+    return 0.0
+
+
 def speedup(comparison: Comparison) -> Figure:
     """Time of the incumbent over time of the candidate as a figure."""
     return Figure.measured(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fitwright.records.agenda import Body, Chain
 from fitwright.records.recipe import (
+    Variant,
     at_batch,
     batch_of,
     bucketed,
@@ -89,7 +90,7 @@ def _measured(known: Knowledge, backend: str, chains: Sequence[Chain]) -> list[t
     """Speed on the backend at the variant's defaults of each that breaks no limit by it."""
     found: list[tuple[float, Chain]] = []
     for chain in chains:
-        variant = known.adapted.made_by(chain)
+        variant = _variant_of(known, chain)
         if variant is None:
             continue
         candidate = attempt(variant, backend, variant.settings, round_=REWRITE).candidate
@@ -97,6 +98,12 @@ def _measured(known: Knowledge, backend: str, chains: Sequence[Chain]) -> list[t
         if speed is not None and candidate.key not in known.barred:
             found.append((speed, chain))
     return found
+
+
+def _variant_of(known: Knowledge, chain: Chain) -> Variant | None:
+    """What the chain came to: the original, where fixed shapes found nothing to change in it."""
+    is_first = chain in known.adapted.chains and known.agenda.rewrites[:1] == (chain,)
+    return known.adapted.made_by(chain) or (known.adapted.variants[0] if is_first else None)
 
 
 def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list[Chain]]:
@@ -108,8 +115,9 @@ def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list
     seldom, prefixes = {body.recipes for body in late}, _rewritings(known)
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}
+    is_cut = parts_of(known.adapted.variant(best.candidate.variant_id).recipes) > 1
     for chain in known.adapted.chains:
-        variant = known.adapted.made_by(chain)
+        variant = _variant_of(known, chain) if is_cut else known.adapted.made_by(chain)
         speed = known.standing.pairs.get((variant.id, backend)) if variant else None
         if variant is None or speed is None:
             continue

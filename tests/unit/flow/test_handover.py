@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -122,6 +123,21 @@ def test_the_best_so_far_ships_when_the_final_run_proves_it(
     assert artefact.candidate == SECOND.candidate
     assert baseline.candidate == BASELINE.candidate
     assert finals.asked == [("v3", 60.0)]
+
+
+@pytest.mark.parametrize(("low", "ships"), [(1.3, "v2"), (1.02, "v1")])
+def test_a_final_run_that_noise_leaves_open_refutes_nothing_that_was_far_ahead(
+    monkeypatch: pytest.MonkeyPatch, low: float, ships: str
+) -> None:
+    proof = Comparison(
+        incumbent="v1", ratio=1.5, low=low, high=1.8, num_rounds=20, outcome="faster"
+    )
+    proven = FIRST.model_copy(update={"comparison": proof})
+    ours, theirs = result("undecided")
+    assert ours.comparison is not None
+    far = replace(ours, comparison=ours.comparison.model_copy(update={"ratio": 1.6}))
+    artefact, _ = ended(monkeypatch, [BASELINE, proven], Finals((far, theirs)))
+    assert artefact.candidate.title == ships
 
 
 def test_a_baseline_measured_beside_the_last_challenger_is_not_measured_again(

@@ -168,7 +168,7 @@ def test_benching_a_model_that_no_backend_runs_gives_the_failures(
     search = resumed(tmp_path, dies=True)
     found = walked()
     backends = (BackendPlan(backend="fake", settings=(Settings(),)),)
-    found.plan = SimpleNamespace(backends=backends, batches=())
+    found.plan = SimpleNamespace(backends=backends, batches=(), parts=())
     found.agenda = Agenda()
     found.analyzed.analysis.summary = SimpleNamespace(
         path=__file__,

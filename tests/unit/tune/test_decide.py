@@ -37,6 +37,25 @@ def test_a_race_that_decides_nothing_says_how_much_more_time_would(
     assert ("in 3 pairs of processes" in decision.reason) is (num_heats == 3)
 
 
+@pytest.mark.parametrize(
+    ("seen", "proven", "kept"),
+    [(1.8, 1.4, True), (1.8, 1.1, False), (1.8, 0.0, False), (1.1, 1.4, False)],
+    ids=["far ahead twice", "by too little before", "never before", "by too little now"],
+)
+def test_noise_does_not_refute_what_was_far_ahead_beyond_doubt(
+    seen: float, proven: float, kept: bool
+) -> None:
+    noisy = Comparison(
+        incumbent="x", ratio=seen, low=0.5, high=6.0, num_rounds=28, outcome="undecided"
+    )
+    decision = decide(need(), candidate={}, incumbent={}, comparison=noisy, proven=proven)
+    assert decision.accepted is kept
+    assert "too noisy" in decision.reason
+    assert ("was proven before" in decision.reason) is kept
+    slower = noisy.model_copy(update={"outcome": "slower", "ratio": 0.8, "high": 0.9})
+    assert not decide(need(), candidate={}, incumbent={}, comparison=slower, proven=proven).accepted
+
+
 LIMITED = need(SIZE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fitwright.records.figure import Figure
 from fitwright.records.recipe import FixShapes, FuseAttention
-from fitwright.tune.gains import ledger_entries
+from fitwright.tune.gains import ledger_entries, proven_gain
 from proposals import FIXED, INT8, ORIGINAL, trial, variant
 
 
@@ -56,3 +56,13 @@ def test_rewriting_is_booked_as_acceleration_and_not_as_compression() -> None:
         [first, better], [ORIGINAL, rewritten], baseline=first, artefact=better
     )
     assert entry.technique == "hardware_acceleration"
+
+
+def test_what_was_proven_of_each_step_multiplies() -> None:
+    a = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    b = trial(1, FIXED, "b", decision="accepted", ratio=2.0, against=a)
+    c = trial(2, INT8, "b", decision="accepted", ratio=1.5, against=b)
+    lows = [t.comparison.low for t in (b, c) if t.comparison]
+    assert proven_gain([a, b, c], b) == lows[0]
+    assert proven_gain([a, b, c], c) == lows[0] * lows[1]
+    assert proven_gain([a, b], c) == proven_gain([a], a) == 0.0

@@ -8,7 +8,7 @@ from fitwright.records.plan import Settings
 from fitwright.records.recipe import Adapted, Bf16, FixShapes, Simplify
 from fitwright.tune.proposal import Knowledge, Make, Together
 from fitwright.tune.propose import propose
-from proposals import FIX, FIXED, ORIGINAL, body, knowledge, trial, variant
+from proposals import FIX, FIXED, ORIGINAL, body, knowledge, trial, tuned, variant
 
 SIMPLE = variant("s", FixShapes(), Simplify())
 CUT = variant("c", FixShapes(parts=2), Simplify()).model_copy(
@@ -57,6 +57,49 @@ def test_where_trials_are_dear_queries_stay_whole() -> None:
 def test_bodies_go_on_the_parts_where_these_are_faster_and_on_the_whole_where_not() -> None:
     assert propose(measured(cut=1.3)) == Make(chain=(*CUT.recipes, Bf16()))
     assert propose(measured(cut=1.0)) == Make(chain=(*SIMPLE.recipes, Bf16()))
+
+
+def nothing_to_fix(*, cut: float, bodies: bool = True) -> Knowledge:
+    """Fixed shapes change nothing in the model, so whole queries are the original's."""
+    part = variant("c", FixShapes(parts=2)).model_copy(update={"settings": Settings(parts=2)})
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    trials = [
+        first,
+        trial(1, ORIGINAL, "b", decision="rejected", ratio=0.4, against=first, round_=1),
+        trial(2, part, "a", decision="accepted" if cut > 1.1 else "rejected", ratio=cut,
+              against=first, settings=part.settings),
+        trial(3, part, "b", decision="rejected", ratio=0.4, against=first,
+              settings=part.settings),
+    ]  # fmt: skip
+    adapted = Adapted(
+        variants=(ORIGINAL, part), chains=((FixShapes(),), part.recipes), made=("", part.id)
+    )
+    wanted = (body(Bf16(), on="a"),) if bodies else ()
+    return knowledge(adapted, trials, rewrites=(FIX,), bodies=wanted, parts=(2,))
+
+
+def test_parts_that_tie_with_the_original_are_not_built_on() -> None:
+    assert propose(nothing_to_fix(cut=1.0)) == Make(chain=(FixShapes(), Bf16()))
+    assert propose(nothing_to_fix(cut=1.3)) == Make(chain=(FixShapes(parts=2), Bf16()))
+
+
+def test_a_body_that_won_on_parts_is_tried_on_the_whole_as_well() -> None:
+    known = tuned(nothing_to_fix(cut=1.12, bodies=False))
+    body_ = variant("i", FixShapes(parts=2), Bf16()).model_copy(
+        update={"settings": Settings(parts=2)}
+    )
+    adapted = known.adapted.model_copy(
+        update={
+            "variants": (*known.adapted.variants, body_),
+            "chains": (*known.adapted.chains, body_.recipes),
+            "made": (*known.adapted.made, body_.id),
+        }
+    )
+    won = trial(4, body_, "a", decision="accepted", ratio=1.5, settings=body_.settings,
+                against=known.standing.trials[2])  # fmt: skip
+    standing = type(known.standing)([*known.standing.trials, won])
+    step = propose(tuned(replace(known, adapted=adapted, standing=standing)))
+    assert step == Make(chain=(FixShapes(), Bf16()))
 
 
 def test_parts_share_the_threads_among_themselves() -> None:
