@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from fitwright.graph.rewrite.edit import known_sizes, sizes
 from fitwright.graph.rewrite.match import array, int_attribute, is_standard
-from fitwright.graph.rewrite.needs import Needs, Selection, needs
+from fitwright.graph.rewrite.needs import Needs, Selection, needs, of_first
 from fitwright.graph.rewrite.views import RESHAPING
 
 _OF_SAMPLES = frozenset(
@@ -48,10 +48,6 @@ def needs_of(node: ir.Node, wants: Wants, *, opset: int) -> Needs | None:
     return _regrouped(node, wants[0]) if found is None and _only_reshapes(node) else found
 
 
-def _first(node: ir.Node, need: Selection) -> Needs:
-    return (need, *(None for _ in node.inputs[1:]))
-
-
 def _only_reshapes(node: ir.Node) -> bool:
     """Not a Squeeze without axes, which drops whatever axis is left with one entry."""
     has_axes = len(node.inputs) > 1 or "axes" in node.attributes
@@ -77,12 +73,12 @@ def _regrouped(node: ir.Node, wanted: Selection) -> Needs | None:
         entry = at // step % size
         entries = np.unique(entry[is_wanted])
         if len(entries) < size and np.array_equal(np.isin(entry, entries), is_wanted):
-            return _first(node, Selection(axis, tuple(int(e) for e in entries)))
+            return of_first(node, Selection(axis, tuple(int(e) for e in entries)))
     return None
 
 
 def _of_samples(node: ir.Node, wanted: Selection) -> Needs | None:
-    return _first(node, wanted) if wanted.axis == 0 else None
+    return of_first(node, wanted) if wanted.axis == 0 else None
 
 
 def _batch_normalisation(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -101,7 +97,7 @@ def _along(node: ir.Node, wanted: Selection) -> Needs | None:
     axis %= rank
     is_dropped = node.op_type in ("ArgMax", "ArgMin") and not int_attribute(node, "keepdims", 1)
     before = wanted.axis + 1 if is_dropped and wanted.axis >= axis else wanted.axis
-    return None if before == axis else _first(node, wanted.at(before))
+    return None if before == axis else of_first(node, wanted.at(before))
 
 
 def _gathered(node: ir.Node, wanted: Selection) -> Needs:
@@ -137,7 +133,7 @@ def _sliced(node: ir.Node, wanted: Selection) -> Needs | None:
     same = known_sizes(node.inputs[0])[wanted.axis] == known_sizes(node.outputs[0])[wanted.axis]
     steps = array(node.inputs[4]) if len(node.inputs) > 4 else None
     forwards = len(node.inputs) <= 4 or (steps is not None and bool((steps > 0).all()))
-    return _first(node, wanted) if same and forwards else None
+    return of_first(node, wanted) if same and forwards else None
 
 
 def _padded(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -147,17 +143,17 @@ def _padded(node: ir.Node, wanted: Selection) -> Needs | None:
     if pads is None or has_axes or pads.size != 2 * rank:
         return None
     ends = pads.reshape(2, rank)[:, wanted.axis]
-    return None if ends.any() else _first(node, wanted)
+    return None if ends.any() else of_first(node, wanted)
 
 
 def _tiled(node: ir.Node, wanted: Selection) -> Needs | None:
     repeats = array(node.inputs[1])
     once = repeats is not None and int(repeats[wanted.axis]) == 1
-    return _first(node, wanted) if once else None
+    return of_first(node, wanted) if once else None
 
 
 def _triangle(node: ir.Node, wanted: Selection) -> Needs | None:
-    return _first(node, wanted) if wanted.axis < len(known_sizes(node.inputs[0])) - 2 else None
+    return of_first(node, wanted) if wanted.axis < len(known_sizes(node.inputs[0])) - 2 else None
 
 
 def _in_steps(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -167,7 +163,7 @@ def _in_steps(node: ir.Node, wanted: Selection) -> Needs | None:
     if len(scales) > 1 or int_attribute(node, "block_size", 0):
         return None
     along = bool(scales) and scales != (1,) and int_attribute(node, "axis", 1) % rank == wanted.axis
-    return None if along else _first(node, wanted)
+    return None if along else of_first(node, wanted)
 
 
 def _sum_of_products(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -197,19 +193,19 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
 
 
 def _split(node: ir.Node, wants: Wants) -> Needs | None:
-    """The same entries of all that is read, along another axis than the one that is cut."""
-    found = {want for want in wants if want is not None}
-    axis = int_attribute(node, "axis", 0) % len(known_sizes(node.inputs[0]))
-    want = found.pop() if len(found) == 1 else None
-    return None if want is None or want.axis == axis else _first(node, want)
+    return _apart(node, wants, axis=int_attribute(node, "axis", 0))
 
 
 def _largest(node: ir.Node, wants: Wants) -> Needs | None:
-    """The values and their places, along another axis than the one they are sought along."""
+    return _apart(node, wants, axis=int_attribute(node, "axis", -1))
+
+
+def _apart(node: ir.Node, wants: Wants, *, axis: int) -> Needs | None:
+    """The same entries of all that is read, along another axis than the one it works along."""
     found = {want for want in wants if want is not None}
-    axis = int_attribute(node, "axis", -1) % len(known_sizes(node.inputs[0]))
     want = found.pop() if len(found) == 1 else None
-    return None if want is None or want.axis == axis else _first(node, want)
+    at = axis % len(known_sizes(node.inputs[0]))
+    return None if want is None or want.axis == at else of_first(node, want)
 
 
 def _recurrent(node: ir.Node, wants: Wants) -> Needs | None:

@@ -73,7 +73,8 @@ def needs(node: ir.Node, wanted: Selection, *, opset: int) -> Needs | None:
     return _RULES[node.op_type](node, wanted) if known else None
 
 
-def _first(node: ir.Node, need: Selection) -> Needs:
+def of_first(node: ir.Node, need: Selection) -> Needs:
+    """Some of the first input, all of the others."""
     return (need, *(None for _ in node.inputs[1:]))
 
 
@@ -87,7 +88,7 @@ def _broadcast(value: ir.Value | None, wanted: Selection, *, rank: int) -> Selec
 
 
 def _of_each(node: ir.Node, wanted: Selection) -> Needs:
-    return _first(node, wanted)
+    return of_first(node, wanted)
 
 
 def _of_pairs(node: ir.Node, wanted: Selection) -> Needs:
@@ -97,13 +98,13 @@ def _of_pairs(node: ir.Node, wanted: Selection) -> Needs:
 
 def _softmax(node: ir.Node, wanted: Selection) -> Needs | None:
     rank = len(known_sizes(node.outputs[0]))
-    return None if wanted.axis == int_attribute(node, "axis", -1) % rank else _first(node, wanted)
+    return None if wanted.axis == int_attribute(node, "axis", -1) % rank else of_first(node, wanted)
 
 
 def _softmax_of_several(node: ir.Node, wanted: Selection) -> Needs | None:
     """Before opset 13, over all axes from one on."""
     rank = len(known_sizes(node.outputs[0]))
-    return _first(node, wanted) if wanted.axis < int_attribute(node, "axis", 1) % rank else None
+    return of_first(node, wanted) if wanted.axis < int_attribute(node, "axis", 1) % rank else None
 
 
 def _normalisation(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -121,9 +122,9 @@ def _reduction(node: ir.Node, wanted: Selection) -> Needs | None:
         return None
     reduced = {axis % rank for axis in axes}
     if int_attribute(node, "keepdims", 1):
-        return None if wanted.axis in reduced else _first(node, wanted)
+        return None if wanted.axis in reduced else of_first(node, wanted)
     left = [axis for axis in range(rank) if axis not in reduced]
-    return _first(node, wanted.at(left[wanted.axis]))
+    return of_first(node, wanted.at(left[wanted.axis]))
 
 
 def _axes(node: ir.Node) -> tuple[int, ...]:
@@ -170,7 +171,7 @@ def _attention(node: ir.Node, wanted: Selection) -> Needs | None:
 
 def _transposed(node: ir.Node, wanted: Selection) -> Needs:
     perm = permutation(node, rank=len(known_sizes(node.outputs[0])))
-    return _first(node, wanted.at(perm[wanted.axis]))
+    return of_first(node, wanted.at(perm[wanted.axis]))
 
 
 def _reshaped(node: ir.Node, wanted: Selection) -> Needs | None:
@@ -182,7 +183,7 @@ def _reshaped(node: ir.Node, wanted: Selection) -> Needs | None:
     outer, size = math.prod(after[: wanted.axis]), after[wanted.axis]
     for axis, dim in enumerate(before):
         if dim == size and math.prod(before[:axis]) == outer:
-            return _first(node, wanted.at(axis))
+            return of_first(node, wanted.at(axis))
     return None
 
 
