@@ -47,6 +47,7 @@ from fitwright.deliver.environment import describe_environment
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
 DUEL_ROUNDS = 120
+CLOSE = 0.1
 LEAST_OLIVE_S = 90  # it takes half a minute to begin
 SETTLED = ("faster", "as fast", "slower", "no peer agrees as well")
 CONTROL = "Fitwright, second copy"
@@ -109,7 +110,10 @@ def settled(
     unseen: HeldOut,
     is_wanted: bool,
 ) -> dict[str, Finding]:
-    """Those that the common run left open, each decided in a duel; one duel per rival.
+    """Those that the common run left open or close, each decided in a duel; one duel per rival.
+
+    Close is a ratio within CLOSE of 1, on either side: two processes of the same file come that
+    near to differing, by the order in which they were opened.
 
     Args:
         is_wanted: whether the artefact should be WANTED times as fast as those given the same
@@ -118,7 +122,9 @@ def settled(
     duels: dict[str, Finding] = {}
     for scope, found in judged.items():
         is_near = found.speed_low < WANTED <= found.speed_high
-        is_open = found.outcome not in SETTLED or (is_wanted and scope == "onnx" and is_near)
+        is_close = found.rival != "none" and abs(found.speed - 1) <= CLOSE
+        is_left_open = found.outcome not in SETTLED or is_close
+        is_open = is_left_open or (is_wanted and scope == "onnx" and is_near)
         if is_open and found.rival not in duels:
             rival = next(c for c in contestants if c.name == found.rival)
             duels[found.rival] = duel(contestants[0], rival, held_out=unseen, rounds=DUEL_ROUNDS)

@@ -561,3 +561,21 @@ def test_a_wanted_factor_that_the_interval_holds_is_decided_in_a_duel(
     found = peers.settled(judged, both, unseen=None, is_wanted=is_wanted)
     assert met == ["peer"] * num_duels
     assert found["onnx"] == (alone if num_duels else common)
+
+
+@pytest.mark.parametrize(
+    ("speed", "outcome", "num_duels"),
+    [(0.95, "slower", 1), (1.06, "faster", 1), (0.85, "slower", 0), (1.15, "faster", 0)],
+)
+def test_a_ratio_close_to_1_is_decided_in_a_duel_on_either_side(
+    speed: float, outcome: str, num_duels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low, high = speed - 0.02, speed + 0.02
+    common = compare.Finding(
+        rival="peer", outcome=outcome, speed=speed, speed_low=low, speed_high=high, rounds=40
+    )
+    met: list[str] = []
+    monkeypatch.setattr(peers, "duel", lambda _, rival, **__: met.append(rival.name) or common)
+    both = [contestant("artefact"), contestant("peer")]
+    peers.settled({"all": common}, both, unseen=None, is_wanted=False)
+    assert met == ["peer"] * num_duels
