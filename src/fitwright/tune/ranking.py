@@ -20,6 +20,7 @@ from fitwright.tune.ranges import in_vain
 
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
 MOST_REWRITINGS, MOST_BODIES = 3, 3  # that are put together anew
+PARTS_AHEAD = 1.03  # of the whole: parts that gain less are not built on
 AS_FAST = 0.98  # a longer rewriting this near to the fastest is as good a start as that one
 
 
@@ -97,7 +98,19 @@ def _measured(known: Knowledge, backend: str, chains: Sequence[Chain]) -> list[t
         speed = known.standing.speeds.get(candidate.key)
         if speed is not None and candidate.key not in known.barred:
             found.append((speed, chain))
-    return found
+    ahead = _ahead({chain: speed for speed, chain in found})
+    return [(speed, chain) for speed, chain in found if chain in ahead]
+
+
+def _ahead(speeds: Mapping[Chain, float]) -> dict[Chain, float]:
+    """Without the parts that are not clearly faster than the whole: what a body saves leaves less
+    to wait for, and two streams more to arrange."""
+    wholes = {chain: speeds.get(in_parts(chain, 1), 0.0) for chain in speeds}
+    return {
+        chain: speed
+        for chain, speed in speeds.items()
+        if parts_of(chain) == 1 or speed >= PARTS_AHEAD * wholes[chain]
+    }
 
 
 def _variant_of(known: Knowledge, chain: Chain) -> Variant | None:
@@ -115,9 +128,8 @@ def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list
     seldom, prefixes = {body.recipes for body in late}, _rewritings(known)
     rewritings: dict[Chain, float] = {}
     bodies: dict[Chain, float] = {}
-    is_cut = parts_of(known.adapted.variant(best.candidate.variant_id).recipes) > 1
     for chain in known.adapted.chains:
-        variant = _variant_of(known, chain) if is_cut else known.adapted.made_by(chain)
+        variant = _variant_of(known, chain)
         speed = known.standing.pairs.get((variant.id, backend)) if variant else None
         if variant is None or speed is None:
             continue
@@ -130,6 +142,10 @@ def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list
             continue
         ends, place = (bodies, body) if body else (rewritings, bucketed(prefix, buckets))
         ends[place] = max(speed, ends.get(place, 0.0))
+    rewritings = _ahead(rewritings)
+    if parts_of(known.adapted.variant(best.candidate.variant_id).recipes) == 1:
+        # fixed shapes that changed nothing are no other rewriting than the original's
+        rewritings = {c: s for c, s in rewritings.items() if known.adapted.made_by(c) is not None}
     return grown(_top(rewritings))[:MOST_REWRITINGS], _top(bodies)[:MOST_BODIES]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Adapted, Bf16, FixShapes, Simplify
 from fitwright.tune.proposal import Knowledge, Make, Together
@@ -100,6 +102,26 @@ def test_a_body_that_won_on_parts_is_tried_on_the_whole_as_well() -> None:
     standing = type(known.standing)([*known.standing.trials, won])
     step = propose(tuned(replace(known, adapted=adapted, standing=standing)))
     assert step == Make(chain=(FixShapes(), Bf16()))
+
+
+@pytest.mark.parametrize(("cut", "is_tried"), [(1.02, False), (1.12, True)])
+def test_a_body_that_won_on_the_whole_is_tried_on_parts_that_were_clearly_ahead(
+    cut: float, is_tried: bool
+) -> None:
+    known = tuned(nothing_to_fix(cut=cut, bodies=False))
+    whole = variant("i", FixShapes(), Bf16())
+    adapted = known.adapted.model_copy(
+        update={
+            "variants": (*known.adapted.variants, whole),
+            "chains": (*known.adapted.chains, whole.recipes),
+            "made": (*known.adapted.made, whole.id),
+        }
+    )
+    won = trial(4, whole, "a", decision="accepted", ratio=1.5,
+                against=known.standing.trials[0])  # fmt: skip
+    standing = type(known.standing)([*known.standing.trials, won])
+    step = propose(tuned(replace(known, adapted=adapted, standing=standing)))
+    assert (step == Make(chain=(FixShapes(parts=2), Bf16()))) is is_tried
 
 
 def test_parts_share_the_threads_among_themselves() -> None:
