@@ -34,7 +34,7 @@ def paced(known: Knowledge) -> Iterator[Together]:
     tries = tuple(
         attempt(variant, backend.backend, settings.on(variant.settings), round_=PACED)
         for backend in known.plan.backends
-        if _is_short(known, backend.backend)
+        if is_short(known, backend.backend)
         for variant in [_subject(known, backend.backend)]
         if backend.backend in variant.backends
         for settings in backend.settings
@@ -89,7 +89,7 @@ def _only_fewer_threads(settings: Settings, *, than: int) -> bool:
     return threads is not None and threads < than and settings == Settings(threads=threads)
 
 
-def _is_short(known: Knowledge, backend: str) -> bool:
+def is_short(known: Knowledge, backend: str) -> bool:
     """Whether the shortest run of the original and its rewritings is."""
     standing = known.standing
     latencies = (

@@ -20,7 +20,7 @@ from fitwright.records.trial import Candidate
 from fitwright.tune.explore import explored, pairs_worth_tuning
 from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.overtime import overtime
-from fitwright.tune.pace import paced, usual_settings
+from fitwright.tune.pace import is_short, paced, usual_settings
 from fitwright.tune.proposal import (
     BASELINE,
     FAR_AHEAD,
@@ -163,9 +163,11 @@ def _batched(known: Knowledge) -> Iterator[Step]:
 
 
 def _in_parts(known: Knowledge) -> Iterator[Step]:
-    """The best rewriting of each backend with queries cut into parts that run at once; not
-    where trials are dear, for runs that long wait little."""
-    for backend in known.plan.backends if not known.lean else ():
+    """The best rewriting of each backend with queries cut into parts that run at once; where
+    trials are dear only for short runs, for long ones wait little."""
+    for backend in known.plan.backends:
+        if known.lean and not is_short(known, backend.backend):
+            continue
         best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
         chains = [in_parts(best, parts) for parts in known.plan.parts]
         here = frozenset({backend.backend})

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Adapted, Bf16, FixShapes, Simplify
 from fitwright.tune.proposal import Knowledge, Make, Together
@@ -51,9 +52,13 @@ def test_the_best_rewriting_is_cut_as_the_plan_says() -> None:
     assert propose(measured()) == Make(chain=CUT.recipes)
 
 
-def test_where_trials_are_dear_queries_stay_whole() -> None:
-    step = propose(replace(measured(), lean=True))
-    assert step == Make(chain=(*SIMPLE.recipes, Bf16()))
+@pytest.mark.parametrize(("latency_s", "is_cut"), [(0.002, True), (0.02, False)])
+def test_where_trials_are_dear_only_short_runs_are_cut(latency_s: float, is_cut: bool) -> None:
+    known = replace(measured(), lean=True)
+    figures = {"latency_p50": Figure.measured(latency_s, unit="s")}
+    trials = [t.model_copy(update={"figures": figures}) for t in known.standing.trials]
+    step = propose(replace(known, standing=type(known.standing)(trials)))
+    assert step == Make(chain=CUT.recipes if is_cut else (*SIMPLE.recipes, Bf16()))
 
 
 def test_bodies_go_on_the_parts_where_these_are_faster_and_on_the_whole_where_not() -> None:
