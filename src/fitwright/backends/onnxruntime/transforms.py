@@ -75,7 +75,7 @@ class FixShapesPass:
             whole, made = made, _empty(request.folder / "c") / "model.onnx"
             divide_batch(whole, made, parts=parts)
         out = _kept(request.folder, made.parent)
-        notes = (why,) if why and why != NOTHING_LEFT else ()
+        notes: tuple[str, ...] = (why,) if why and why != NOTHING_LEFT else ()
         notes += (f"a query is cut into {parts} parts that run at once",) if parts > 1 else ()
         return TransformResult(
             file=out,
