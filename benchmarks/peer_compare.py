@@ -190,17 +190,16 @@ def compare(
     Returns:
         A row of each contestant that ran, and what kept the others from running.
     """
-    copies = [c.name for c in contestants if c.runs == contestants[0].runs]
     with ExitStack() as stack:
         workers, outputs, not_run = answered(contestants, held_out, stack=stack)
-        copies = [name for name in copies if name in workers]
+        ran = [c for c in contestants if c.name in workers]
+        copies = [c.name for c in ran if c.runs == contestants[0].runs]
         times = interleaved(workers, rounds=min(rounds, FIRST_ROUNDS))
         if rounds > FIRST_ROUNDS:
             near = {n: w for n, w in workers.items() if not far_behind(times[n], times, copies)}
             rest = interleaved(near, rounds=rounds - FIRST_ROUNDS, seed=1)
             times = {name: [*found, *rest.get(name, ())] for name, found in times.items()}
         facts = {name: dict(worker.facts) for name, worker in workers.items()}
-    ran = [c for c in contestants if c.name in workers]
     artefact_times = mean_of(times, copies)
     rows = [
         row(

@@ -155,23 +155,25 @@ def _rewritten(known: Knowledge) -> Iterator[Step]:
 
 def _batched(known: Knowledge) -> Iterator[Step]:
     """The best rewriting of each backend, several queries in a run, all sizes together."""
-    for backend in known.plan.backends:
-        best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
-        chains = [at_batch(best, batch) for batch in known.plan.batches]
-        here = frozenset({backend.backend})
-        yield from made(known, dict.fromkeys(chains, here), at_once=len(chains))
+    for backend in (b.backend for b in known.plan.backends):
+        best = best_rewriting(known, backend, of=known.agenda.rewrites)
+        yield from _remade(known, [at_batch(best, n) for n in known.plan.batches], backend)
 
 
 def _in_parts(known: Knowledge) -> Iterator[Step]:
     """The best rewriting of each backend with queries cut into parts that run at once; where
     trials are dear only for short runs, for long ones wait little."""
-    for backend in known.plan.backends:
-        if known.lean and not is_short(known, backend.backend):
+    for backend in (b.backend for b in known.plan.backends):
+        if known.lean and not is_short(known, backend):
             continue
-        best = best_rewriting(known, backend.backend, of=known.agenda.rewrites)
-        chains = [in_parts(best, parts) for parts in known.plan.parts]
-        here = frozenset({backend.backend})
-        yield from made(known, dict.fromkeys(chains, here), at_once=len(chains))
+        best = best_rewriting(known, backend, of=known.agenda.rewrites)
+        yield from _remade(known, [in_parts(best, n) for n in known.plan.parts], backend)
+
+
+def _remade(known: Knowledge, chains: Sequence[Chain], backend: str) -> Iterator[Step]:
+    """The same rewriting made for other runs, all of them in the same rounds."""
+    here = frozenset({backend})
+    yield from made(known, dict.fromkeys(chains, here), at_once=len(chains))
 
 
 def _shorter(known: Knowledge) -> Iterator[Step]:

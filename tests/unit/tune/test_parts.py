@@ -8,7 +8,8 @@ import pytest
 
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
-from fitwright.records.recipe import Adapted, Bf16, FixShapes, Simplify
+from fitwright.records.recipe import Adapted, Bf16, FixShapes, Simplify, Variant
+from fitwright.records.trial import Trial
 from fitwright.tune.proposal import Knowledge, Make, Together
 from fitwright.tune.propose import propose
 from proposals import FIX, FIXED, ORIGINAL, body, knowledge, trial, tuned, variant
@@ -85,6 +86,19 @@ def nothing_to_fix(*, cut: float, bodies: bool = True) -> Knowledge:
     return knowledge(adapted, trials, rewrites=(FIX,), bodies=wanted, parts=(2,))
 
 
+def after(known: Knowledge, made: Variant, won: Trial) -> Knowledge:
+    """One more variant was made, and tried; settings are tuned."""
+    adapted = known.adapted.model_copy(
+        update={
+            "variants": (*known.adapted.variants, made),
+            "chains": (*known.adapted.chains, made.recipes),
+            "made": (*known.adapted.made, made.id),
+        }
+    )
+    standing = type(known.standing)([*known.standing.trials, won])
+    return tuned(replace(known, adapted=adapted, standing=standing))
+
+
 def test_parts_that_tie_with_the_original_are_not_built_on() -> None:
     assert propose(nothing_to_fix(cut=1.0)) == Make(chain=(FixShapes(), Bf16()))
     assert propose(nothing_to_fix(cut=1.3)) == Make(chain=(FixShapes(parts=2), Bf16()))
@@ -95,17 +109,9 @@ def test_a_body_that_won_on_parts_is_tried_on_the_whole_as_well() -> None:
     body_ = variant("i", FixShapes(parts=2), Bf16()).model_copy(
         update={"settings": Settings(parts=2)}
     )
-    adapted = known.adapted.model_copy(
-        update={
-            "variants": (*known.adapted.variants, body_),
-            "chains": (*known.adapted.chains, body_.recipes),
-            "made": (*known.adapted.made, body_.id),
-        }
-    )
     won = trial(4, body_, "a", decision="accepted", ratio=1.5, settings=body_.settings,
                 against=known.standing.trials[2])  # fmt: skip
-    standing = type(known.standing)([*known.standing.trials, won])
-    step = propose(tuned(replace(known, adapted=adapted, standing=standing)))
+    step = propose(after(known, body_, won))
     assert step == Make(chain=(FixShapes(), Bf16()))
 
 
@@ -115,17 +121,9 @@ def test_a_body_that_won_on_the_whole_is_tried_on_parts_that_were_clearly_ahead(
 ) -> None:
     known = tuned(nothing_to_fix(cut=cut, bodies=False))
     whole = variant("i", FixShapes(), Bf16())
-    adapted = known.adapted.model_copy(
-        update={
-            "variants": (*known.adapted.variants, whole),
-            "chains": (*known.adapted.chains, whole.recipes),
-            "made": (*known.adapted.made, whole.id),
-        }
-    )
     won = trial(4, whole, "a", decision="accepted", ratio=1.5,
                 against=known.standing.trials[0])  # fmt: skip
-    standing = type(known.standing)([*known.standing.trials, won])
-    step = propose(tuned(replace(known, adapted=adapted, standing=standing)))
+    step = propose(after(known, whole, won))
     assert (step == Make(chain=(FixShapes(parts=2), Bf16()))) is is_tried
 
 
