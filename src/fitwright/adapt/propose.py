@@ -37,11 +37,20 @@ class Row:
     Attributes:
         backends: at least one of these must run here for the chain to be worth making.
         only: operator kinds of which the model must hold at least one; empty: any model.
+        without: operator kinds of which it must hold none.
+        finer_ranges: as in `Body`.
     """
 
     recipes: tuple[Recipe, ...]
     backends: frozenset[str]
     only: Collection[str] = ()
+    without: Collection[str] = ()
+    finer_ranges: bool = False
+
+    def fits(self, kinds: Collection[str]) -> bool:
+        """Whether the row is for a model of these operators."""
+        held = set(kinds)
+        return (not self.only or not held.isdisjoint(self.only)) and held.isdisjoint(self.without)
 
 
 _ANY = frozenset({"onnxruntime", "openvino"})
@@ -49,17 +58,14 @@ _ORT = frozenset({"onnxruntime"})
 _OPENVINO = frozenset({"openvino"})
 
 # Cheap to make first, then by how often it pays on a CPU; attention in int8 stays nearest to
-# the original in NNCF's scheme for transformers. What a pass refuses (missing instructions, no
+# the original in NNCF's scheme for transformers, and elsewhere zero points only make up for
+# ranges that are too coarse without them. What a pass refuses (missing instructions, no
 # fitting operator) is not filtered here: `adapt` reports it with its reason.
 ROWS: tuple[Row, ...] = (
     Row(recipes=(Bf16(),), backends=_OPENVINO),
-    Row(
-        recipes=(Int8Static(toolkit="nncf", symmetric=True, smooth=False),),
-        backends=_OPENVINO,
-        only=ATTENTIVE,
-    ),
+    Row(recipes=(Int8Static(toolkit="nncf", symmetric=True, smooth=False),), backends=_OPENVINO),
     Row(recipes=(Int8Static(toolkit="onnxruntime"),), backends=_ANY),
-    Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO),
+    Row(recipes=(Int8Static(toolkit="nncf"),), backends=_OPENVINO, only=ATTENTIVE),
     Row(recipes=(Int8Static(toolkit="nncf", symmetric=True),), backends=_OPENVINO, only=ATTENTIVE),
     Row(recipes=(Int8Dynamic(),), backends=_ORT),
     Row(recipes=(Int8Dynamic(per_channel=False),), backends=_ORT, only=RECURRENT),
@@ -69,14 +75,22 @@ ROWS: tuple[Row, ...] = (
     Row(recipes=(Int4Weights(toolkit="onnxruntime"),), backends=_ORT),
     Row(recipes=(Int4Weights(toolkit="nncf"),), backends=_OPENVINO),
     Row(
+        recipes=(Int8Static(toolkit="nncf"),),
+        backends=_OPENVINO,
+        without=ATTENTIVE,
+        finer_ranges=True,
+    ),
+    Row(
         recipes=(Int8Static(toolkit="onnxruntime", method="percentile"),),
         backends=_ANY,
         only=CONVOLUTIONS,
+        finer_ranges=True,
     ),
     Row(
         recipes=(Int8Static(toolkit="onnxruntime", method="entropy"),),
         backends=_ANY,
         only=CONVOLUTIONS,
+        finer_ranges=True,
     ),
 )
 
@@ -160,10 +174,10 @@ def agenda(
             recipes=row.recipes,
             backends=frozenset(row.backends & usable),
             seldom_faster=isinstance(row.recipes[-1], Fp16Weights | Int8Weights | Int4Weights),
-            finer_ranges=getattr(row.recipes[-1], "method", "minmax") != "minmax",
+            finer_ranges=row.finer_ranges,
         )
         for row in ROWS
-        if row.backends & usable and (not row.only or kinds & set(row.only))
+        if row.backends & usable and row.fits(kinds)
     )
     first = rewrites(summary, device, backends=backends, constant_inputs=constant_inputs)
     found = Agenda(rewrites=first, bodies=tuple(bodies), shorter=tuple(shorter))

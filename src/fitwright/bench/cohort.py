@@ -15,6 +15,7 @@ from math import log
 from statistics import median
 
 from fitwright.bench.block import Block, Pace, WorkerLost, interleaved
+from fitwright.bench.glance import glanced
 from fitwright.bench.latency import latency_figures, thinned
 from fitwright.bench.opening import open_worker, static_figures
 from fitwright.bench.race import INCUMBENT, classify, compared
@@ -86,7 +87,8 @@ def eliminate(
     inside: dict[str, _Entrant] = {}
     try:
         for target in targets:
-            entered = _entered(setup, target, budget_s=budget_s / len(targets))
+            each_s = budget_s / len(targets)
+            entered = _entered(setup, target, incumbent, budget_s=each_s, block=block)
             if isinstance(entered, Measurement):
                 leave(target.candidate.key, entered)
             else:
@@ -97,7 +99,9 @@ def eliminate(
             entrant.worker.close()
 
 
-def _entered(setup: Setup, target: Target, *, budget_s: float) -> _Entrant | Measurement:
+def _entered(
+    setup: Setup, target: Target, incumbent: Contender, *, budget_s: float, block: Block
+) -> _Entrant | Measurement:
     """Open, the same model and warm; else what is known of it."""
     started_s = setup.clock()
     keep = False
@@ -108,6 +112,9 @@ def _entered(setup: Setup, target: Target, *, budget_s: float) -> _Entrant | Mea
     try:
         examined = examine(setup, worker, budget_s=budget_s, screen=True)
         if isinstance(examined, Failure):
+            examined = glanced(
+                setup, worker, examined, incumbent=incumbent, budget_s=budget_s, block=block
+            )
             return Measurement(failure=examined, seconds=setup.clock() - started_s)
         warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)
         keep = True
@@ -198,9 +205,7 @@ def _pace(
 def _left(setup: Setup, entrant: _Entrant, incumbent: Contender) -> Measurement:
     comparison = None
     if entrant.log_ratios:
-        ratio, interval = median_ratio_interval(entrant.log_ratios)
-        key = incumbent.target.candidate.key
-        comparison = compared(entrant.log_ratios, key, interval, ratio)
+        comparison = compared(entrant.log_ratios, incumbent.target.candidate.key)
     timed = setup.need.objective != "throughput"
     return Measurement(
         figures=entrant.figures

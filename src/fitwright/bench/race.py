@@ -314,10 +314,9 @@ def _result(card: Card, incumbent: str, *, outcome: Outcome, watch: NoiseWatch) 
     )
 
 
-def compared(
-    log_ratios: Sequence[float], incumbent: str, interval: Interval, ratio: float
-) -> Comparison:
-    """The record of a comparison in one pair of processes; its interval is the caller's."""
+def compared(log_ratios: Sequence[float], incumbent: str) -> Comparison:
+    """The record of a comparison in one pair of processes, never raced to a decision."""
+    ratio, interval = median_ratio_interval(log_ratios)
     return Comparison(
         incumbent=incumbent,
         ratio=ratio,

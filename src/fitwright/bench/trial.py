@@ -11,6 +11,7 @@ from fitwright.bench.block import (
     rate_block,
 )
 from fitwright.bench.final import final
+from fitwright.bench.glance import glanced
 from fitwright.bench.latency import Blocks, latency_figures, thinned
 from fitwright.bench.load import throughput_figure
 from fitwright.bench.opening import open_worker, static_figures
@@ -89,6 +90,14 @@ def _measured(
     worker = contender.worker
     examined = examine(setup, worker, budget_s=budget_s)
     if isinstance(examined, Failure):
+        examined = glanced(
+            setup,
+            worker,
+            examined,
+            incumbent=incumbent,
+            budget_s=budget_s,
+            block=objective_block(setup),
+        )
         return Measurement(failure=examined, facts=dict(worker.facts))
     warm = warm_up(worker, budget_s=WARM_SHARE * budget_s, clock=setup.clock)
     figures = {**examined, **static_figures(contender.target, worker)}

@@ -302,7 +302,9 @@ def _reason(trial: Trial) -> str:
     if trial.failure is None:
         return reason
     cause = f"{trial.failure.cause.replace('_', ' ')}: {plain(trial.failure.detail, longest=400)}"
-    return cause if not reason or reason in cause else f"{reason} ({cause})"
+    if not reason or reason in cause:
+        return cause
+    return reason if cause in reason else f"{reason} ({cause})"
 
 
 def headline(verdict: Verdict) -> str:

@@ -114,7 +114,7 @@ def loop(
         trials = search.take(step)
         if any(trial.decision == "accepted" for trial in trials):
             on_accepted(search)
-    return "exhausted"
+    return "out_of_time" if search.left_out else "exhausted"
 
 
 def _watch(contract: Contract, tools: Tools) -> Stopwatch:

@@ -28,6 +28,22 @@ class Ending:
     measuring_s: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a final run ended with.
+
+    Attributes:
+        best: key of the candidate that was the best so far when it began.
+        budget_s: of its measuring.
+        artefact, baseline: full trials of what ships and of what it was measured against.
+    """
+
+    best: str
+    budget_s: float
+    artefact: Trial
+    baseline: Trial
+
+
 def ending(best: Trial | None, baseline: Trial | None, *, need: Need) -> Ending:
     """What the end takes with this artefact and this baseline."""
     if best is None or baseline is None:

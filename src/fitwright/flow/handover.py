@@ -10,7 +10,8 @@ from fitwright.bench.trial import Measurement
 from fitwright.deliver.bundle import write_bundle
 from fitwright.deliver.report import write_report
 from fitwright.errors import TrialFailed
-from fitwright.flow.search import Judged, Search
+from fitwright.flow.ending import Judged
+from fitwright.flow.search import Search
 from fitwright.flow.stopwatch import LEAST_S
 from fitwright.perf.ledger import book
 from fitwright.ports import Array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
 from fitwright import units
@@ -61,6 +62,28 @@ def made(search: Search, start: Variant, chain: Chain, *, num_made: int) -> Vari
         folder=search.run.variants,
         source=search.adapted.variants[0],
     )
+
+
+def is_too_long(search: Search, chain: Chain) -> bool:
+    """Whether making the chain and racing what it comes to would take longer than is left, by
+    what recipes like its last one and races have taken so far."""
+    passes = [v.seconds for v in search.adapted.variants if v.recipes and _alike(v.recipes, chain)]
+    races = [t.seconds for t in search.trials if t.stage == "short" and t.figures]
+    if not passes or not races or max(passes) + fmean(races) <= search.left_s():
+        return False
+    search.tools.console.say(
+        f"left out {title(chain[-1])}: making it would take about {units.seconds(max(passes))}, "
+        f"and {units.seconds(max(search.left_s(), 0.0))} are left"
+    )
+    return True
+
+
+def _alike(one: Chain, other: Chain) -> bool:
+    """Whether both end in the same kind of recipe by the same toolkit, and neither only puts
+    some layers back."""
+    ends = one[-1], other[-1]
+    kinds = {(end.kind, getattr(end, "toolkit", ""), getattr(end, "method", "")) for end in ends}
+    return len(kinds) == 1 and not any(getattr(end, "keep", ()) for end in ends)
 
 
 def pass_s(search: Search) -> float:

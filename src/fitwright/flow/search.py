@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fitwright.adapt.variants import original_variant, variant_path
 from fitwright.bench.padding import evenly_mixed
 from fitwright.bench.setup import Measurement, Setup, Target
 from fitwright.errors import BackendMissing
 from fitwright.flow import making, mixing
-from fitwright.flow.ending import Ending, ending
+from fitwright.flow.ending import Ending, Judged, ending
 from fitwright.flow.races import ChildRaces, Races
 from fitwright.flow.steps import Walk, metric_of, trial_limits
 from fitwright.flow.stopwatch import Stopwatch
@@ -24,7 +24,7 @@ from fitwright.records.trial import Candidate, Trial
 from fitwright.tune.eta import eta_s
 from fitwright.tune.explore import PATIENCE, Exploration, exploration
 from fitwright.tune.forecast import Grounds, hopeless
-from fitwright.tune.gains import baseline_of
+from fitwright.tune.gains import baseline_of, proven_gain
 from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import (
     BASELINE,
@@ -52,22 +52,6 @@ OVERTIME_SHARE = 4.0  # of that, as far as time is left, for what only noise lef
 COHORT_SHARE = 0.25  # of the device's memory, for all of them together
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What a final run ended with.
-
-    Attributes:
-        best: key of the candidate that was the best so far when it began.
-        budget_s: of its measuring.
-        artefact, baseline: full trials of what ships and of what it was measured against.
-    """
-
-    best: str
-    budget_s: float
-    artefact: Trial
-    baseline: Trial
-
-
 class Search:
     """Adapt, bench and decide, one proposal at a time.
 
@@ -76,6 +60,7 @@ class Search:
         adapted: every variant made and recipe skipped so far.
         taken_apart: int8 variants whose groups of operators were looked at one by one.
         judged: the last final run of this process, if there was one.
+        left_out: chains of recipes that there was no time left to make.
     """
 
     def __init__(
@@ -94,6 +79,7 @@ class Search:
         self.taken_apart = run.read(TakenApart) if run.has(TakenApart) else TakenApart()
         self.setup = _setup(walk, tools, wall_s=120.0)
         self.judged: Judged | None = None
+        self.left_out: tuple[Chain, ...] = ()
         self._races = races or ChildRaces(target_of=self.target_of)
         self._maker = maker
         self._exploration: tuple[tuple[Pair, ...], Exploration] | None = None
@@ -117,18 +103,25 @@ class Search:
     # --- the loop's verbs ------------------------------------------------------------
 
     def propose(self) -> Step | None:
-        """What to do next, or None when nothing is left to try."""
+        """What to do next, or None when nothing is left to try, or nothing that there is time
+        for (`left_out`)."""
         self._show_time_left()
+        while isinstance(step := self._next(), Make) and making.is_too_long(self, step.chain):
+            self.left_out += (step.chain,)
+        return step
+
+    def _next(self) -> Step | None:
         return propose(
             Knowledge(
                 plan=self.walk.plan,
                 agenda=self.walk.agenda,
-                adapted=self.adapted,
+                adapted=self.adapted.without(self.left_out),
                 standing=self.standing,
                 mixed=mixing.mixes(self),
                 taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
                 coarse=self._too_coarse(),
+                allowed=self._need.agreement.relative_l2,
                 barred=self._barred(),
                 lean=is_lean(self.trials, budget_s=self.watch.budget_s),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),
@@ -167,8 +160,10 @@ class Search:
         setup = self.setup if step.round == BASELINE else self._limited()
         target = self.target(step.candidate, step.variant)
         budget_s = self._race_s(step.round)
-        raced = self._races.alone(setup, target, best=self.best(), budget_s=budget_s)
-        decision = decided(self._need, raced)
+        best = self.best()
+        raced = self._races.alone(setup, target, best=best, budget_s=budget_s)
+        gained = proven_gain(self.path(), best) if best else 0.0
+        decision = decided(self._need, raced, gained=gained)
         self._races.settle(accepted=decision.accepted)
         return self._told(trial_of(step, raced.measured, decision, number=self._number()))
 

@@ -6,16 +6,16 @@ from fitwright import units
 from fitwright.bench.setup import Measurement
 from fitwright.flow.races import Raced
 from fitwright.records.need import Need
-from fitwright.records.trial import Trial
+from fitwright.records.trial import Failure, Trial
 from fitwright.tune.decide import Decision, decide
 from fitwright.tune.proposal import Try
 
 
-def decided(need: Need, raced: Raced) -> Decision:
-    """Whether the candidate takes the incumbent's place."""
+def decided(need: Need, raced: Raced, *, gained: float = 0.0) -> Decision:
+    """Whether the candidate takes the incumbent's place; `gained` as in `tune.decide`."""
     measured = raced.measured
     if measured.failure is not None:
-        return Decision(False, f"{measured.failure.cause}: {measured.failure.detail}")
+        return Decision(False, _why_it_failed(measured.failure))
     if raced.incumbent is None or measured.comparison is None:
         return Decision(True, "the first candidate that runs and agrees with the original")
     return decide(
@@ -23,6 +23,7 @@ def decided(need: Need, raced: Raced) -> Decision:
         candidate=measured.figures,
         incumbent=raced.incumbent,
         comparison=measured.comparison,
+        gained=gained,
     )
 
 
@@ -38,13 +39,20 @@ def eliminated(step: Try, measured: Measurement, *, number: int) -> Trial:
 def _why_it_left(measured: Measurement) -> str:
     c = measured.comparison
     if measured.failure is not None:
-        return f"{measured.failure.cause}: {measured.failure.detail}"
+        return _why_it_failed(measured.failure)
     if c is None:
         return "eliminated before it could be compared"
     seen = f"{c.ratio:.3g}x (95 % interval {c.low:.3g} to {c.high:.3g}, {c.num_rounds} rounds)"
     if c.outcome == "slower":
         return f"slower: {seen}"
     return f"eliminated: another of its cohort was ahead: {seen}"
+
+
+def _why_it_failed(failure: Failure) -> str:
+    why = f"{failure.cause}: {failure.detail}"
+    if (glance := failure.glance) is None:
+        return why
+    return f"{why}; its time was {glance.ratio:.3g}x as good ({glance.num_rounds} rounds)"
 
 
 def trial_of(step: Try, measured: Measurement, decision: Decision, *, number: int) -> Trial:

@@ -315,6 +315,13 @@ class Adapted(Record):
         """The variant of that id; it must exist."""
         return next(v for v in self.variants if v.id == id_)
 
+    def without(self, chains: tuple[tuple[Recipe, ...], ...]) -> Adapted:
+        """The same as if these further chains had been asked for and skipped."""
+        if not chains:
+            return self
+        made = (*self.made, *("" for _ in chains))
+        return self.model_copy(update={"chains": (*self.chains, *chains), "made": made})
+
     def made_by(self, chain: tuple[Recipe, ...]) -> Variant | None:
         """What a chain came to; None when it was skipped or not asked for yet."""
         ids = dict(zip(self.chains, self.made, strict=False))

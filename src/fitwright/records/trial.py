@@ -37,27 +37,6 @@ class Candidate(Record):
         return f"{self.title} on {self.backend} ({self.settings.describe()})"
 
 
-class Failure(Record):
-    """Why a trial gave no figures.
-
-    Attributes:
-        cause: raised (an exception), crashed (a signal), killed (SIGKILL from outside),
-            timeout, memory (over its limit), output (printed without end), disagrees
-            (outputs too far from the original), not_finite (NaN or infinity).
-        detail: the exception, the signal, the limit; at most a few hundred characters.
-        distance: relative L2 distance to the original, where outputs were compared.
-    """
-
-    cause: Cause
-    detail: str
-    distance: float | None = None
-
-    @classmethod
-    def of(cls, error: TrialFailed) -> Failure:
-        """The value that a failed trial leaves behind."""
-        return cls.model_validate({"cause": error.cause, "detail": error.detail})
-
-
 class Comparison(Record):
     """Candidate against the incumbent of its time, from the same interleaved rounds.
 
@@ -82,6 +61,30 @@ class Comparison(Record):
     num_heats: int = 1
     more_s: float | None = None
     noise: Noise | None = None
+
+
+class Failure(Record):
+    """Why a trial gave no figures.
+
+    Attributes:
+        cause: raised (an exception), crashed (a signal), killed (SIGKILL from outside),
+            timeout, memory (over its limit), output (printed without end), disagrees
+            (outputs too far from the original), not_finite (NaN or infinity).
+        detail: the exception, the signal, the limit; at most a few hundred characters.
+        distance: relative L2 distance to the original, where outputs were compared.
+        glance: a few rounds against the best so far, where distance alone was at fault: what
+            its time would be if the outputs were nearer.
+    """
+
+    cause: Cause
+    detail: str
+    distance: float | None = None
+    glance: Comparison | None = None
+
+    @classmethod
+    def of(cls, error: TrialFailed) -> Failure:
+        """The value that a failed trial leaves behind."""
+        return cls.model_validate({"cause": error.cause, "detail": error.detail})
 
 
 class Trial(Record):

@@ -17,6 +17,7 @@ _CLOSER = 0.95  # a shared breach counts as smaller only when its gap shrinks by
 AS_FAST = 0.95  # the whole interval of a tie lies above this ratio
 NEARER = 0.8  # relative L2 distance to the original, against the incumbent's
 NEGLIGIBLE = 1e-3  # distances below are rounding; nothing is gained by less
+AHEAD = 1.02  # times as fast as the incumbent, as far as noise lets it be seen
 
 
 class Decision(NamedTuple):
@@ -33,11 +34,14 @@ def decide(
     incumbent: Mapping[str, Figure],
     comparison: Comparison,
     proven: float = 0.0,
+    gained: float = 0.0,
 ) -> Decision:
     """First the limits, then the objective; a tie keeps the incumbent.
 
-    One tie does not: a candidate that is as fast within `AS_FAST` and whose outputs are
-    clearly closer to the original's is the better artefact.
+    Two ties do not. A candidate that is as fast within `AS_FAST` and whose outputs are clearly
+    closer to the original's is the better artefact. And one that is ahead, though noise left
+    the race open, is the better bet where nothing proven is at stake: at the worst end of its
+    interval it is still faster than the baseline.
 
     Args:
         need: limits and objective.
@@ -45,6 +49,8 @@ def decide(
         comparison: paired result of the interleaved race.
         proven: how many times as fast as this incumbent the candidate was shown to be before, at
             least; 0 where it was not.
+        gained: how many times as fast as the strongest baseline this incumbent was shown to be,
+            at least; 0 where it was not.
     """
     mine, theirs = breaches(need, candidate), breaches(need, incumbent)
     if new := sorted(mine.keys() - theirs.keys()):
@@ -62,7 +68,7 @@ def decide(
     tied = comparison.outcome in ("same", "undecided") and comparison.low >= AS_FAST
     if tied and (nearer := _nearer(candidate, incumbent)):
         return Decision(True, f"as fast, and {nearer}: {_span(comparison)}")
-    return _by_speed(comparison, proven=proven)
+    return _by_speed(comparison, proven=proven, gained=gained)
 
 
 def _nearer(candidate: Mapping[str, Figure], incumbent: Mapping[str, Figure]) -> str:
@@ -87,7 +93,7 @@ def _more(c: Comparison) -> str:
     return "" if c.more_s is None else f": about {units.seconds(c.more_s)} more would decide"
 
 
-def _by_speed(comparison: Comparison, *, proven: float) -> Decision:
+def _by_speed(comparison: Comparison, *, proven: float, gained: float) -> Decision:
     """A race that noise leaves open refutes nothing: what was far ahead beyond doubt, and is as
     far ahead again, stays."""
     c, span = comparison, _span(comparison)
@@ -100,4 +106,7 @@ def _by_speed(comparison: Comparison, *, proven: float) -> Decision:
     if min(c.ratio, proven) >= FAR_AHEAD:
         known = f"{proven:.3g}x at least was proven before"
         return Decision(True, f"too noisy to tell by how much it is faster: {span}; {known}")
+    if c.ratio >= AHEAD and gained * c.low > 1.0:
+        kept = f"{gained * c.low:.3g}x of the baseline at least either way"
+        return Decision(True, f"ahead, though it is too noisy to decide: {span}; {kept}")
     return Decision(False, f"too noisy to decide{_more(c)}: {span}")

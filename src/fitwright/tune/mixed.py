@@ -1,7 +1,7 @@
 """Which int8 variant with some layers in float to make next, from the records alone.
 
 What the flow calls, and when: as soon as an `Int8Static` variant that keeps nothing was
-measured on a backend and is worth it (`worth_taking_apart`), once per (chain, backend):
+measured on a backend and is worth it (see `tune.apart`), once per (chain, backend):
 ``adapt.sensitivity.analyse`` with ``backends.probes.PROBES``, in children. With its answer,
 after every trial: `next_mixed`; each chain it returns is appended to ``Knowledge.mixed``,
 until it returns None. It ends by itself: no chain is proposed twice.
@@ -27,22 +27,9 @@ from fitwright.records.sensitivity import Sensitivity
 from fitwright.records.trial import Trial
 from fitwright.tune.judge import breaches
 
-WORTH_A_LOOK = 0.5  # of the speed of the best so far
 HARDLY_ANY = 0.1  # of the mean gain of a group: what it must bring to stay in int8
 _COSTS = ("latency", "throughput", "energy", "cost", "size", "peak_memory")
 _MARGIN = 0.9  # of the error that a limit allows; predictions are some per cent off
-
-
-def worth_taking_apart(chain: Chain, *, speed: float, best: float) -> bool:
-    """Whether an int8 variant is near enough to the best for a mix of it to win.
-
-    Args:
-        speed, best: of the variant on its backend and of the best so far, as in
-            `tune.standing`.
-    """
-    last = chain[-1] if chain else None
-    is_whole = isinstance(last, Int8Static) and not last.keep
-    return is_whole and speed >= WORTH_A_LOOK * best
 
 
 def next_mixed(

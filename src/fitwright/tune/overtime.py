@@ -13,17 +13,22 @@ MOST_OVERTIMES = 2  # each may take several times as long as a race did
 
 
 def overtime(known: Knowledge) -> Iterator[Together]:
-    """Once nothing else is left to try: one more, longer race each, the furthest ahead first.
+    """Once nothing else is left to try: one more, longer race each, the fastest first, none twice.
 
-    Only of those for which more time would decide (`Comparison.more_s`), and none twice.
+    Of those ahead of the best for which more time would decide (`Comparison.more_s`); and of
+    those that never met it in a race of their own, for another of their cohort was ahead or
+    it was not the best yet, if they may be faster than it for all that was seen.
     """
     done = {trial.candidate.key for trial in known.standing.of_round(OVERTIME)}
     if len(done) >= MOST_OVERTIMES:
         return
-    waiting = [t for t in _left_ahead(known.standing) if t.candidate.key not in done]
-    for trial in sorted(waiting, key=lambda t: (-_ratio(t), t.candidate.key)):
-        variant = known.adapted.variant(trial.candidate.variant_id)
-        again = Try(candidate=trial.candidate, variant=variant, round=OVERTIME)
+    found = {t.candidate.key: t for t in _left_ahead(known.standing)}
+    found |= {t.candidate.key: t for t in _never_met(known.standing)}
+    speeds = known.standing.speeds
+    for key in sorted(found.keys() - done, key=lambda key: (-speeds[key], key)):
+        candidate = found[key].candidate
+        variant = known.adapted.variant(candidate.variant_id)
+        again = Try(candidate=candidate, variant=variant, round=OVERTIME)
         yield Together(tries=(again,))
 
 
@@ -43,6 +48,18 @@ def _left_ahead(standing: Standing) -> list[Trial]:
     ]
 
 
-def _ratio(trial: Trial) -> float:
-    assert trial.comparison is not None, "only races are looked at"
-    return trial.comparison.ratio
+def _never_met(standing: Standing) -> list[Trial]:
+    """What left the order to the best open without a race against it, and whose interval, by
+    way of the one it ran against, reaches beyond the best."""
+    best, speeds = standing.best, standing.speeds
+    if best is None:
+        return []
+    least = AHEAD * speeds.get(best.candidate.key, 1.0)
+    return [
+        trial
+        for key, trial in standing.open.items()
+        if (seen := trial.comparison) is not None
+        and key != best.candidate.key
+        and (trial.eliminated or seen.incumbent != best.candidate.key)
+        and speeds.get(seen.incumbent, 0.0) * seen.high >= least
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from fitwright.records.agenda import Body, Chain
-from fitwright.records.plan import Settings
 from fitwright.records.recipe import (
     Buckets,
     Int8Dynamic,
@@ -17,8 +16,8 @@ from fitwright.records.recipe import (
     in_parts,
 )
 from fitwright.records.trial import Candidate
+from fitwright.tune.apart import taken_apart
 from fitwright.tune.explore import explored, pairs_worth_tuning
-from fitwright.tune.mixed import worth_taking_apart
 from fitwright.tune.overtime import overtime
 from fitwright.tune.pace import is_short, paced, usual_settings
 from fitwright.tune.proposal import (
@@ -31,7 +30,6 @@ from fitwright.tune.proposal import (
     Knowledge,
     Make,
     Step,
-    TakeApart,
     Together,
     Try,
 )
@@ -47,7 +45,6 @@ from fitwright.tune.ranking import (
 from fitwright.tune.tries import defaults, like, made
 
 COHORT = 4  # candidates that are benched at once
-MOST_TAKEN_APART = 2  # int8 variants; each costs a compilation per group of operators
 CLOSE = 0.93  # of the best: what is open this near to it may as well be the faster one
 MOST_RUNOFFS = 3
 WORTH_BUCKETS = 0.65  # of the fastest backend: each length is made and compiled
@@ -77,6 +74,7 @@ def propose(known: Knowledge) -> Step | None:
     Where trials are dear (`Knowledge.lean`), only the rewritings that none of the others goes
     on from are made, and bodies are tried on the best's backend before the others; the first of
     them on every rewriting that is about as fast there, for there is no time to cross them later.
+    What looked faster than the best, and was left open, is raced before the next body is made.
     """
     tried = known.standing.tried
     for step in _steps(known):
@@ -97,7 +95,9 @@ def _steps(known: Knowledge) -> Iterator[Step]:
     backends = frozenset(b.backend for b in known.plan.backends)
     if known.lean:
         yield from _first_on_each_form(known, early)
-        yield from _bodies(known, early, _of_best(known), at_once=2)
+        for body in early:
+            yield from _bodies(known, [body], _of_best(known), at_once=2)
+            yield from _runoffs(known, close=1.0)
     yield from _bodies(known, early, backends, at_once=COHORT)
     yield from _runoffs(known, close=FAR_AHEAD)
     if _int8_left_out(known):
@@ -127,7 +127,7 @@ def _int8_left_out(known: Knowledge) -> bool:
 
 def _mixed(known: Knowledge, backends: Collection[str]) -> Iterator[Step]:
     """int8 variants are taken apart; then the mixes that follow from it, one by one."""
-    yield from _taken_apart(known)
+    yield from taken_apart(known)
     chains = dict.fromkeys(known.mixed, frozenset(backends))
     yield from made(known, chains, at_once=1, usual=usual_settings(known))
 
@@ -253,42 +253,6 @@ def _on_rewritings(
 
 def _of_best(known: Knowledge) -> tuple[str, ...]:
     return (known.standing.best.candidate.backend,) if known.standing.best else ()
-
-
-def _taken_apart(known: Knowledge) -> Iterator[TakeApart]:
-    """The int8 variants a mix of which may win: near the best, or too far from the original
-    where the backend itself is the best one's."""
-    wanted = MOST_TAKEN_APART - len(known.taken_apart)
-    far = known.standing.disagreed
-
-    def order(found: tuple[float, TakeApart]) -> tuple[float, float]:
-        speed, step = found
-        return -speed, far.get((step.variant.id, step.backend), 0.0)
-
-    found = sorted(_worth_taking_apart(known), key=order)
-    yield from (step for _, step in found[: max(wanted, 0)])
-
-
-def _worth_taking_apart(known: Knowledge) -> Iterator[tuple[float, TakeApart]]:
-    """With the speed of each; of those whose outputs disagree, that of the best so far."""
-    best, top = known.standing.best, known.standing.top_speed
-    disagree, usual = known.standing.disagreed, usual_settings(known)
-    for chain in known.adapted.chains:
-        variant = known.adapted.made_by(chain)
-        if variant is None or not worth_taking_apart(chain, speed=top, best=top):
-            continue
-        for backend in variant.backends:
-            if (chain, backend) in known.taken_apart:
-                continue
-            settings = usual.get(backend, Settings()).on(variant.settings)
-            speed = known.standing.speed_of(variant.id, backend, settings) or 0.0
-            if (variant.id, backend) in disagree and best and best.candidate.backend == backend:
-                speed = top
-            if worth_taking_apart(chain, speed=speed, best=top):
-                yield (
-                    speed,
-                    TakeApart(chain=chain, variant=variant, backend=backend, settings=settings),
-                )
 
 
 def _crossed(known: Knowledge) -> Iterator[Step]:

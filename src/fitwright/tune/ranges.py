@@ -9,6 +9,7 @@ from fitwright.records.recipe import Adapted, Int8Static
 from fitwright.records.trial import Trial
 from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import Knowledge
+from fitwright.tune.reach import LIKELY, mix_forecast, whole_int8
 
 NEARER = 0.95  # times the distance: what finer ranges must come to for others to be worth making
 
@@ -25,16 +26,35 @@ def too_coarse(trials: Iterable[Trial], adapted: Adapted, *, need: Need) -> froz
 
 
 def in_vain(known: Knowledge, toolkit: str) -> bool:
-    """Whether finer ranges of that toolkit were tried and brought the outputs no nearer: then
-    what is lost is lost elsewhere, and the next choice of ranges would not find it."""
+    """Whether finer ranges of that toolkit are not worth making.
+
+    Either some were tried and brought the outputs no nearer: then what is lost is lost
+    elsewhere, and the next choice of ranges would not find it. Or its int8 is so slow that
+    what another's comes to with some layers in float is faster even so.
+    """
     usual: list[float] = []
     finer: list[float] = []
+    careful = {body.recipes[-1] for body in known.agenda.bodies if body.finer_ranges}
     for (variant_id, _), distance in known.standing.disagreed.items():
-        recipes = known.adapted.variant(variant_id).recipes
-        end = recipes[-1] if recipes else None
-        if isinstance(end, Int8Static) and end.toolkit == toolkit and not end.keep:
-            (usual if end.method == "minmax" else finer).append(distance)
-    return bool(usual and finer) and min(finer) > NEARER * min(usual)
+        end = whole_int8(known.adapted.variant(variant_id).recipes)
+        if end is not None and end.toolkit == toolkit:
+            (finer if end in careful else usual).append(distance)
+    if usual and finer and min(finer) > NEARER * min(usual):
+        return True
+    return _is_outrun(known, toolkit)
+
+
+def _is_outrun(known: Knowledge, toolkit: str) -> bool:
+    """By forecasts from the few rounds in which what disagrees was timed."""
+    own, others = 0.0, known.standing.top_speed
+    for pair, timed in known.standing.would_be.items():
+        variant = known.adapted.variant(pair[0])
+        end = whole_int8(variant.recipes)
+        if end is not None and end.toolkit == toolkit:
+            own = max(own, timed)
+        elif end is not None:
+            others = max(others, mix_forecast(known, variant, pair[1], timed=timed))
+    return 0.0 < own < LIKELY * others
 
 
 def _too_far(trial: Trial, need: Need) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from fitwright.records.plan import Settings
-from fitwright.records.trial import Candidate, Trial
+from fitwright.records.trial import Candidate, Comparison, Trial
 
 Pair = tuple[str, str]  # variant id, backend
 
@@ -28,6 +28,7 @@ class Standing:
         rounds: places in `trials` of the short trials of each stage of the search.
         disagreed: pairs that were too far from the original, with the relative L2 distance
             where that is known.
+        would_be: the speed of those of them that were timed all the same.
     """
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
@@ -39,6 +40,7 @@ class Standing:
         self.fastest: dict[str, tuple[float, Candidate]] = {}
         self.rounds: dict[int, list[int]] = {}
         self.disagreed: dict[Pair, float] = {}
+        self.would_be: dict[Pair, float] = {}
         self._candidates: dict[str, Candidate] = {}
         self._pairs: dict[Pair, float] = {}
         for trial in trials:
@@ -60,6 +62,7 @@ class Standing:
         pair = trial.candidate.variant_id, trial.candidate.backend
         if trial.failure is not None and trial.failure.cause == "disagrees":
             self.disagreed[pair] = trial.failure.distance or 0.0
+            self._glanced(pair, trial.failure.glance)
         if (speed := self._speed(trial)) is not None:
             self._measured(trial.candidate, pair, speed)
 
@@ -69,6 +72,11 @@ class Standing:
         self._pairs[pair] = max(speed, self._pairs.get(pair, 0.0))
         if speed > self.fastest.get(candidate.backend, (0.0, candidate))[0]:
             self.fastest[candidate.backend] = speed, candidate
+
+    def _glanced(self, pair: Pair, glance: Comparison | None) -> None:
+        incumbent = self.speeds.get(glance.incumbent) if glance else None
+        if glance and incumbent:
+            self.would_be[pair] = max(incumbent * glance.ratio, self.would_be.get(pair, 0.0))
 
     def _speed(self, trial: Trial) -> float | None:
         if trial.failure is not None:

@@ -134,13 +134,16 @@ def test_every_rewriting_of_the_table_is_legal_and_part_of_the_agenda(
     assert whole.rewrites == found
 
 
-def test_other_schemes_for_transformers_are_proposed_for_transformers_only(
+def test_nncf_goes_without_zero_points_first_and_further_schemes_are_for_transformers(
     summary: ModelSummary, device: Device
 ) -> None:
-    def symmetric(of: ModelSummary) -> int:
+    def schemes(of: ModelSummary) -> list[tuple[bool, bool]]:
         found = agenda(of, device, backends=("openvino",)).bodies
-        return sum(getattr(body.recipes[-1], "symmetric", False) for body in found)
+        ends = [(body.recipes[-1], body.finer_ranges) for body in found]
+        return [(r.symmetric, finer) for r, finer in ends
+                if isinstance(r, Int8Static) and r.toolkit == "nncf"]  # fmt: skip
 
     softmax = summary.operators[0].model_copy(update={"kind": "Softmax"})
     attentive = summary.model_copy(update={"operators": (*summary.operators, softmax)})
-    assert (symmetric(summary), symmetric(attentive)) == (0, 2)
+    assert schemes(summary) == [(True, False), (False, True)]
+    assert schemes(attentive) == [(True, False), (False, False), (True, False)]

@@ -22,7 +22,7 @@ from fitwright.records.agenda import Agenda
 from fitwright.records.contract import Contract
 from fitwright.records.figure import Figure
 from fitwright.records.plan import BackendPlan, Settings
-from fitwright.records.recipe import Adapted, FixShapes, Variant
+from fitwright.records.recipe import Adapted, FixShapes, Int8Static, Recipe, Simplify, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.trial import Candidate, Failure, Trial
 from fitwright.start import Silent
@@ -34,7 +34,7 @@ INPUTS = {"x": np.ones((4, 1, 2), np.float32)}
 SLOW_S, FAST_S = 0.010, 0.005
 
 
-def variant(name: str, *recipes: FixShapes) -> Variant:
+def variant(name: str, *recipes: Recipe) -> Variant:
     return Variant(
         id=name, recipes=recipes, file=f"{name}.onnx", files=(f"{name}.onnx",), format="onnx",
         sha256="0" * 64, size_bytes=5000, backends=("fake",),
@@ -112,6 +112,13 @@ def walked() -> Any:
     return SimpleNamespace(contract=contract, analyzed=analyzed, device=device())
 
 
+def trial_of(of: Variant) -> Trial:
+    return Trial(
+        number=2, round=2, candidate=candidate(of), reason="", decision="rejected", seconds=1.0,
+        figures={"size": Figure.measured(5000.0, unit="bytes")},
+    )  # fmt: skip
+
+
 STEP = Try(candidate=candidate(FASTER), variant=FASTER, round=2)
 
 
@@ -147,6 +154,31 @@ def test_what_noise_left_open_may_take_longer_while_there_is_time(
 def test_a_resumed_run_names_the_backend_that_is_gone(tmp_path: Path) -> None:
     with resumed(tmp_path, backend="gone") as search, pytest.raises(BackendMissing, match="'gone'"):
         search.bench(STEP)
+
+
+@pytest.mark.parametrize(
+    ("taken_s", "spent_s", "is_left_out"),
+    [(9.0, 0.0, False), (9.0, 35.0, True), (2.0, 35.0, False)],
+    ids=["there is time", "it would not be done", "it is quick"],
+)
+def test_what_would_not_be_made_in_time_is_left_out_and_the_search_goes_on(
+    tmp_path: Path, taken_s: float, spent_s: float, is_left_out: bool
+) -> None:
+    search = resumed(tmp_path)
+    int8 = variant("int8", FixShapes(), Int8Static()).model_copy(update={"seconds": taken_s})
+    search.adapted = Adapted(
+        variants=(ORIGINAL, int8), chains=((FixShapes(), Int8Static()),), made=("int8",)
+    )
+    wanted = (FixShapes(), Simplify(), Int8Static())
+    backends = (BackendPlan(backend="fake", settings=(Settings(),)),)
+    search.walk.plan = SimpleNamespace(backends=backends, batches=(), parts=())  # type: ignore
+    search.walk.agenda = Agenda(rewrites=(wanted,))  # type: ignore[misc]
+    search.record(trial_of(FASTER))
+    search.tools.clock.now_s = spent_s  # type: ignore[attr-defined]
+    step = search.propose()
+    assert (step != Make(chain=wanted)) is is_left_out
+    assert search.left_out == ((wanted,) if is_left_out else ())
+    assert wanted not in search.adapted.chains, "a resumed run may make it yet"
 
 
 def test_a_run_in_which_nothing_works_ends_with_its_time() -> None:

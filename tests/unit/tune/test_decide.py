@@ -56,6 +56,30 @@ def test_noise_does_not_refute_what_was_far_ahead_beyond_doubt(
     assert not decide(need(), candidate={}, incumbent={}, comparison=slower, proven=proven).accepted
 
 
+@pytest.mark.parametrize(
+    ("seen", "low", "gained", "kept"),
+    [
+        (1.11, 0.92, 1.3, True),
+        (1.11, 0.92, 1.05, False),
+        (1.11, 0.92, 0.0, False),
+        (1.01, 0.97, 1.3, False),
+    ],
+    ids=["ahead at no risk", "may be slower than the baseline", "nothing was proven", "next to no"],
+)
+def test_what_is_ahead_is_the_better_bet_where_nothing_proven_is_at_stake(
+    seen: float, low: float, gained: float, kept: bool
+) -> None:
+    noisy = Comparison(
+        incumbent="x", ratio=seen, low=low, high=1.3, num_rounds=12, outcome="undecided"
+    )
+    decision = decide(need(), candidate={}, incumbent={}, comparison=noisy, gained=gained)
+    assert decision.accepted is kept
+    assert "too noisy to decide" in decision.reason
+    assert ("1.2x of the baseline at least" in decision.reason) is kept
+    lost = noisy.model_copy(update={"outcome": "slower", "ratio": 0.8, "high": 0.9})
+    assert not decide(need(), candidate={}, incumbent={}, comparison=lost, gained=9.0).accepted
+
+
 LIMITED = need(SIZE)
 
 

@@ -13,7 +13,19 @@ from fitwright.records.recipe import Adapted, FixShapes, Int8Dynamic, Int8Static
 from fitwright.records.trial import Failure, Trial
 from fitwright.tune.proposal import Explore, Knowledge, Make, Step, TakeApart, Together
 from fitwright.tune.propose import propose
-from proposals import FIX, ONE, ORIGINAL, body, knowledge, plan, shown, trial, tuned, variant
+from proposals import (
+    FIX,
+    ONE,
+    ORIGINAL,
+    body,
+    comparison,
+    knowledge,
+    plan,
+    shown,
+    trial,
+    tuned,
+    variant,
+)
 
 
 def int8_search(
@@ -75,12 +87,6 @@ def left_out(*distances: float, won: bool = False) -> Knowledge:
 def test_what_int8_lacks_in_accuracy_comes_before_settings_where_nothing_in_int8_won() -> None:
     assert isinstance(propose(left_out(0.06)), TakeApart)
     assert isinstance(propose(left_out(0.06, won=True)), Explore)
-
-
-def test_of_what_is_too_far_from_the_original_the_nearest_is_taken_apart_first() -> None:
-    step = propose(left_out(0.21, 0.06))
-    assert isinstance(step, TakeApart)
-    assert step.variant.id == "1"
 
 
 def test_what_follows_from_taking_apart_is_made_after_settings_are_tuned() -> None:
@@ -174,6 +180,43 @@ def test_the_next_finer_ranges_are_made_only_where_others_brought_outputs_nearer
     known = knowledge(adapted, trials, bodies=bodies)
     step = propose(replace(known, coarse=frozenset({"onnxruntime"})))
     assert step is not None and shown(step) == expected
+
+
+@pytest.mark.parametrize(
+    ("timed", "expected"),
+    [
+        ((1.3, 1.9), "look inside quick/a"),
+        ((1.3, 1.2), "make int8_static/onnxruntime/percentile"),
+        ((None, 1.9), "make int8_static/onnxruntime/percentile"),
+    ],
+    ids=["outrun", "not outrun", "never timed"],
+)
+def test_no_finer_ranges_are_made_of_what_another_toolkit_outruns(
+    timed: tuple[float | None, float], expected: str
+) -> None:
+    slow, quick = variant("slow", Int8Static()), variant("quick", Int8Static(toolkit="nncf"))
+    first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
+    other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
+    far = [apart(2 + i, v, 0.059) for i, v in enumerate((slow, quick))]
+    trials = [first, other, *(glanced(t, at) for t, at in zip(far, timed, strict=True))]
+    finer = body(Int8Static(method="percentile")).model_copy(update={"finer_ranges": True})
+    adapted = Adapted(
+        variants=(ORIGINAL, slow, quick),
+        chains=(slow.recipes, quick.recipes),
+        made=("slow", "quick"),
+    )
+    known = knowledge(adapted, trials, bodies=(finer,))
+    step = propose(replace(known, coarse=frozenset({"onnxruntime", "nncf"})))
+    assert step is not None and shown(step) == expected
+
+
+def glanced(failed: Trial, at: float | None) -> Trial:
+    """Timed all the same, at so many times the speed of the original."""
+    if at is None or failed.failure is None:
+        return failed
+    original = trial(0, ORIGINAL, "a", decision="accepted", round_=1).candidate.key
+    failure = failed.failure.model_copy(update={"glance": comparison(at, original)})
+    return failed.model_copy(update={"failure": failure})
 
 
 def apart(number: int, what: Variant, distance: float | None) -> Trial:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fitwright.records.figure import Figure
 from fitwright.records.plan import Settings
 from fitwright.records.recipe import Adapted, FixShapes, Int8Static, Recipe, Variant
 from fitwright.records.sensitivity import Group, GroupEffect, Sensitivity
 from fitwright.records.trial import Candidate, Failure, Trial
-from fitwright.tune.mixed import next_mixed, worth_taking_apart
+from fitwright.tune.mixed import next_mixed
 from needs import need
 
 BASE: tuple[Recipe, ...] = (FixShapes(), Int8Static(toolkit="nncf"))
@@ -131,19 +129,3 @@ def test_trials_on_another_backend_say_nothing() -> None:
     elsewhere = run.trials[0].candidate.model_copy(update={"backend": "onnxruntime"})
     trials = [run.trials[0].model_copy(update={"candidate": elsewhere})]
     assert next_mixed(trials, run.adapted, found, need()) is None
-
-
-@pytest.mark.parametrize(
-    ("chain", "speed", "worth"),
-    [
-        (BASE, 1.0, True),
-        (BASE, 0.5, True),
-        (BASE, 0.4, False),
-        ((FixShapes(),), 1.0, False),
-        ((FixShapes(), Int8Static(toolkit="nncf", keep=("x",))), 1.0, False),
-    ],
-)
-def test_only_whole_int8_near_the_best_is_taken_apart(
-    chain: tuple[Recipe, ...], speed: float, worth: bool
-) -> None:
-    assert worth_taking_apart(chain, speed=speed, best=1.0) is worth

@@ -76,6 +76,20 @@ def test_a_race_against_an_earlier_best_says_nothing_of_this_one() -> None:
     assert raced(known(left_open(1, 1.1), better)) == []
 
 
+@pytest.mark.parametrize(
+    ("high", "is_open"), [(1.35, True), (1.19, False)], ids=["may be faster", "is not"]
+)
+def test_who_left_a_cohort_before_it_met_the_best_meets_it_in_the_end(
+    high: float, is_open: bool
+) -> None:
+    better = trial(2, FIXED, "a", decision="accepted", ratio=1.2, against=BEST, settings=THREE)
+    early = left_open(1, 1.0, more_s=None)
+    assert early.comparison is not None
+    seen = early.comparison.model_copy(update={"high": high})
+    early = early.model_copy(update={"comparison": seen, "eliminated": True})
+    assert raced(known(early, better)) == ([early.candidate] if is_open else [])
+
+
 def test_nobody_gets_two_and_there_are_a_few_at_most() -> None:
     waiting = [left_open(n, 1.1, settings=s) for n, s in enumerate((ONE, THREE, FOUR), start=1)]
     once = left_open(4, 1.1, round_=OVERTIME)

@@ -1,0 +1,68 @@
+"""How fast a candidate would be whose outputs are too far from the original's.
+
+A mix of it that keeps some layers in floating point may be near enough; whether that is worth
+looking for hangs on the time it would save.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from math import log
+from statistics import median
+
+from fitwright.bench.block import Block, Pace, WorkerLost, interleaved
+from fitwright.bench.race import CANDIDATE, INCUMBENT, compared
+from fitwright.bench.setup import Contender, Setup
+from fitwright.bench.warmup import warm_up
+from fitwright.errors import TrialFailed
+from fitwright.ports import Worker
+from fitwright.records.trial import Comparison, Failure
+
+REACH = 3.0  # times the distance that is allowed: of what lies further, little stays in int8
+ROUNDS = 6  # fewer give no 95 % interval
+SHARE = 0.2  # of the time for a candidate, at most
+
+
+def glanced(
+    setup: Setup,
+    worker: Worker,
+    failure: Failure,
+    *,
+    incumbent: Contender | None,
+    budget_s: float,
+    block: Block,
+) -> Failure:
+    """The failure, with a few rounds against the best so far where it is one of distance only.
+
+    Args:
+        worker: fed; it answered every query, wrongly.
+        incumbent: open and warm; None: there is nothing to compare with.
+        budget_s: for measuring the candidate; a share of it is spent here.
+        block: what candidates are compared by.
+    """
+    if incumbent is None or not _is_near(failure, allowed=setup.need.agreement.relative_l2):
+        return failure
+    try:
+        seen = _compared(setup, worker, incumbent, budget_s=SHARE * budget_s, block=block)
+    except (TrialFailed, WorkerLost):
+        return failure  # it failed before, and a dead incumbent is found by the next race
+    return failure.model_copy(update={"glance": seen})
+
+
+def _is_near(failure: Failure, *, allowed: float) -> bool:
+    distance = failure.distance
+    return failure.cause == "disagrees" and distance is not None and distance <= REACH * allowed
+
+
+def _compared(
+    setup: Setup, worker: Worker, incumbent: Contender, *, budget_s: float, block: Block
+) -> Comparison:
+    warm = warm_up(worker, budget_s=budget_s / 2, clock=setup.clock)
+    slower_s = max(warm.latency_s, incumbent.latency_s)
+    pace = Pace(latency_s=slower_s, budget_s=budget_s, clock=setup.clock, seed=setup.seed)
+    pair = {CANDIDATE: worker, INCUMBENT: incumbent.worker}
+    rounds = list(islice(interleaved(pair, block, seconds=pace.block_s), ROUNDS))
+    return compared(
+        [log(median(times[INCUMBENT]) / median(times[CANDIDATE])) for times in rounds],
+        incumbent.target.candidate.key,
+    )

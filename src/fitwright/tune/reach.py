@@ -1,0 +1,42 @@
+"""How fast a mix of int8 and floating point may be, before there is one."""
+
+from __future__ import annotations
+
+from fitwright.records.agenda import Chain
+from fitwright.records.recipe import Int8Static, Variant
+from fitwright.tune.proposal import Knowledge
+
+LIKELY = 0.9  # of the best's speed: a forecast that comes this near may as well be beaten
+
+
+def whole_int8(chain: Chain) -> Int8Static | None:
+    """The last recipe of a chain that leaves everything in static int8."""
+    last = chain[-1] if chain else None
+    return last if isinstance(last, Int8Static) and not last.keep else None
+
+
+def mix_forecast(known: Knowledge, variant: Variant, backend: str, *, timed: float) -> float:
+    """What a mix of an int8 variant comes to that disagrees, and was timed at this speed."""
+    start = known.adapted.made_by(variant.recipes[:-1]) or known.adapted.variants[0]
+    pairs, far = known.standing.pairs, known.standing.disagreed
+    return within_reach(
+        timed,
+        in_float=pairs.get((start.id, backend), timed),
+        distance=far[variant.id, backend],
+        allowed=known.allowed,
+    )
+
+
+def within_reach(speed: float, *, in_float: float, distance: float, allowed: float) -> float:
+    """Speed of a mix that is near enough, of an int8 variant that is not.
+
+    Squared errors add, so of parts that are all alike a share ``(allowed / distance)**2`` may
+    stay in int8, and the others take as long as in floating point. Parts are not alike, and
+    those that cost most error for their time go back first: a careful forecast.
+
+    Args:
+        speed, in_float: of the int8 variant and of what it was made from.
+        distance, allowed: relative L2 distances of the outputs.
+    """
+    share = min(1.0, (allowed / distance) ** 2) if distance > 0 else 1.0
+    return 1.0 / (share / speed + (1.0 - share) / in_float)
