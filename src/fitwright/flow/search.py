@@ -163,7 +163,8 @@ class Search:
         best = self.best()
         raced = self._races.alone(setup, target, best=best, budget_s=budget_s)
         gained = proven_gain(self.path(), best) if best else 0.0
-        decision = decided(self._need, raced, gained=gained)
+        before = self.standing.ratio_to_best(step.candidate.key)
+        decision = decided(self._need, raced, gained=gained, before=before)
         self._races.settle(accepted=decision.accepted)
         return self._told(trial_of(step, raced.measured, decision, number=self._number()))
 

@@ -11,8 +11,10 @@ from fitwright.tune.decide import Decision, decide
 from fitwright.tune.proposal import Try
 
 
-def decided(need: Need, raced: Raced, *, gained: float = 0.0) -> Decision:
-    """Whether the candidate takes the incumbent's place; `gained` as in `tune.decide`."""
+def decided(
+    need: Need, raced: Raced, *, gained: float = 0.0, before: float | None = None
+) -> Decision:
+    """Whether the candidate takes the incumbent's place; the last two as in `tune.decide`."""
     measured = raced.measured
     if measured.failure is not None:
         return Decision(False, _why_it_failed(measured.failure))
@@ -24,6 +26,7 @@ def decided(need: Need, raced: Raced, *, gained: float = 0.0) -> Decision:
         incumbent=raced.incumbent,
         comparison=measured.comparison,
         gained=gained,
+        before=before,
     )
 
 

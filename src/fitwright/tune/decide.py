@@ -17,7 +17,7 @@ _CLOSER = 0.95  # a shared breach counts as smaller only when its gap shrinks by
 AS_FAST = 0.95  # the whole interval of a tie lies above this ratio
 NEARER = 0.8  # relative L2 distance to the original, against the incumbent's
 NEGLIGIBLE = 1e-3  # distances below are rounding; nothing is gained by less
-AHEAD = 1.02  # times as fast as the incumbent, as far as noise lets it be seen
+AHEAD = 1.05  # times as fast as the incumbent: more than two processes of one file differ by
 
 
 class Decision(NamedTuple):
@@ -35,6 +35,7 @@ def decide(
     comparison: Comparison,
     proven: float = 0.0,
     gained: float = 0.0,
+    before: float | None = None,
 ) -> Decision:
     """First the limits, then the objective; a tie keeps the incumbent.
 
@@ -42,6 +43,10 @@ def decide(
     closer to the original's is the better artefact. And one that is ahead, though noise left
     the race open, is the better bet where nothing proven is at stake: at the worst end of its
     interval it is still faster than the baseline.
+
+    Minutes differ by more than the rounds of one race show: on a machine that changes its speed
+    one thread was 0.67x and 1.35x of two within three. A candidate that is raced again must be
+    ahead on the average of both races.
 
     Args:
         need: limits and objective.
@@ -51,6 +56,7 @@ def decide(
             least; 0 where it was not.
         gained: how many times as fast as the strongest baseline this incumbent was shown to be,
             at least; 0 where it was not.
+        before: how many times as fast as this incumbent an earlier race had the candidate.
     """
     mine, theirs = breaches(need, candidate), breaches(need, incumbent)
     if new := sorted(mine.keys() - theirs.keys()):
@@ -68,6 +74,9 @@ def decide(
     tied = comparison.outcome in ("same", "undecided") and comparison.low >= AS_FAST
     if tied and (nearer := _nearer(candidate, incumbent)):
         return Decision(True, f"as fast, and {nearer}: {_span(comparison)}")
+    if before is not None and comparison.ratio > 1.0 >= before * comparison.ratio:
+        seen = f"an earlier race had it at {before:.3g}x"
+        return Decision(False, f"too noisy to decide: {_span(comparison)}, and {seen}")
     return _by_speed(comparison, proven=proven, gained=gained)
 
 

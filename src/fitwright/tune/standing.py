@@ -109,6 +109,14 @@ class Standing:
         """Every measured candidate with its speed, in the order they were measured."""
         return ((c, self.speeds[key]) for key, c in self._candidates.items())
 
+    def ratio_to_best(self, key: str) -> float | None:
+        """How many times as fast as the best so far a candidate was; None when it was not
+        measured."""
+        speed, best = self.speeds.get(key), self.best
+        if speed is None or best is None:
+            return None
+        return speed / self.speeds.get(best.candidate.key, 1.0)
+
     def speed_of(self, variant_id: str, backend: str, settings: Settings) -> float | None:
         """Speed of one candidate; None when it was not measured."""
         candidate = Candidate(variant_id=variant_id, title="", backend=backend, settings=settings)

@@ -29,6 +29,7 @@ from fitwright.start import Silent
 from fitwright.testing.fakes import FakeClock, FakeExecutor, FakeWorker
 from fitwright.tune.proposal import OVERTIME, SETTINGS, Make, Try
 from needs import SIZE, need
+from proposals import comparison
 
 INPUTS = {"x": np.ones((4, 1, 2), np.float32)}
 SLOW_S, FAST_S = 0.010, 0.005
@@ -128,6 +129,19 @@ def test_a_reopened_incumbent_is_compared_with_the_figures_it_has(tmp_path: Path
     # both break the size limit alike, so speed decides
     assert trial.decision == "accepted"
     assert trial.reason.startswith("faster")
+
+
+@pytest.mark.parametrize(("before", "decision"), [(0.6, "accepted"), (0.4, "rejected")])
+def test_a_second_race_of_a_candidate_does_not_forget_the_first(
+    tmp_path: Path, before: float, decision: str
+) -> None:
+    with resumed(tmp_path) as search:
+        seen = comparison(before, candidate(ORIGINAL).key)
+        search.record(trial_of(FASTER).model_copy(update={"comparison": seen}))
+        trial = search.bench(replace(STEP, round=OVERTIME))
+    assert trial.comparison is not None
+    assert trial.comparison.ratio == pytest.approx(SLOW_S / FAST_S)
+    assert trial.decision == decision
 
 
 def test_nothing_is_accepted_unraced_when_the_incumbent_no_longer_opens(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_noise_does_not_refute_what_was_far_ahead_beyond_doubt(
         (1.11, 0.92, 1.3, True),
         (1.11, 0.92, 1.05, False),
         (1.11, 0.92, 0.0, False),
-        (1.01, 0.97, 1.3, False),
+        (1.03, 0.97, 1.3, False),
     ],
     ids=["ahead at no risk", "may be slower than the baseline", "nothing was proven", "next to no"],
 )
@@ -78,6 +78,22 @@ def test_what_is_ahead_is_the_better_bet_where_nothing_proven_is_at_stake(
     assert ("1.2x of the baseline at least" in decision.reason) is kept
     lost = noisy.model_copy(update={"outcome": "slower", "ratio": 0.8, "high": 0.9})
     assert not decide(need(), candidate={}, incumbent={}, comparison=lost, gained=9.0).accepted
+
+
+@pytest.mark.parametrize(
+    ("before", "kept"), [(None, True), (0.9, True), (0.67, False)],
+    ids=["raced once", "ahead on the average", "behind on the average"],
+)  # fmt: skip
+def test_what_is_raced_again_must_be_ahead_of_the_best_on_the_average_of_both(
+    before: float | None, kept: bool
+) -> None:
+    won = comparison(1.35, "x")
+    decision = decide(need(), candidate={}, incumbent={}, comparison=won, before=before)
+    assert decision.accepted is kept
+    assert ("an earlier race had it at 0.67x" in decision.reason) is not kept
+    lost = comparison(0.8, "x", outcome="slower")
+    again = decide(need(), candidate={}, incumbent={}, comparison=lost, before=before)
+    assert not again.accepted and again.reason.startswith("slower")
 
 
 LIMITED = need(SIZE)
