@@ -26,6 +26,7 @@ from fitwright.tune.standing import Standing
 
 SHORT_S = 3e-3  # a run that takes longer hardly notices its barriers
 ABOUT_AS_FAST = 0.9  # of the fastest: fewer threads this near to it win once operators are shorter
+AT_WORST = 0.75  # of it, at the low end of what was seen: a race that noise left open says nothing
 
 
 def paced(known: Knowledge) -> Iterator[Together]:
@@ -47,8 +48,9 @@ def paced(known: Knowledge) -> Iterator[Together]:
 def usual_settings(known: Knowledge) -> Mapping[str, Settings]:
     """By backend, what bodies are tried with where that is not the backend's own default.
 
-    The fewest threads that are about as fast as any number was: bodies shorten the operators and
-    not the waiting, so what ties in float wins in int8. Judged as of the moment when the numbers
+    The fewest threads that are about as fast as any number was, and not much slower even at the
+    worst end of the interval: bodies shorten the operators and not the waiting, so what ties in
+    float wins in int8. Judged as of the moment when the numbers
     had been compared: what is raced again later must not send the search through all bodies anew.
     """
     then = _when_compared(known)
@@ -60,8 +62,13 @@ def usual_settings(known: Knowledge) -> Mapping[str, Settings]:
             continue
         variant = known.adapted.variant(compared[0].variant_id)
         at_defaults = then.speed_of(variant.id, backend, plain(variant)) or 0.0
-        floor = ABOUT_AS_FAST * max(at_defaults, *speeds.values())
-        if fast := [threads for threads, speed in speeds.items() if threads and speed >= floor]:
+        top = max(at_defaults, *speeds.values())
+        lows = {c.settings.threads: then.lows.get(c.key, 0.0) for c in compared}
+        if fast := [
+            threads
+            for threads, speed in speeds.items()
+            if threads and speed >= ABOUT_AS_FAST * top and lows[threads] >= AT_WORST * top
+        ]:
             usual[backend] = Settings(threads=min(fast))
     return usual
 

@@ -20,7 +20,7 @@ class Standing:
     Attributes:
         trials: in the order they ended.
         tried: keys of the candidates with a short trial, whatever came of it.
-        speeds: of every measured candidate, by key.
+        speeds, lows: of every measured candidate, by key; and by the low end of its interval.
         path: everything accepted, from the strongest baseline to the best so far.
         open: trials that left the order between the candidate and the best open, by key: it left
             a cohort, or its race ended too noisy to decide. Those raced again since are not there.
@@ -35,6 +35,7 @@ class Standing:
         self.trials: list[Trial] = []
         self.tried: set[str] = set()
         self.speeds: dict[str, float] = {}
+        self.lows: dict[str, float] = {}
         self.path: list[Trial] = []
         self.open: dict[str, Trial] = {}
         self.fastest: dict[str, tuple[float, Candidate]] = {}
@@ -65,6 +66,8 @@ class Standing:
             self._glanced(pair, trial.failure.glance)
         if (speed := self._speed(trial)) is not None:
             self._measured(trial.candidate, pair, speed)
+            seen = trial.comparison
+            self.lows[key] = speed * seen.low / seen.ratio if seen else speed
 
     def _measured(self, candidate: Candidate, pair: Pair, speed: float) -> None:
         self._candidates[candidate.key] = candidate

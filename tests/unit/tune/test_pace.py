@@ -87,6 +87,19 @@ def test_bodies_run_with_the_fewest_threads_that_were_about_as_fast(
     assert tries(known) == [("int8", "a", settings), ("int8", "b", Settings())]
 
 
+@pytest.mark.parametrize(("low", "settings"), [(0.8, ONE), (0.55, Settings())])
+def test_a_race_that_noise_left_wide_open_says_nothing_of_threads(
+    low: float, settings: Settings
+) -> None:
+    known = paced(ratio=1.03, variants=(INT8,))
+    *others, seen = known.standing.trials
+    assert seen.round == PACED and seen.comparison is not None
+    wide = seen.comparison.model_copy(update={"low": low, "high": 1.9, "outcome": "undecided"})
+    noisy = seen.model_copy(update={"comparison": wide})
+    known = replace(known, standing=Standing((*others, noisy)))
+    assert tries(known) == [("int8", "a", settings), ("int8", "b", Settings())]
+
+
 def test_another_arithmetic_beside_int8_is_tried_with_that_number_too() -> None:
     known = paced(ratio=1.2, variants=(INT8,))
     wide = replace(known, plan=plan(ONE, Settings(precision="float32")))
