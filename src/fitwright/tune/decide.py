@@ -10,14 +10,13 @@ from fitwright.records.figure import Figure
 from fitwright.records.need import Need
 from fitwright.records.trial import Comparison
 from fitwright.tune.judge import breaches
-from fitwright.tune.proposal import FAR_AHEAD
 
 _CLOSER = 0.95  # a shared breach counts as smaller only when its gap shrinks by 5 % or more
 
 AS_FAST = 0.95  # the whole interval of a tie lies above this ratio
 NEARER = 0.8  # relative L2 distance to the original, against the incumbent's
 NEGLIGIBLE = 1e-3  # distances below are rounding; nothing is gained by less
-AHEAD = 1.05  # times as fast as the incumbent: more than two processes of one file differ by
+AHEAD = 1.05  # times as fast: well ahead, for two processes of one file differ by less
 
 
 class Decision(NamedTuple):
@@ -103,8 +102,8 @@ def _more(c: Comparison) -> str:
 
 
 def _by_speed(comparison: Comparison, *, proven: float, gained: float) -> Decision:
-    """A race that noise leaves open refutes nothing: what was far ahead beyond doubt, and is as
-    far ahead again, stays."""
+    """A race that noise leaves open refutes nothing: what was well ahead beyond doubt, and is
+    well ahead again, stays."""
     c, span = comparison, _span(comparison)
     if c.outcome == "faster":
         return Decision(True, f"faster: {span}")
@@ -112,7 +111,7 @@ def _by_speed(comparison: Comparison, *, proven: float, gained: float) -> Decisi
         return Decision(False, f"slower: {span}")
     if c.outcome == "same":
         return Decision(False, f"no gain: {span}")
-    if min(c.ratio, proven) >= FAR_AHEAD:
+    if min(c.ratio, proven) >= AHEAD:
         known = f"{proven:.3g}x at least was proven before"
         return Decision(True, f"too noisy to tell by how much it is faster: {span}; {known}")
     if c.ratio >= AHEAD and gained * c.low > 1.0:

@@ -8,6 +8,7 @@ from fitwright.records.agenda import Chain
 from fitwright.records.plan import Plan, Settings
 from fitwright.records.recipe import Int8Static, Variant
 from fitwright.records.trial import Candidate
+from fitwright.tune.explore import WORTH_TUNING
 from fitwright.tune.proposal import ADAPT, CROSSED, Knowledge, Make, Step, Together, Try, attempt
 
 DEFAULTS: Mapping[str, Settings] = {}
@@ -66,14 +67,15 @@ def _beside_int8(
     plan has one: which is faster hangs on how often the two meet, and it costs no making.
 
     Not before the usual one has agreed with the original, for the other hardly changes the
-    outputs; where trials are dear both run in the same rounds, which spares a race.
+    outputs, nor where it is far behind the best; where trials are dear both run in the same rounds,
+    which spares a race.
     """
     if not any(isinstance(recipe, Int8Static) for recipe in variant.recipes):
         return
     for backend in (b for b in known.plan.backends if b.backend in variant.backends):
         common = usual.get(backend.backend, Settings())
         first = attempt(variant, backend.backend, common.on(variant.settings), round_=ADAPT)
-        if not known.lean and not _agreed(known, first):
+        if not known.lean and not _is_promising(known, first):
             continue
         for stated in backend.settings[1:]:
             settings = common.merged(stated).on(variant.settings)
@@ -82,10 +84,12 @@ def _beside_int8(
                 yield attempt(variant, backend.backend, settings, round_=ADAPT)
 
 
-def _agreed(known: Knowledge, one: Try) -> bool:
-    """Whether it was tried and its outputs were near enough to the original's."""
+def _is_promising(known: Knowledge, one: Try) -> bool:
+    """Whether it was tried, its outputs were near enough to the original's, and its time to the
+    best's."""
     pair = one.variant.id, one.candidate.backend
-    return one.candidate.key in known.standing.tried and pair not in known.standing.disagreed
+    ratio = known.standing.ratio_to_best(one.candidate.key)
+    return ratio is not None and ratio >= WORTH_TUNING and pair not in known.standing.disagreed
 
 
 def like(candidate: Candidate, variant: Variant) -> list[Try]:

@@ -39,10 +39,16 @@ def test_a_race_that_decides_nothing_says_how_much_more_time_would(
 
 @pytest.mark.parametrize(
     ("seen", "proven", "kept"),
-    [(1.8, 1.4, True), (1.8, 1.1, False), (1.8, 0.0, False), (1.1, 1.4, False)],
-    ids=["far ahead twice", "by too little before", "never before", "by too little now"],
+    [
+        (1.8, 1.4, True),
+        (1.07, 1.07, True),
+        (1.8, 1.02, False),
+        (1.8, 0.0, False),
+        (1.02, 1.4, False),
+    ],
+    ids=["far", "well", "by too little before", "never before", "by too little now"],
 )
-def test_noise_does_not_refute_what_was_far_ahead_beyond_doubt(
+def test_noise_does_not_refute_what_was_well_ahead_beyond_doubt(
     seen: float, proven: float, kept: bool
 ) -> None:
     noisy = Comparison(
