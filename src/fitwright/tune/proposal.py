@@ -114,6 +114,13 @@ def plain(variant: Variant) -> Settings:
 
 
 def is_lean(trials: Iterable[Trial], *, budget_s: float) -> bool:
-    """See `Knowledge.lean`; judged by the baselines, so the same after a resume."""
-    seconds = [t.seconds for t in trials if t.round == BASELINE and t.stage == "short"]
+    """See `Knowledge.lean`; judged by the baselines, so the same after a resume.
+
+    By one pair of processes each: that noise made a race take several makes no trial dear.
+    """
+    seconds = [
+        t.seconds / (t.comparison.num_heats if t.comparison else 1)
+        for t in trials
+        if t.round == BASELINE and t.stage == "short"
+    ]
     return bool(seconds) and fmean(seconds) > DEAR * budget_s

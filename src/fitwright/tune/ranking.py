@@ -15,7 +15,7 @@ from fitwright.records.recipe import (
     unbucketed,
 )
 from fitwright.records.trial import Trial
-from fitwright.tune.proposal import REWRITE, Knowledge, attempt
+from fitwright.tune.proposal import REWRITE, Knowledge, attempt, plain
 from fitwright.tune.ranges import in_vain
 
 NEAR = 0.85  # of the fastest: a body or a rewriting that may win in other company
@@ -98,19 +98,27 @@ def _measured(known: Knowledge, backend: str, chains: Sequence[Chain]) -> list[t
         speed = known.standing.speeds.get(candidate.key)
         if speed is not None and candidate.key not in known.barred:
             found.append((speed, chain))
-    ahead = _ahead({chain: speed for speed, chain in found})
+    ahead = _ahead({chain: speed for speed, chain in found}, original=_original(known, backend))
     return [(speed, chain) for speed, chain in found if chain in ahead]
 
 
-def _ahead(speeds: Mapping[Chain, float]) -> dict[Chain, float]:
+def _ahead(speeds: Mapping[Chain, float], *, original: float) -> dict[Chain, float]:
     """Without the parts that are not clearly faster than the whole: what a body saves leaves less
-    to wait for, and two streams more to arrange."""
-    wholes = {chain: speeds.get(in_parts(chain, 1), 0.0) for chain in speeds}
+    to wait for, and two streams more to arrange. The whole is the same rewriting, or the original,
+    whichever is faster; of a rewriting that found nothing to change only the latter was measured.
+    """
+    wholes = {chain: max(speeds.get(in_parts(chain, 1), 0.0), original) for chain in speeds}
     return {
         chain: speed
         for chain, speed in speeds.items()
         if parts_of(chain) == 1 or speed >= PARTS_AHEAD * wholes[chain]
     }
+
+
+def _original(known: Knowledge, backend: str) -> float:
+    """Speed of the original at the backend's defaults; 0 where it was not measured."""
+    variant = known.adapted.variants[0]
+    return known.standing.speed_of(variant.id, backend, plain(variant)) or 0.0
 
 
 def _variant_of(known: Knowledge, chain: Chain) -> Variant | None:
@@ -133,16 +141,16 @@ def near(known: Knowledge, best: Trial, backend: str) -> tuple[list[Chain], list
         speed = known.standing.pairs.get((variant.id, backend)) if variant else None
         if variant is None or speed is None:
             continue
-        plain, buckets = unbucketed(chain)
-        prefix = max((r for r in prefixes if plain[: len(r)] == r), key=len, default=())
-        body = plain[len(prefix) :]
+        bare, buckets = unbucketed(chain)
+        prefix = max((r for r in prefixes if bare[: len(r)] == r), key=len, default=())
+        body = bare[len(prefix) :]
         if any(getattr(recipe, "keep", ()) for recipe in body):
             continue  # what is kept in float are operators of that rewriting
         if body in seldom and variant.id != best.candidate.variant_id:
             continue
         ends, place = (bodies, body) if body else (rewritings, bucketed(prefix, buckets))
         ends[place] = max(speed, ends.get(place, 0.0))
-    rewritings = _ahead(rewritings)
+    rewritings = _ahead(rewritings, original=_original(known, backend))
     if parts_of(known.adapted.variant(best.candidate.variant_id).recipes) == 1:
         # fixed shapes that changed nothing are no other rewriting than the original's
         rewritings = {c: s for c, s in rewritings.items() if known.adapted.made_by(c) is not None}

@@ -111,11 +111,11 @@ def int8_made(*more: Trial, lean: bool) -> Knowledge:
     return replace(known, plan=WIDE, lean=lean)
 
 
-def tried_int8(*, distance: float | None) -> Trial:
+def tried_int8(*, distance: float | None, ratio: float = 0.9) -> Trial:
     """It was measured with the usual arithmetic, or (a distance) was too far."""
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     int8 = variant("int8", FixShapes(), Int8Static())
-    measured = trial(2, int8, "b", decision="rejected", ratio=0.9, against=first)
+    measured = trial(2, int8, "b", decision="rejected", ratio=ratio, against=first)
     if distance is None:
         return measured
     failure = Failure(cause="disagrees", detail="", distance=distance)
@@ -133,6 +133,8 @@ def test_an_int8_model_is_tried_with_each_arithmetic_for_the_rest() -> None:
     assert int8_tries(int8_made(lean=False)) == [usual]
     assert int8_tries(int8_made(tried_int8(distance=None), lean=False)) == [other]
     assert int8_tries(int8_made(tried_int8(distance=0.2), lean=False)) == []
+    far_behind = tried_int8(distance=None, ratio=0.7)
+    assert int8_tries(int8_made(far_behind, lean=False)) == []
 
 
 def test_where_trials_are_dear_both_arithmetics_run_in_the_same_rounds() -> None:

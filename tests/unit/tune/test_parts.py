@@ -104,6 +104,17 @@ def test_parts_that_tie_with_the_original_are_not_built_on() -> None:
     assert propose(nothing_to_fix(cut=1.3)) == Make(chain=(FixShapes(parts=2), Bf16()))
 
 
+@pytest.mark.parametrize(("cut", "parts"), [(0.57, 1), (1.02, 1), (1.3, 2)])
+def test_where_only_the_longest_rewriting_was_asked_for_the_original_stands_for_the_whole(
+    cut: float, parts: int
+) -> None:
+    known = nothing_to_fix(cut=cut)
+    asked = known.adapted.model_copy(update={"chains": (SIMPLE.recipes, known.adapted.chains[1])})
+    agenda = known.agenda.model_copy(update={"rewrites": (FIX, SIMPLE.recipes)})
+    step = propose(replace(known, adapted=asked, agenda=agenda, lean=True))
+    assert step == Make(chain=(FixShapes(parts=parts), Bf16()))
+
+
 def test_a_body_that_won_on_parts_is_tried_on_the_whole_as_well() -> None:
     known = tuned(nothing_to_fix(cut=1.12, bodies=False))
     body_ = variant("i", FixShapes(parts=2), Bf16()).model_copy(

@@ -26,7 +26,18 @@ from fitwright.tune.gains import baseline_of
 from fitwright.tune.proposal import Explore, Make, TakeApart, Together, Try, is_lean
 from fitwright.tune.propose import propose
 from fitwright.tune.standing import Standing, incumbent_of, speeds
-from proposals import FIX, FIXED, ORIGINAL, REWRITTEN, body, knowledge, shown, trial, variant
+from proposals import (
+    FIX,
+    FIXED,
+    ORIGINAL,
+    REWRITTEN,
+    body,
+    comparison,
+    knowledge,
+    shown,
+    trial,
+    variant,
+)
 
 
 def ended(trials: list[Trial], step: Try, ratios: dict[str, float]) -> Trial:
@@ -279,6 +290,9 @@ def test_trials_are_dear_by_what_the_baselines_took() -> None:
     assert is_lean(baselines, budget_s=100.0)
     assert not is_lean(baselines, budget_s=200.0)
     assert not is_lean([], budget_s=1.0)
+    seen = comparison(1.0, "x", outcome="undecided").model_copy(update={"num_heats": 4})
+    raced = [t.model_copy(update={"comparison": seen}) for t in baselines]
+    assert not is_lean(raced, budget_s=100.0), "noise made the races long, not the trials"
 
 
 def test_a_skipped_chain_is_not_made_again() -> None:
