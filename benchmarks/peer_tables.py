@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -166,6 +167,6 @@ def left(result: Result) -> str:
 
 
 def absent(result: Result) -> str:
-    """The peers that did not run, each with its reason."""
+    """The peers that did not run, each with its reason; of paths only the file's name."""
     reasons = "; ".join(f"{n['name']} ({n['reason']})" for n in result["not_run"])
-    return f"Not run: {reasons}."
+    return f"Not run: {re.sub(r'/[^ :]*/', '', reasons)}."

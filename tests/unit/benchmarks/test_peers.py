@@ -337,6 +337,12 @@ def test_peers_that_did_not_run_are_named_with_their_reason() -> None:
     assert "Not run: Olive, TPE search (no environment with Olive)." in text
 
 
+def test_a_reason_names_files_and_no_folders_of_the_machine() -> None:
+    missing = [{"name": "olive", "reason": "Load model from /home/me/cases/a.onnx failed:parsing"}]
+    text = tables.document([case_result(not_run=missing)])
+    assert "Load model from a.onnx failed:parsing" in text
+
+
 def test_the_metric_of_a_trained_model_stands_beside_the_distance() -> None:
     rows = [row("Fitwright", relative_l2=0.02, metric=0.975).to_json()]
     nobody = finding_of("none", outcome="no peer agrees as well")
