@@ -55,7 +55,8 @@ def _why_it_failed(failure: Failure) -> str:
     why = f"{failure.cause}: {failure.detail}"
     if (glance := failure.glance) is None:
         return why
-    return f"{why}; its time was {glance.ratio:.3g}x as good ({glance.num_rounds} rounds)"
+    seen = f"{glance.ratio:.3g}x as fast as the best so far ({glance.num_rounds} rounds)"
+    return f"{why}; it ran {seen}"
 
 
 def trial_of(step: Try, measured: Measurement, decision: Decision, *, number: int) -> Trial:

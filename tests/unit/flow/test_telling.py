@@ -18,7 +18,7 @@ def test_what_disagrees_tells_what_its_time_was_and_says_it_once() -> None:
     failure = Failure(cause="disagrees", detail="0.06 away", distance=0.06, glance=glance)
     raced = Raced(measured=Measurement(failure=failure), incumbent={})
     decision = decided(need(), raced)
-    expected = "disagrees: 0.06 away; its time was 1.9x as good (20 rounds)"
+    expected = "disagrees: 0.06 away; it ran 1.9x as fast as the best so far (20 rounds)"
     assert not decision.accepted and decision.reason == expected
     step = Try(candidate=candidate, variant=INT8, round=3)
     (row,) = trial_rows([trial_of(step, raced.measured, decision, number=1)])
