@@ -16,7 +16,7 @@ _CLOSER = 0.95  # a shared breach counts as smaller only when its gap shrinks by
 AS_FAST = 0.95  # the whole interval of a tie lies above this ratio
 NEARER = 0.8  # relative L2 distance to the original, against the incumbent's
 NEGLIGIBLE = 1e-3  # distances below are rounding; nothing is gained by less
-AHEAD = 1.05  # times as fast: well ahead, for two processes of one file differ by less
+WELL_AHEAD = 1.05  # times as fast: well ahead, for two processes of one file differ by less
 
 
 class Decision(NamedTuple):
@@ -111,10 +111,10 @@ def _by_speed(comparison: Comparison, *, proven: float, gained: float) -> Decisi
         return Decision(False, f"slower: {span}")
     if c.outcome == "same":
         return Decision(False, f"no gain: {span}")
-    if min(c.ratio, proven) >= AHEAD:
+    if min(c.ratio, proven) >= WELL_AHEAD:
         known = f"{proven:.3g}x at least was proven before"
         return Decision(True, f"too noisy to tell by how much it is faster: {span}; {known}")
-    if c.ratio >= AHEAD and gained * c.low > 1.0:
+    if c.ratio >= WELL_AHEAD and gained * c.low > 1.0:
         kept = f"{gained * c.low:.3g}x of the baseline at least either way"
         return Decision(True, f"ahead, though it is too noisy to decide: {span}; {kept}")
     return Decision(False, f"too noisy to decide{_more(c)}: {span}")
