@@ -35,6 +35,7 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
+from ab_statistics import Round, statistics_table
 from onnx import TensorProto, helper, numpy_helper
 from pages import write_block
 
@@ -76,6 +77,7 @@ class Outcome:
     floor: float
     steal_share: float | None
     more_s: float | None
+    rounds: tuple[Round, ...] = ()  # median of each block, candidate's first; s
 
 
 # --- the two files --------------------------------------------------------------------
@@ -174,7 +176,7 @@ def one_race(
     setup, start = prepared(floor), time.monotonic()
     incumbent, candidate = open_contender(setup, theirs), open_contender(setup, ours)
     try:
-        comparison = race(
+        result = race(
             candidate.worker,
             incumbent.worker,
             incumbent_name=theirs.candidate.key,
@@ -186,11 +188,11 @@ def one_race(
             ),
             fresh=fresh_pair(setup, candidate, incumbent),
             floor=floor,
-        ).comparison
+        )
     finally:
         for side in (candidate, incumbent):
             side.worker.close()
-    noise = comparison.noise
+    comparison, noise = result.comparison, result.comparison.noise
     assert noise is not None and noise.floor is not None, "a race always says its floor"
     return Outcome(
         kind=kind,
@@ -205,6 +207,10 @@ def one_race(
         floor=noise.floor,
         steal_share=noise.steal_share,
         more_s=comparison.more_s,
+        rounds=tuple(
+            (median(ours), median(others))
+            for ours, others in zip(result.candidate_blocks, result.incumbent_blocks, strict=True)
+        ),
     )
 
 
@@ -342,6 +348,7 @@ def document(done: Sequence[Outcome], *, terms: dict[str, Any]) -> str:
             "Spread between processes of one file, as learned: "
             f"{100 * median(o.floor for o in done):.1f} % (median)."
         )
+    lines += statistics_table([(o.rounds, truth if o.kind == "gain" else 1.0) for o in done])
     return "\n".join(lines)
 
 

@@ -31,8 +31,6 @@ ORDER_SPREAD = 0.015  # by what the process opened first may be slower or faster
 LEAST_SPREAD = 0.01  # nor can it lower the floor below this for the next candidate
 LOOK_LEVEL = 0.995  # of each look after a heat; 2 % together one-sided, see test_level.py
 MOST_HEATS = 60  # beyond that, a difference counts as hopeless
-QUIET = 1.35  # of the product of both times
-FEWEST_QUIET = 4
 FEWEST_TO_LEARN = 3
 NUM_RESAMPLES = 200
 
@@ -59,41 +57,27 @@ class Heat:
 def heat_of(times_s: Sequence[Pair], *, candidate_first: bool, seed: int) -> Heat:
     """From the (candidate's, incumbent's) time of each round.
 
-    Only the quiet rounds count, those whose product of both times lies within `QUIET` of the
-    smallest: a load that comes and goes makes rounds slow and noisy, and the product treats
-    both sides alike. Of those the mean of the middle half.
+    The median of the rounds' log-ratios. Shared machines have two speeds or more and change
+    between them within a second, so that now and then one side meets the fast machine and
+    the other the slow one: such a round is off by the whole step, to either side alike. To
+    choose the fast rounds instead would leave few of them where the machine is slow most of
+    the time, and among those few the mixed ones (docs/benchmarks.md, "Races under noise").
     """
     logs = np.log(np.asarray(times_s, np.float64))
-    ratios, sums = logs[:, 1] - logs[:, 0], logs.sum(axis=1)
-    every = np.arange(len(ratios))[None, :]
+    ratios = logs[:, 1] - logs[:, 0]
     drawn = np.random.default_rng(seed).integers(0, len(ratios), (NUM_RESAMPLES, len(ratios)))
-    resampled = _middle_of_quiet(ratios[drawn], sums[drawn])
     return Heat(
-        log_ratio=float(_middle_of_quiet(ratios[every], sums[every])[0]),
-        variance=_variance(resampled),
+        log_ratio=float(np.median(ratios)),
+        variance=_variance(np.median(ratios[drawn], axis=1)),
         num_rounds=len(ratios),
         candidate_first=candidate_first,
     )
 
 
 def _variance(resampled: Floats) -> float:
-    """From the middle 90 %: now and then a resample holds hardly any quiet round."""
+    """From the middle 90 %: now and then a resample holds hardly any usual round."""
     low, high = np.quantile(resampled, [0.05, 0.95])
     return float((high - low) / (2 * NormalDist().inv_cdf(0.95))) ** 2
-
-
-def _middle_of_quiet(ratios: Floats, sums: Floats) -> Floats:
-    """Mean of the middle half of the ratios of the quiet rounds; row by row."""
-    fewest = min(FEWEST_QUIET, ratios.shape[1]) - 1
-    order = np.sort(sums, axis=1)
-    bound = np.maximum(order[:, 0] + math.log(QUIET), order[:, fewest])
-    quiet = sums <= bound[:, None]
-    ordered = np.sort(np.where(quiet, ratios, np.inf), axis=1)
-    num = quiet.sum(axis=1)
-    low, high = num // 4, num - num // 4
-    places = np.arange(ratios.shape[1])
-    middle = (places >= low[:, None]) & (places < high[:, None])
-    return np.asarray(np.where(middle, ordered, 0.0).sum(axis=1) / (high - low), np.float64)
 
 
 class Floor:
