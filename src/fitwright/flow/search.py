@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fitwright.adapt.variants import original_variant, variant_path
 from fitwright.bench.padding import evenly_mixed
 from fitwright.bench.setup import Measurement, Setup, Target
 from fitwright.errors import BackendMissing
-from fitwright.flow import making, mixing
+from fitwright.flow import allowance, making, mixing
 from fitwright.flow.ending import Ending, Judged, ending
 from fitwright.flow.races import ChildRaces, Races
 from fitwright.flow.steps import Walk, metric_of, trial_limits
@@ -21,15 +19,12 @@ from fitwright.records.recipe import Adapted, Variant
 from fitwright.records.run import RunFolder
 from fitwright.records.taken_apart import TakenApart
 from fitwright.records.trial import Candidate, Trial
-from fitwright.tune.eta import eta_s
-from fitwright.tune.explore import PATIENCE, Exploration, exploration
-from fitwright.tune.forecast import Grounds, hopeless
+from fitwright.tune.explore import Exploration, exploration
 from fitwright.tune.gains import baseline_of, proven_gain
+from fitwright.tune.hopeless import Grounds, hopeless
 from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import (
     BASELINE,
-    OVERTIME,
-    REWRITE,
     Explore,
     Knowledge,
     Make,
@@ -40,16 +35,11 @@ from fitwright.tune.proposal import (
     is_lean,
     setting,
 )
-from fitwright.tune.propose import COHORT, propose
+from fitwright.tune.propose import propose
 from fitwright.tune.ranges import too_coarse
 from fitwright.tune.standing import Pair, Standing
 
 STORAGE_LIMITS = frozenset({"size", "peak_memory"})
-RACE_S = 20.0  # longest race of one candidate against the incumbent
-RACE_SHARE = 0.08  # of the whole budget, when that is less
-REWRITING_SHARE = 0.5  # of that for what computes the same: it only decides what is built on
-OVERTIME_SHARE = 4.0  # of that, as far as time is left, for what only noise left open
-COHORT_SHARE = 0.25  # of the device's memory, for all of them together
 
 
 class Search:
@@ -77,7 +67,7 @@ class Search:
         self.standing = Standing(run.trials())
         self.adapted = run.read(Adapted) if run.has(Adapted) else self._with_original()
         self.taken_apart = run.read(TakenApart) if run.has(TakenApart) else TakenApart()
-        self.setup = _setup(walk, tools, wall_s=120.0)
+        self.setup = _setup(walk, tools, wall_s=allowance.WALL_S)
         self.judged: Judged | None = None
         self.left_out: tuple[Chain, ...] = ()
         self._races = races or ChildRaces(target_of=self.target_of)
@@ -105,7 +95,7 @@ class Search:
     def propose(self) -> Step | None:
         """What to do next, or None when nothing is left to try, or nothing that there is time
         for (`left_out`)."""
-        self._show_time_left()
+        self.watch.show(allowance.time_left_s(self))
         while isinstance(step := self._next(), Make) and making.is_too_long(self, step.chain):
             self.left_out += (step.chain,)
         return step
@@ -157,9 +147,9 @@ class Search:
         return self._raced(step)
 
     def _raced(self, step: Try) -> Trial:
-        setup = self.setup if step.round == BASELINE else self._limited()
+        setup = self.setup if step.round == BASELINE else allowance.limited(self)
         target = self.target(step.candidate, step.variant)
-        budget_s = self._race_s(step.round)
+        budget_s = allowance.race_s(self, step.round)
         best = self.best()
         raced = self._races.alone(setup, target, best=best, budget_s=budget_s)
         gained = proven_gain(self.path(), best) if best else 0.0
@@ -172,7 +162,7 @@ class Search:
         """Steps 5 and 6 for a few settings at once: a cohort, then a race of its survivor."""
         if self._exploration is None or self._exploration[0] != step.pairs:
             self._exploration = step.pairs, self._new_exploration(step)
-        asked = self._exploration[1].next(self._cohort_size(), self.standing)
+        asked = self._exploration[1].next(allowance.cohort_size(self), self.standing)
         if not asked:
             self._spent.add(step.pairs)
         tries = [setting(c, self.adapted.variant(c.variant_id)) for c in asked]
@@ -186,7 +176,7 @@ class Search:
                 trials.append(self._told(unmeasured(one, why, number=self._number())))
             else:
                 left.append(one)
-        size = self._cohort_size()
+        size = allowance.cohort_size(self)
         for start in range(0, len(left), size):
             trials += self._cohort(left[start : start + size])
         return trials
@@ -201,10 +191,10 @@ class Search:
             trials.append(self._told(eliminated(steps[key], measured, number=self._number())))
 
         survivor = self._races.together(
-            self._limited(),
+            allowance.limited(self),
             [self.target(t.candidate, t.variant) for t in tries],
             best=best,
-            budget_s=self._race_s(),
+            budget_s=allowance.race_s(self),
             leave=leave,
         )
         return trials + ([self._raced(steps[survivor])] if survivor else [])
@@ -246,6 +236,11 @@ class Search:
         """Limits that the best so far breaks for certain; everything when there is none."""
         best, need = self.best(), self._need
         return breaches(need, best.figures) if best else {"nothing runs": 1.0}
+
+    def only_time_counts(self) -> bool:
+        """Not while the best breaks another limit: then a slower candidate may be the better."""
+        objective = self._need.objective
+        return all(n.startswith("latency") or n == objective for n in self.breaches())
 
     def say_step(self, text: str) -> None:
         """Tell the user which step of the flow begins."""
@@ -309,16 +304,9 @@ class Search:
         self._num_judged, kept = len(self.trials), self.breaches().keys()
         return frozenset(key for key, limits in self._broken.items() if limits - kept)
 
-    def _race_s(self, round_: int = BASELINE) -> float:
-        """What a race of that stage of the search may take."""
-        usual_s = max(1.0, min(RACE_S, RACE_SHARE * self.watch.budget_s))
-        if round_ == OVERTIME:
-            return max(usual_s, min(OVERTIME_SHARE * usual_s, self.left_s()))
-        return REWRITING_SHARE * usual_s if round_ == REWRITE else usual_s
-
     def _hopeless(self, step: Try) -> str:
         """Why it is not measured; empty when it is."""
-        if not self._only_time_counts():
+        if not self.only_time_counts():
             return ""
         grounds = Grounds(
             standing=self.standing,
@@ -327,11 +315,6 @@ class Search:
             device=self.walk.device,
         )
         return hopeless(step.candidate, step.variant, grounds)
-
-    def _only_time_counts(self) -> bool:
-        """Not while the best breaks another limit: then a slower candidate may be the better."""
-        objective = self._need.objective
-        return all(n.startswith("latency") or n == objective for n in self.breaches())
 
     def _new_exploration(self, step: Explore) -> Exploration:
         return exploration(
@@ -343,29 +326,6 @@ class Search:
             seed=self.setup.seed,
         )
 
-    def _cohort_size(self) -> int:
-        """As many as fit beside the incumbent; one when its memory is not known, or when the
-        fastest need not be the best."""
-        best = self.best() if self._only_time_counts() else None
-        used = best.figures.get("peak_memory") if best else None
-        if used is None or not used.value:
-            return 1
-        fit = int(COHORT_SHARE * self.walk.device.memory_bytes / used.value)
-        return max(1, min(COHORT, fit))
-
-    def _show_time_left(self) -> None:
-        """Tell the console how long the search will still take, as far as is known."""
-        num_passes = sum(c not in self.adapted.chains for c in self.walk.agenda.chains)
-        num_tries = num_passes * len(self.walk.plan.backends) + PATIENCE
-        time_left_s = eta_s(
-            [t.seconds for t in self.trials],
-            [v.seconds for v in self.adapted.variants],
-            num_trials_left=num_tries,
-            num_passes_left=num_passes,
-            left_s=self.left_s(),
-        )
-        self.watch.show(time_left_s)
-
     def _number(self) -> int:
         return len(self.trials) + 1
 
@@ -373,11 +333,6 @@ class Search:
         self.record(trial)
         self.tools.console.say(line(trial))
         return trial
-
-    def _limited(self) -> Setup:
-        """For a challenger's child near the end; a baseline is measured whatever it takes."""
-        wall_s = min(120.0, max(self.left_s(), 5.0))
-        return replace(self.setup, limits=trial_limits(self.walk.device, wall_s=wall_s))
 
 
 def _setup(walk: Walk, tools: Tools, *, wall_s: float) -> Setup:

@@ -96,7 +96,7 @@ class Exploration:
         """At most so many candidates that were not tried; empty when none is left.
 
         Of the same settings on one backend, and of a combination and a part of it, only the
-        first is among them: what it shows may spare the other (see `tune.forecast`).
+        first is among them: what it shows may spare the other (see `tune.hopeless`).
         """
         self._tell(standing)
         found: list[Candidate] = []

@@ -14,8 +14,9 @@ from bench_machine import device
 from fitwright.bench.setup import Measurement
 from fitwright.errors import BackendMissing, TrialFailed
 from fitwright.flow import loop, measure
+from fitwright.flow.allowance import OVERTIME_SHARE
 from fitwright.flow.races import Raced
-from fitwright.flow.search import OVERTIME_SHARE, Search
+from fitwright.flow.search import Search
 from fitwright.flow.stopwatch import Stopwatch
 from fitwright.ports import Runtime, Samples, Tools
 from fitwright.records.agenda import Agenda

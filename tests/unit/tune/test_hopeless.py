@@ -21,7 +21,8 @@ from fitwright.records.recipe import (
     Variant,
 )
 from fitwright.records.trial import Candidate, Comparison, Trial
-from fitwright.tune.forecast import Grounds, forecast, hopeless
+from fitwright.tune.forecast import forecast
+from fitwright.tune.hopeless import Grounds, hopeless
 from fitwright.tune.standing import Standing
 
 CALM, ONE = Settings(spinning=False), Settings(threads=1)
