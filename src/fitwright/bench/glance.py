@@ -18,7 +18,7 @@ from fitwright.errors import TrialFailed
 from fitwright.ports import Worker
 from fitwright.records.trial import Comparison, Failure
 
-REACH = 3.0  # times the distance that is allowed: of what lies further, little stays in int8
+REACH = 3.0  # times what is allowed: of what lies further, little could stay in int8
 ROUNDS = 6  # fewer give no 95 % interval
 SHARE = 0.2  # of the time for a candidate, at most
 
@@ -32,7 +32,7 @@ def glanced(
     budget_s: float,
     block: Block,
 ) -> Failure:
-    """The failure, with a few rounds against the best so far where it is one of distance only.
+    """The failure, with a few rounds against the best so far where it says by how much.
 
     Args:
         worker: fed; it answered every query, wrongly.
@@ -40,7 +40,7 @@ def glanced(
         budget_s: for measuring the candidate; a share of it is spent here.
         block: what candidates are compared by.
     """
-    if incumbent is None or not _is_near(failure, allowed=setup.need.agreement.relative_l2):
+    if incumbent is None or not _is_near(failure):
         return failure
     try:
         seen = _compared(setup, worker, incumbent, budget_s=SHARE * budget_s, block=block)
@@ -49,9 +49,9 @@ def glanced(
     return failure.model_copy(update={"glance": seen})
 
 
-def _is_near(failure: Failure, *, allowed: float) -> bool:
-    distance = failure.distance
-    return failure.cause == "disagrees" and distance is not None and distance <= REACH * allowed
+def _is_near(failure: Failure) -> bool:
+    excess = failure.excess
+    return failure.cause == "disagrees" and excess is not None and excess <= REACH
 
 
 def _compared(

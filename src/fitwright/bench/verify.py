@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from fitwright.bench.agreement import (
     accuracy_figures,
     equal_share,
@@ -22,6 +26,18 @@ from fitwright.records.trial import Failure
 
 VERIFY_SHARE = 0.5  # of the time for a candidate, at most
 SCREEN_SLACK = 1.3  # times the bound on the distance: a few queries may lie further than all
+
+
+class Fault(NamedTuple):
+    """One bound that is broken.
+
+    Attributes:
+        text: which, and by what.
+        excess: how many times what is allowed; infinite where nothing is.
+    """
+
+    text: str
+    excess: float
 
 
 def examine(
@@ -103,16 +119,15 @@ def verify(
         figures |= _no_accuracy()
     elif limits or not fault:
         figures |= accuracy_figures(outputs, reference, labels, metric=metric, seed=seed)
-        for limit in limits:
-            if _keeps(limit, figures[limit.figure].value):
-                fault = None
-            elif limit.figure != "accuracy" or _keeps(
-                limit, score(reference, labels, metric=metric)
-            ):
-                fault = _beyond(limit, figures[limit.figure])
-    if not fault:
-        return figures
-    return Failure(cause="disagrees", detail=fault, distance=figures["relative_l2"].value)
+        before = score(reference, labels, metric=metric)
+        if binding := [x for x in limits if x.figure != "accuracy" or _keeps(x, before)]:
+            fault = _worst(_beyond(x, figures[x.figure], before=before) for x in binding)
+    return _disagrees(fault, distance=figures["relative_l2"].value) if fault else figures
+
+
+def _disagrees(fault: Fault, *, distance: float | None) -> Failure:
+    excess = fault.excess if math.isfinite(fault.excess) else None
+    return Failure(cause="disagrees", detail=fault.text, distance=distance, excess=excess)
 
 
 def _broken(outputs: Tensors, reference: Tensors) -> Failure | None:
@@ -136,10 +151,10 @@ def _agreement(
     seed: int,
     slack: float,
     num_unread: int,
-) -> tuple[dict[str, Figure], str | None]:
-    """Figures of every layer, and the first bound that is broken."""
+) -> tuple[dict[str, Figure], Fault | None]:
+    """Figures of every layer, and the bound that is broken most."""
     figures: dict[str, Figure] = {}
-    faults = []
+    faults: list[Fault] = []
     distance = relative_l2(outputs, reference, seed=seed)
     if distance is None:
         figures["relative_l2"] = Figure.unavailable("the model has no floating-point output")
@@ -148,10 +163,8 @@ def _agreement(
         name, worst = distance.worst
         bound = need.agreement.relative_l2
         if not worst <= slack * bound:
-            faults.append(
-                f"output '{name}' is {worst:.3g} away from the original (relative L2), "
-                f"more than {bound:.3g}"
-            )
+            text = f"output '{name}' is {worst:.3g} away from the original (relative L2), "
+            faults.append(Fault(f"{text}more than {bound:.3g}", _times(worst, bound)))
     equal = equal_share(outputs, reference, num_unread=num_unread)
     top1 = top1_agreement(outputs, reference)
     if equal is not None:
@@ -161,25 +174,44 @@ def _agreement(
         figures["top1_agreement"] = top1
         if need.check_top1:
             faults += _below(top1, need.agreement.top1, "top-1 agreement with the original")
-    return figures, (faults[0] if faults else None)
+    return figures, _worst(faults)
 
 
-def _below(figure: Figure, bound: float, what: str) -> list[str]:
+def _below(figure: Figure, bound: float, what: str) -> list[Fault]:
     value = figure.value
     if value is None or value >= bound:
         return []
-    return [f"{what} is {value:.4g} on {figure.num_samples} answers, below {bound:.4g}"]
+    text = f"{what} is {value:.4g} on {figure.num_samples} answers, below {bound:.4g}"
+    return [Fault(text, _times(1 - value, 1 - bound))]
 
 
-def _keeps(limit: Limit, value: float | None) -> bool:
-    if value is None:
-        return True
+def _times(seen: float, allowed: float) -> float:
+    """How many times what is allowed; NaN, which is no answer at all, counts as endless."""
+    return seen / allowed if allowed > 0 and math.isfinite(seen) else math.inf
+
+
+def _keeps(limit: Limit, value: float) -> bool:
     return value <= limit.bound if limit.sense == "at_most" else value >= limit.bound
 
 
-def _beyond(limit: Limit, figure: Figure) -> str:
+def _worst(faults: Iterable[Fault | None]) -> Fault | None:
+    """What is broken most; None when nothing is."""
+    return max((f for f in faults if f), key=lambda f: f.excess, default=None)
+
+
+def _beyond(limit: Limit, figure: Figure, *, before: float) -> Fault | None:
+    """By how much the limit is broken; None when it is kept.
+
+    Args:
+        before: the original's score, from which losses are counted.
+    """
+    if figure.value is None or _keeps(limit, figure.value):
+        return None
     side = "above" if limit.sense == "at_most" else "below"
-    return f"{limit.figure} is {figure.value:.4g}, {side} {limit.bound:.4g} ({figure.source})"
+    text = f"{limit.figure} is {figure.value:.4g}, {side} {limit.bound:.4g} ({figure.source})"
+    if limit.figure == "accuracy_drop":
+        return Fault(text, _times(figure.value, limit.bound))
+    return Fault(text, _times(abs(figure.value - before), abs(limit.bound - before)))
 
 
 def _no_accuracy() -> dict[str, Figure]:

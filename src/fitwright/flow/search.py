@@ -111,7 +111,6 @@ class Search:
                 taken_apart=frozenset((i.chain, i.backend) for i in self.taken_apart.inquiries),
                 spent=frozenset(self._spent),
                 coarse=self._too_coarse(),
-                allowed=self._need.agreement.relative_l2,
                 barred=self._barred(),
                 lean=is_lean(self.trials, budget_s=self.watch.budget_s),
                 storage_first=not STORAGE_LIMITS.isdisjoint(self.breaches()),

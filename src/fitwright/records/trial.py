@@ -72,13 +72,16 @@ class Failure(Record):
             (outputs too far from the original), not_finite (NaN or infinity).
         detail: the exception, the signal, the limit; at most a few hundred characters.
         distance: relative L2 distance to the original, where outputs were compared.
-        glance: a few rounds against the best so far, where distance alone was at fault: what
-            its time would be if the outputs were nearer.
+        excess: how many times what the contract allows: of the distance, or of the loss of
+            accuracy where that decides; where outputs were compared, and something is allowed.
+        glance: a few rounds against the best so far, where that alone was at fault: what its
+            time would be if the outputs were nearer.
     """
 
     cause: Cause
     detail: str
     distance: float | None = None
+    excess: float | None = None
     glance: Comparison | None = None
 
     @classmethod

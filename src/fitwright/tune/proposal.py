@@ -73,7 +73,6 @@ class Knowledge:
         taken_apart: int8 chains and the backend on which each was.
         spent: pairs whose settings were all tried, or were left for want of gain.
         coarse: toolkits whose usual int8 ranges are too coarse here (see `tune.ranges`).
-        allowed: relative L2 distance that outputs may have to the original's.
         barred: keys of candidates that break a limit which the best so far keeps; asked for
             where runs of several queries are tried, which need more memory and take longer.
         lean: a trial takes so much of the budget that not all can be tried.
@@ -89,7 +88,6 @@ class Knowledge:
     taken_apart: frozenset[tuple[Chain, str]] = frozenset()
     spent: frozenset[tuple[Pair, ...]] = frozenset()
     coarse: frozenset[str] = frozenset()
-    allowed: float = 0.05
     barred: frozenset[str] = frozenset()
     lean: bool = False
     storage_first: bool = False

@@ -11,7 +11,7 @@ from fitwright.tune.judge import breaches
 from fitwright.tune.proposal import Knowledge
 from fitwright.tune.reach import LIKELY, mix_forecast, whole_int8
 
-NEARER = 0.95  # times the distance: what finer ranges must come to for others to be worth making
+NEARER = 0.95  # times as far: what finer ranges must come to for others to be worth making
 
 
 def too_coarse(trials: Iterable[Trial], adapted: Adapted, *, need: Need) -> frozenset[str]:
@@ -35,10 +35,10 @@ def in_vain(known: Knowledge, toolkit: str) -> bool:
     usual: list[float] = []
     finer: list[float] = []
     careful = {body.recipes[-1] for body in known.agenda.bodies if body.finer_ranges}
-    for (variant_id, _), distance in known.standing.disagreed.items():
+    for (variant_id, _), excess in known.standing.disagreed.items():
         end = whole_int8(known.adapted.variant(variant_id).recipes)
         if end is not None and end.toolkit == toolkit:
-            (finer if end in careful else usual).append(distance)
+            (finer if end in careful else usual).append(excess)
     if usual and finer and min(finer) > NEARER * min(usual):
         return True
     return _is_outrun(known, toolkit)

@@ -22,21 +22,20 @@ def mix_forecast(known: Knowledge, variant: Variant, backend: str, *, timed: flo
     return within_reach(
         timed,
         in_float=pairs.get((start.id, backend), timed),
-        distance=far[variant.id, backend],
-        allowed=known.allowed,
+        excess=far[variant.id, backend],
     )
 
 
-def within_reach(speed: float, *, in_float: float, distance: float, allowed: float) -> float:
+def within_reach(speed: float, *, in_float: float, excess: float) -> float:
     """Speed of a mix that is near enough, of an int8 variant that is not.
 
-    Squared errors add, so of parts that are all alike a share ``(allowed / distance)**2`` may
-    stay in int8, and the others take as long as in floating point. Parts are not alike, and
-    those that cost most error for their time go back first: a careful forecast.
+    Squared errors add, so of parts that are all alike a share ``1 / excess**2`` may stay in
+    int8, and the others take as long as in floating point. Parts are not alike, and those that
+    cost most error for their time go back first: a careful forecast.
 
     Args:
         speed, in_float: of the int8 variant and of what it was made from.
-        distance, allowed: relative L2 distances of the outputs.
+        excess: of its distance or loss of accuracy, over what is allowed.
     """
-    share = min(1.0, (allowed / distance) ** 2) if distance > 0 else 1.0
+    share = 1.0 / max(1.0, excess) ** 2
     return 1.0 / (share / speed + (1.0 - share) / in_float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from fitwright.records.plan import Settings
@@ -26,8 +27,8 @@ class Standing:
             a cohort, or its race ended too noisy to decide. Those raced again since are not there.
         fastest: on each backend, with its speed.
         rounds: places in `trials` of the short trials of each stage of the search.
-        disagreed: pairs that were too far from the original, with the relative L2 distance
-            where that is known.
+        disagreed: pairs that were too far from the original, and how many times as far as is
+            allowed; infinite where that is not known.
         would_be: the speed of those of them that were timed all the same.
     """
 
@@ -62,7 +63,8 @@ class Standing:
             self.path.append(trial)
         pair = trial.candidate.variant_id, trial.candidate.backend
         if trial.failure is not None and trial.failure.cause == "disagrees":
-            self.disagreed[pair] = trial.failure.distance or 0.0
+            excess = trial.failure.excess
+            self.disagreed[pair] = math.inf if excess is None else excess
             self._glanced(pair, trial.failure.glance)
         if (speed := self._speed(trial)) is not None:
             self._measured(trial.candidate, pair, speed)

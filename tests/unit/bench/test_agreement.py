@@ -67,6 +67,7 @@ def test_a_few_queries_may_lie_a_little_further_than_all_of_them() -> None:
     failed = verified(outputs, {"y": Y0}, asked=asked)
     assert isinstance(failed, Failure)
     assert failed.distance == pytest.approx(1.2 * bound, rel=1e-4)
+    assert failed.excess == pytest.approx(1.2, rel=1e-4)
     assert not isinstance(verified(outputs, {"y": Y0}, asked=asked, slack=1.3), Failure)
     assert isinstance(verified(outputs, {"y": Y0}, asked=asked, slack=1.1), Failure)
 
@@ -91,6 +92,7 @@ def test_a_small_output_cannot_hide_behind_a_large_one() -> None:
     failure = verified(outputs, reference)
     assert isinstance(failure, Failure)
     assert "'small' is 2 away" in failure.detail
+    assert failure.excess == pytest.approx(2 / need().agreement.relative_l2)
 
 
 def test_one_query_gives_a_distance_without_an_interval_and_says_so() -> None:
@@ -289,6 +291,39 @@ def test_a_floor_that_is_broken_fails_with_value_and_bound() -> None:
     )
     assert isinstance(failure, Failure)
     assert "accuracy is 0.9, below 0.95" in failure.detail
+    # it lost 10 points where the floor leaves 5
+    assert failure.excess == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["drop first", "floor first"])
+def test_of_several_limits_on_accuracy_each_binds(reverse: bool) -> None:
+    limits = [limit("accuracy_drop", 0.02), limit("accuracy", 0.5, sense="at_least")]
+    data = samples(100)
+    original = {"scores": 8 * np.eye(3, dtype=np.float32)[data.labels][:, None, :]}
+    failure = verified(
+        {"scores": data.inputs["x"]},
+        original,
+        asked=need(limits=tuple(limits[::-1] if reverse else limits)),
+        data=data,
+        metric=named_metric("accuracy"),
+    )
+    assert isinstance(failure, Failure)
+    assert "accuracy_drop is 0.1, above 0.02" in failure.detail
+    assert failure.excess == pytest.approx(5.0)
+
+
+def test_where_nothing_may_be_lost_no_loss_is_so_many_times_too_large() -> None:
+    data = samples(100)
+    original = {"scores": 8 * np.eye(3, dtype=np.float32)[data.labels][:, None, :]}
+    failure = verified(
+        {"scores": data.inputs["x"]},
+        original,
+        asked=need(limits=(limit("accuracy_drop", 0.0),)),
+        data=data,
+        metric=named_metric("accuracy"),
+    )
+    assert isinstance(failure, Failure)
+    assert failure.excess is None
 
 
 def test_batches_are_unfolded_into_samples() -> None:

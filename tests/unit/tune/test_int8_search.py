@@ -60,16 +60,16 @@ def test_an_int8_variant_too_far_from_the_original_is_taken_apart_on_the_best_ba
     assert int8_search(speed=None, backend="b") is None
 
 
-def left_out(*distances: float, won: bool = False) -> Knowledge:
-    """What is known when int8 variants were so far from the original, and one perhaps won."""
+def left_out(*excesses: float, won: bool = False) -> Knowledge:
+    """What is known when int8 variants were so many times too far off, and one perhaps won."""
     int8 = [
         variant(str(i), FixShapes(), Int8Static(symmetric=bool(i)), backends=("a",))
-        for i in range(len(distances))
+        for i in range(len(excesses))
     ]
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     trials = [first, trial(1, ORIGINAL, "b", decision="rejected", ratio=0.9, against=first)]
-    for number, (v, distance) in enumerate(zip(int8, distances, strict=True), start=2):
-        failure = Failure(cause="disagrees", detail="", distance=distance)
+    for number, (v, excess) in enumerate(zip(int8, excesses, strict=True), start=2):
+        failure = Failure(cause="disagrees", detail="", excess=excess)
         failed = trial(number, v, "a", decision="failed")
         trials.append(failed.model_copy(update={"failure": failure}))
     if won:
@@ -85,8 +85,8 @@ def left_out(*distances: float, won: bool = False) -> Knowledge:
 
 
 def test_what_int8_lacks_in_accuracy_comes_before_settings_where_nothing_in_int8_won() -> None:
-    assert isinstance(propose(left_out(0.06)), TakeApart)
-    assert isinstance(propose(left_out(0.06, won=True)), Explore)
+    assert isinstance(propose(left_out(1.2)), TakeApart)
+    assert isinstance(propose(left_out(1.2, won=True)), Explore)
 
 
 def test_what_follows_from_taking_apart_is_made_after_settings_are_tuned() -> None:
@@ -111,14 +111,14 @@ def int8_made(*more: Trial, lean: bool) -> Knowledge:
     return replace(known, plan=WIDE, lean=lean)
 
 
-def tried_int8(*, distance: float | None, ratio: float = 0.9) -> Trial:
-    """It was measured with the usual arithmetic, or (a distance) was too far."""
+def tried_int8(*, excess: float | None, ratio: float = 0.9) -> Trial:
+    """It was measured with the usual arithmetic, or (an excess) was too far."""
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     int8 = variant("int8", FixShapes(), Int8Static())
     measured = trial(2, int8, "b", decision="rejected", ratio=ratio, against=first)
-    if distance is None:
+    if excess is None:
         return measured
-    failure = Failure(cause="disagrees", detail="", distance=distance)
+    failure = Failure(cause="disagrees", detail="", excess=excess)
     return measured.model_copy(update={"failure": failure, "comparison": None})
 
 
@@ -131,9 +131,9 @@ def int8_tries(known: Knowledge) -> list[Settings]:
 def test_an_int8_model_is_tried_with_each_arithmetic_for_the_rest() -> None:
     usual, other = Settings(), Settings(precision="float32")
     assert int8_tries(int8_made(lean=False)) == [usual]
-    assert int8_tries(int8_made(tried_int8(distance=None), lean=False)) == [other]
-    assert int8_tries(int8_made(tried_int8(distance=0.2), lean=False)) == []
-    far_behind = tried_int8(distance=None, ratio=0.7)
+    assert int8_tries(int8_made(tried_int8(excess=None), lean=False)) == [other]
+    assert int8_tries(int8_made(tried_int8(excess=4.0), lean=False)) == []
+    far_behind = tried_int8(excess=None, ratio=0.7)
     assert int8_tries(int8_made(far_behind, lean=False)) == []
 
 
@@ -154,21 +154,21 @@ def test_finer_ranges_are_tried_on_the_best_backend_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distance", "expected"),
+    ("excess", "expected"),
     [
-        (0.06, "make int8_static/onnxruntime/entropy"),
-        (0.1, "look inside usual/a"),
+        (1.2, "make int8_static/onnxruntime/entropy"),
+        (2.0, "look inside usual/a"),
         (None, "make int8_static/onnxruntime/entropy"),
     ],
     ids=["nearer", "no nearer", "agrees"],
 )
 def test_the_next_finer_ranges_are_made_only_where_others_brought_outputs_nearer(
-    distance: float | None, expected: str
+    excess: float | None, expected: str
 ) -> None:
     usual, finer = variant("usual", Int8Static()), variant("finer", Int8Static(method="percentile"))
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
-    trials = [first, other, apart(2, usual, 0.1), apart(3, finer, distance)]
+    trials = [first, other, apart(2, usual, 2.0), apart(3, finer, excess)]
     methods = ("percentile", "entropy")
     bodies = tuple(
         body(Int8Static(method=m)).model_copy(update={"finer_ranges": True})  # type: ignore[arg-type]
@@ -199,7 +199,7 @@ def test_no_finer_ranges_are_made_of_what_another_toolkit_outruns(
     slow, quick = variant("slow", Int8Static()), variant("quick", Int8Static(toolkit="nncf"))
     first = trial(0, ORIGINAL, "a", decision="accepted", round_=1)
     other = trial(1, ORIGINAL, "b", decision="rejected", ratio=1.0, against=first, round_=1)
-    far = [apart(2 + i, v, 0.059) for i, v in enumerate((slow, quick))]
+    far = [apart(2 + i, v, 1.18) for i, v in enumerate((slow, quick))]
     trials = [first, other, *(glanced(t, at) for t, at in zip(far, timed, strict=True))]
     finer = body(Int8Static(method="percentile")).model_copy(update={"finer_ranges": True})
     adapted = Adapted(
@@ -221,13 +221,13 @@ def glanced(failed: Trial, at: float | None) -> Trial:
     return failed.model_copy(update={"failure": failure})
 
 
-def apart(number: int, what: Variant, distance: float | None) -> Trial:
-    """So far from the original; None: near enough, and slower."""
+def apart(number: int, what: Variant, excess: float | None) -> Trial:
+    """So many times too far from the original; None: near enough, and slower."""
     found = trial(number, what, "a", decision="rejected", ratio=0.5, round_=3,
                   against=trial(0, ORIGINAL, "a", decision="accepted", round_=1))  # fmt: skip
-    if distance is None:
+    if excess is None:
         return found
-    failure = Failure(cause="disagrees", detail="", distance=distance)
+    failure = Failure(cause="disagrees", detail="", excess=excess)
     return found.model_copy(update={"failure": failure, "decision": "failed", "comparison": None})
 
 
