@@ -20,7 +20,7 @@ from fitwright.bench.latency import latency_figures, thinned
 from fitwright.bench.opening import open_worker, static_figures
 from fitwright.bench.race import INCUMBENT, classify, compared
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
-from fitwright.bench.statistics import median_ratio_interval
+from fitwright.bench.statistics import FEWEST_PAIRS, median_ratio_interval
 from fitwright.bench.verify import examine
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import TrialFailed
@@ -28,7 +28,6 @@ from fitwright.ports import Worker
 from fitwright.records.figure import Figure
 from fitwright.records.trial import Failure
 
-FIRST_RUNG = 6  # rounds; fewer give no 95 % interval
 WARM_SHARE = 0.2
 
 
@@ -50,7 +49,7 @@ class _Entrant:
         return median(self.log_ratios) if self.log_ratios else 0.0
 
     def is_slower(self) -> bool:
-        if len(self.log_ratios) < FIRST_RUNG:
+        if len(self.log_ratios) < FEWEST_PAIRS:
             return False
         return classify(median_ratio_interval(self.log_ratios)[1]) == "slower"
 
@@ -141,7 +140,7 @@ def _rungs(
     budget_s: float,
     block: Block,
 ) -> str | None:
-    end, num_rounds = setup.clock() + budget_s, FIRST_RUNG
+    end, num_rounds = setup.clock() + budget_s, FEWEST_PAIRS
     while inside:
         _run(setup, inside, leave, incumbent, num_rounds=num_rounds, end=end, block=block)
         ranked = sorted(inside.values(), key=lambda e: -e.standing())

@@ -13,13 +13,13 @@ from statistics import median
 from fitwright.bench.block import Block, Pace, WorkerLost, interleaved
 from fitwright.bench.race import CANDIDATE, INCUMBENT, compared
 from fitwright.bench.setup import Contender, Setup
+from fitwright.bench.statistics import FEWEST_PAIRS
 from fitwright.bench.warmup import warm_up
 from fitwright.errors import TrialFailed
 from fitwright.ports import Worker
 from fitwright.records.trial import Comparison, Failure
 
 REACH = 3.0  # times what is allowed: of what lies further, little could stay in int8
-ROUNDS = 6  # fewer give no 95 % interval
 SHARE = 0.2  # of the time for a candidate, at most
 
 
@@ -61,7 +61,7 @@ def _compared(
     slower_s = max(warm.latency_s, incumbent.latency_s)
     pace = Pace(latency_s=slower_s, budget_s=budget_s, clock=setup.clock, seed=setup.seed)
     pair = {CANDIDATE: worker, INCUMBENT: incumbent.worker}
-    rounds = list(islice(interleaved(pair, block, seconds=pace.block_s), ROUNDS))
+    rounds = list(islice(interleaved(pair, block, seconds=pace.block_s), FEWEST_PAIRS))
     return compared(
         [log(median(times[INCUMBENT]) / median(times[CANDIDATE])) for times in rounds],
         incumbent.target.candidate.key,

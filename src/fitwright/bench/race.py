@@ -19,12 +19,18 @@ from fitwright.bench.heats import (
     num_heats_to_decide,
 )
 from fitwright.bench.noise import NoiseWatch
-from fitwright.bench.statistics import LEVEL, Interval, Looks, median_ratio_interval, spent_alpha
+from fitwright.bench.statistics import (
+    FEWEST_PAIRS,
+    LEVEL,
+    Interval,
+    Looks,
+    median_ratio_interval,
+    spent_alpha,
+)
 from fitwright.ports import Worker
 from fitwright.records.trial import Comparison
 
 SAME = 0.01
-FIRST_DROP = 6
 FIRST_LOOK = 9
 QUICK_ALPHA = 0.01
 HEAT_ROUNDS, MOST_ROUNDS, STEP_ROUNDS = 10, 48, 2
@@ -76,7 +82,7 @@ class Card:
 
     def add(self, rounds: Sequence[Round], *, seed: int) -> None:
         """One more heat; a later one of too few rounds to tell its own noise is left out."""
-        if self.heats and len(rounds) < FIRST_DROP:
+        if self.heats and len(rounds) < FEWEST_PAIRS:
             return
         self.rounds += rounds
         self.heats.append(heat_of(_times(rounds), candidate_first=self.candidate_first, seed=seed))
@@ -223,7 +229,7 @@ def _heat(
     for times in _interleaved_pair(pair, pace=pace, block=block, seed=seed):
         rounds.append((tuple(times[CANDIDATE]), tuple(times[INCUMBENT])))
         due = looks.due(len(rounds))
-        if not card.heats and (due or len(rounds) == FIRST_DROP):
+        if not card.heats and (due or len(rounds) == FEWEST_PAIRS):
             outcome = _quick_look(card, rounds, look=looks.number, seed=seed)
         enough = _enough(rounds, card.floor, seed=seed)
         if outcome != "undecided" or enough or pace.clock() >= end:

@@ -61,6 +61,10 @@ def num_samples_for(percent: int, *, level: float = LEVEL) -> int:
     return math.ceil(math.log((1 - level) / 2) / math.log(percent / 100))
 
 
+FEWEST_PAIRS = num_samples_for(50)
+"""Fewer give no 95 % interval of their median: six."""
+
+
 def percentile_interval(
     values: Sequence[float] | Floats,
     percent: int,
@@ -287,7 +291,7 @@ def median_ratio_interval(
     """Median of paired ratios and its distribution-free interval, from their logarithms.
 
     The sign-test interval: exact for independent rounds, and one disturbed round cannot
-    move it, which a bootstrap of few rounds does not promise. Fewer than six rounds give
+    move it, which a bootstrap of few rounds does not promise. Fewer than `FEWEST_PAIRS` give
     no 95 % interval: its ends are 0 and infinity.
     """
     ratio = math.exp(float(np.median(np.asarray(log_ratios, np.float64))))

@@ -11,8 +11,9 @@ import pytest
 
 from bench_machine import device
 from fitwright.bench.block import latency_block
-from fitwright.bench.cohort import FIRST_RUNG, eliminate
+from fitwright.bench.cohort import eliminate
 from fitwright.bench.setup import Contender, Measurement, Setup, Target
+from fitwright.bench.statistics import FEWEST_PAIRS
 from fitwright.errors import TrialFailed
 from fitwright.ports import ChildLimits, Samples, Tensors
 from fitwright.records.plan import Settings
@@ -109,10 +110,10 @@ def test_the_fastest_is_left_and_the_others_keep_their_figures() -> None:
     assert set(done.left) == {machine.key(t) for t in (1, 2, 3)}
     slow = done.left[machine.key(1)]
     assert slow.comparison is not None and slow.comparison.outcome == "slower"
-    assert slow.comparison.num_rounds == FIRST_RUNG
+    assert slow.comparison.num_rounds == FEWEST_PAIRS
     assert slow.figures["latency_p50"].value == pytest.approx(0.020, rel=0.02)  # the noise
     runner_up = done.left[machine.key(2)].comparison
-    assert runner_up is not None and runner_up.num_rounds == 3 * FIRST_RUNG
+    assert runner_up is not None and runner_up.num_rounds == 3 * FEWEST_PAIRS
 
 
 def test_nobody_is_left_when_all_are_slower_than_the_incumbent() -> None:
@@ -154,7 +155,7 @@ def test_an_incumbent_that_dies_is_the_runs_misfortune_not_a_candidates() -> Non
 
 
 def test_who_left_is_told_before_the_others_go_on() -> None:
-    machine = Machine({1: 0.020, 2: 0.009, 3: 0.011, 4: 0.008}, dies=0, at=FIRST_RUNG + 3)
+    machine = Machine({1: 0.020, 2: 0.009, 3: 0.011, 4: 0.008}, dies=0, at=FEWEST_PAIRS + 3)
     with pytest.raises(TrialFailed):
         machine.run()
     assert set(machine.left) == {machine.key(1), machine.key(3)}

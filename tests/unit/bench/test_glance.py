@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench_machine import FakeClock, FakeExecutor, FakeWorker, noisy, setup, target
-from fitwright.bench.glance import REACH, ROUNDS
+from fitwright.bench.glance import REACH
+from fitwright.bench.statistics import FEWEST_PAIRS
 from fitwright.bench.trial import open_contender, try_candidate
 from fitwright.records.trial import Failure
 
@@ -34,7 +35,7 @@ def failed(
 def test_what_is_a_little_too_far_off_is_timed_against_the_best(objective: str) -> None:
     failure, _ = failed(1.5 * ALLOWED, objective=objective)
     assert failure.glance is not None
-    assert failure.glance.num_rounds == ROUNDS
+    assert failure.glance.num_rounds == FEWEST_PAIRS
     assert failure.glance.incumbent
     assert failure.glance.ratio == pytest.approx(2.0, rel=0.05)  # 2 % spread of single runs
 
