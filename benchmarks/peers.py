@@ -48,6 +48,7 @@ HERE = Path(__file__).parent
 WORK = HERE / ".work"
 DUEL_ROUNDS = 120
 CLOSE = 0.1
+NEAR = 0.05
 LEAST_OLIVE_S = 90  # it takes half a minute to begin
 SETTLED = ("faster", "as fast", "slower", "no peer agrees as well")
 CONTROL = "Fitwright, second copy"
@@ -117,11 +118,12 @@ def settled(
 
     Args:
         is_wanted: whether the artefact should be WANTED times as fast as those given the same
-            file; that is open as well where the interval holds it.
+            file; a ratio within NEAR of that, on either side, is open as well.
     """
     duels: dict[str, Finding] = {}
     for scope, found in judged.items():
-        is_near = found.speed_low < WANTED <= found.speed_high
+        holds_it = found.speed_low < WANTED <= found.speed_high
+        is_near = holds_it or abs(found.speed / WANTED - 1) <= NEAR
         is_close = found.rival != "none" and abs(found.speed - 1) <= CLOSE
         is_left_open = found.outcome not in SETTLED or is_close
         is_open = is_left_open or (is_wanted and scope == "onnx" and is_near)

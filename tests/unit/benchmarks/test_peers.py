@@ -550,14 +550,24 @@ def test_peers_quantise_by_their_own_means(tool: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "is_wanted", "num_duels"),
-    [(1.1, 1.3, True, 1), (1.1, 1.3, False, 0), (1.21, 1.3, True, 0), (1.05, 1.15, True, 0)],
+    ("speed", "interval", "is_wanted", "num_duels"),
+    [
+        (1.2, (1.19, 1.22), True, 1),
+        (1.3, (1.18, 1.42), True, 1),
+        (1.17, (1.16, 1.18), True, 1),
+        (1.23, (1.22, 1.24), True, 1),
+        (1.3, (1.28, 1.32), True, 0),
+        (1.12, (1.11, 1.13), True, 0),
+        (1.17, (1.16, 1.18), False, 0),
+    ],
 )
-def test_a_wanted_factor_that_the_interval_holds_is_decided_in_a_duel(
-    low: float, high: float, is_wanted: bool, num_duels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wanted_factor_that_is_near_is_decided_in_a_duel_on_either_side(
+    speed: float, interval: tuple[float, float], is_wanted: bool, num_duels: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    low, high = interval
     common = compare.Finding(
-        rival="peer", outcome="faster", speed=1.2, speed_low=low, speed_high=high, rounds=40
+        rival="peer", outcome="faster", speed=speed, speed_low=low, speed_high=high, rounds=40
     )
     alone = replace(common, speed_low=1.21, speed_high=1.25, rounds=120)
     met: list[str] = []
