@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from pages import write_block
-from search_grid import MOST_HEATS, Grid, measure, measure_again, walked
+from search_grid import Grid, measure, measure_again, walked
 from search_replay import Replayed, at_random, replay
 
 from fitwright.start import Silent, local_tools
@@ -73,15 +73,19 @@ def scored(grid: Grid, model: Path) -> Score:
 
 
 def settled(grid: Grid, model: Path) -> Grid:
-    """The fastest of the grid, and where the search ends on it, in equally many processes."""
+    """The fastest of the grid, and where the search ends on it, measured in the same minutes.
+
+    All of them anew whenever another one comes in: what was measured in other minutes, beside
+    another process of the reference, is up to a tenth off where runs are short.
+    """
+    together: set[str] = set()
     for _ in range(MOST_PASSES):
         fastest = sorted(grid.rows, key=lambda row: -(row.speed or 0.0))[:NUM_SETTLED]
-        ends = {run.best for run in scored(grid, model).runs} | {row.key for row in fastest}
-        few = {row.key for row in grid.rows if len(row.heats) < MOST_HEATS}
-        if not ends & few:
+        wanted = {run.best for run in scored(grid, model).runs} | {row.key for row in fastest}
+        if wanted <= together:
             break
-        tools = local_tools(Silent())
-        grid = measure_again(model, tools, grid, keys=sorted(ends & few))
+        together |= wanted
+        grid = measure_again(model, local_tools(Silent()), grid, keys=sorted(together))
     return grid
 
 

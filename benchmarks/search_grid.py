@@ -5,11 +5,12 @@ that reads it, with every combination of the plan's settings. A candidate is ope
 process, verified, warmed, and timed in short blocks that alternate with those of a reference
 that stays open: the original on the first backend's defaults. What is kept is the median of
 the paired ratios, so slow minutes of the machine cancel. The fastest of the grid are measured
-again in further processes, the very fastest in more, and those at which a replay of the search
-ends; the median of all processes counts. A process has a speed of its own, and the best of many
-figures of one process each is too good to be true. The machine has several speeds as well, at
-which two threads and one stand differently; so what is compared is measured in turns, one process
-of each and then the next of each, in another order every time.
+again in further processes; the very fastest, and those at which a replay of the search ends, anew
+in many, all of them in the same minutes. The median of all processes counts. A process has a
+speed of its own, and the best of many figures of one process each is too good to be true. The
+machine has several speeds as well, at which two threads and one stand differently; so what is
+compared is measured in turns, one process of each and then the next of each, in another
+order every time.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ from fitwright.records.trial import Candidate, Failure
 from fitwright.tune.space import joint_space
 
 ROUNDS = 7
-MOST_HEATS = 13
-FINALS = ((60, 2), (20, 5), (8, MOST_HEATS))  # so many of the fastest in so many processes each
+FINALS = ((60, 2), (20, 5))  # so many of the fastest in so many processes each
+NUM_HEATS = 13  # processes of each that is compared in the end
 WARM_S = 0.3
 VERIFY_S = 0.5
 BLOCK_S = 0.04
@@ -143,8 +144,9 @@ def measure(model: Path, tools: Tools, *, log_line: Any = print) -> Grid:
 
 
 def measure_again(model: Path, tools: Tools, grid: Grid, *, keys: Collection[str]) -> Grid:
-    """Some candidates of a grid in further processes, until there are as many as of its best."""
+    """Some candidates of a grid in new processes, in turns; those of before count no more."""
     rows = {row.key: row for row in grid.rows}
+    rows |= {key: replace(rows[key], heats=()) for key in keys}
     wanted = {rows[key].candidate["variant_id"] for key in keys}
     with _searching(model, tools) as search:
         for chain, made in zip(grid.adapted.chains, grid.adapted.made, strict=True):
@@ -152,7 +154,7 @@ def measure_again(model: Path, tools: Tools, grid: Grid, *, keys: Collection[str
                 search.make(chain)
         first = Candidate.model_validate(grid.rows[0].candidate)
         with _reference(search, first) as reference:
-            _in_turns(search, rows, keys, reference, num_heats=MOST_HEATS)
+            _in_turns(search, rows, keys, reference, num_heats=NUM_HEATS)
     return replace(grid, rows=tuple(rows.values()))
 
 
