@@ -12,7 +12,7 @@ import numpy as np
 
 from fitwright.bench.statistics import Floats
 
-NUM_ROUNDS = 9  # the fewest after which a first heat is looked at
+NUM_ROUNDS = (9, 16)  # the first look at a heat, and a noisy heat or two
 FAST, FEWEST = 1.35, 4
 
 Round = tuple[float, float]
@@ -46,30 +46,34 @@ STATISTICS: dict[str, Statistic] = {
 }
 
 
-def error(statistic: Statistic, rounds: Sequence[Round], *, truth: float) -> float:
-    """Log of what the first rounds say over the true ratio."""
-    logs = np.log(np.asarray(rounds[:NUM_ROUNDS], np.float64))
-    return statistic(logs[:, 1] - logs[:, 0], logs.sum(axis=1)) - math.log(truth)
+def errors(
+    statistic: Statistic, races: Sequence[tuple[Sequence[Round], float]], *, num: int
+) -> Floats:
+    """Of each race, the logarithm of what its first `num` rounds say over the true ratio; size."""
+    found = []
+    for rounds, truth in races:
+        logs = np.log(np.asarray(rounds[:num], np.float64))
+        told = statistic(logs[:, 1] - logs[:, 0], logs.sum(axis=1))
+        found.append(abs(told - math.log(truth)))
+    return np.array(found)
 
 
 def statistics_table(races: Sequence[tuple[Sequence[Round], float]]) -> list[str]:
     """How far from the truth the first rounds of a race are, in lines of Markdown.
 
     Args:
-        races: rounds of each, and the true ratio.
+        races: rounds of each, and the true ratio; those of too few rounds are left out.
     """
-    told = [(rounds, truth) for rounds, truth in races if len(rounds) >= NUM_ROUNDS]
+    told = [(rounds, truth) for rounds, truth in races if len(rounds) >= max(NUM_ROUNDS)]
     if not told:
         return []
-    lines = [
-        "",
-        f"What the first {NUM_ROUNDS} rounds of {len(told)} of these races say, against the truth:",
-        "",
-        "| one ratio from them | root mean square error | 9 of 10 within |",
-        "|---|---|---|",
-    ]
+    heads = "".join(f" {n} rounds: root mean square | 9 of 10 within |" for n in NUM_ROUNDS)
+    lines = ["", f"How far off are the first rounds of {len(told)} of these races?", ""]
+    lines += [f"| one ratio from them |{heads}", "|---|" + "---|" * 2 * len(NUM_ROUNDS)]
     for name, statistic in STATISTICS.items():
-        off = np.abs([error(statistic, rounds, truth=truth) for rounds, truth in told])
-        rms, most = float(np.sqrt(np.mean(off**2))), float(np.quantile(off, 0.9))
-        lines.append(f"| {name} | {100 * rms:.1f} % | {100 * most:.1f} % |")
+        cells = []
+        for num in NUM_ROUNDS:
+            off = errors(statistic, told, num=num)
+            cells += [float(np.sqrt(np.mean(off**2))), float(np.quantile(off, 0.9))]
+        lines.append(f"| {name} | " + " | ".join(f"{100 * c:.1f} %" for c in cells) + " |")
     return lines
