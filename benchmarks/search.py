@@ -26,7 +26,7 @@ MODELS = ("mobilenet-v2", "digits-cnn", "minilm-l6", "digits-transformer", "lstm
 NUM_SEEDS = 20
 SHARE = 0.2  # of the grid's trials
 GAP = 0.03
-NUM_SETTLED, MOST_PASSES = 8, 4
+NUM_SETTLED, MOST_PASSES = 20, 4
 
 
 @dataclass(frozen=True, kw_only=True)
