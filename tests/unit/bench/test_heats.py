@@ -82,6 +82,15 @@ def test_a_load_on_half_of_the_rounds_does_not_move_a_heat() -> None:
     assert heat.variance < 0.01**2
 
 
+def test_a_machine_that_is_fast_now_and_then_does_not_move_a_heat() -> None:
+    slow = [(2 * ours, 2 * theirs) for ours, theirs in quiet_rounds(1.1, 8)]
+    # one round was fast, and in three the speed changed between the two sides
+    rounds = [*slow, (0.001, 0.0011), (0.001, 0.0022), (0.002, 0.0011), (0.002, 0.0011)]
+    heat = heat_of(rounds, candidate_first=False, seed=0)
+    assert heat.log_ratio == pytest.approx(log(1.1), abs=0.02)  # rounds of 1.4 % each
+    assert heat.variance < 0.02**2
+
+
 def test_the_bootstrap_knows_the_spread_of_a_heat() -> None:
     seen = [
         heat_of(quiet_rounds(1.0, 12, seed=i), candidate_first=False, seed=i) for i in range(200)
