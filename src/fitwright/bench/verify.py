@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from fitwright.bench.agreement import (
@@ -119,9 +119,9 @@ def verify(
         figures |= _no_accuracy()
     elif limits or not fault:
         figures |= accuracy_figures(outputs, reference, labels, metric=metric, seed=seed)
-        before = score(reference, labels, metric=metric)
-        if binding := [x for x in limits if x.figure != "accuracy" or _keeps(x, before)]:
-            fault = _worst(_beyond(x, figures[x.figure], before=before) for x in binding)
+        if limits:
+            before = score(reference, labels, metric=metric)
+            fault = _by_metric(limits, figures, before=before, otherwise=fault)
     return _disagrees(fault, distance=figures["relative_l2"].value) if fault else figures
 
 
@@ -197,6 +197,26 @@ def _keeps(limit: Limit, value: float) -> bool:
 def _worst(faults: Iterable[Fault | None]) -> Fault | None:
     """What is broken most; None when nothing is."""
     return max((f for f in faults if f), key=lambda f: f.excess, default=None)
+
+
+def _by_metric(
+    limits: Iterable[Limit],
+    figures: Mapping[str, Figure],
+    *,
+    before: float,
+    otherwise: Fault | None,
+) -> Fault | None:
+    """The limit on accuracy that is broken most; None when all are kept.
+
+    Args:
+        before: the original's score.
+        otherwise: what agreement says, for where no limit binds: a floor that the original
+            itself does not reach.
+    """
+    binding = [x for x in limits if x.figure != "accuracy" or _keeps(x, before)]
+    if not binding:
+        return otherwise
+    return _worst(_beyond(x, figures[x.figure], before=before) for x in binding)
 
 
 def _beyond(limit: Limit, figure: Figure, *, before: float) -> Fault | None:
