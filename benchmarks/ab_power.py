@@ -9,7 +9,8 @@ A/A pairs get a shorter budget than gains, so that two hundred of them fit into 
 As in a run, ten races share what is learned of the spread between processes.
 
     python benchmarks/ab_power.py [--pairs 200] [--gains 20] [--budget 60] [--aa-budget 10]
-        [--threads 1] [--seconds 140] [--no-load] [--out FILE] [--write-docs]
+        [--size usual|short] [--threads 1] [--seconds 140] [--no-load] [--out FILE]
+        [--write-docs [--block ab-short]]
 
 It goes on where the file of results ends: ``--seconds`` cuts it into slices. Run it on a
 machine that does nothing else: the load is part of the script.
@@ -31,7 +32,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import onnx
@@ -53,12 +54,21 @@ from fitwright.records.trial import Candidate
 
 HERE = Path(__file__).parent
 WORK = HERE / ".work"
-ROWS, WIDTH = 16, 384
 FEWER, MORE = 20, 21
 RACES_PER_RUN = 10
 STRETCH_S = 2.0  # mean length of a stretch with or without load
 MOST_FALSE, LEAST_FOUND = 0.02, 0.95
 ENOUGH_PAIRS, ENOUGH_GAINS = 200, 20
+
+
+class Size(NamedTuple):
+    """Of both files: rows of the input, and columns of the input and of every layer."""
+
+    rows: int
+    width: int
+
+
+SIZES = {"usual": Size(16, 384), "short": Size(1, 256)}  # about 1 ms and 0.1 ms a query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,31 +93,32 @@ class Outcome:
 # --- the two files --------------------------------------------------------------------
 
 
-def write_model(path: Path, *, num_layers: int) -> Path:
+def write_model(path: Path, size: Size, *, num_layers: int) -> Path:
     """So many times a matrix product and a ReLU, every layer with weights of its own."""
     rng = np.random.default_rng(0)
     nodes, weights, value = [], [], "x"
     for i in range(num_layers):
-        matrix = rng.standard_normal((WIDTH, WIDTH)) / WIDTH**0.5
+        matrix = rng.standard_normal((size.width, size.width)) / size.width**0.5
         weights.append(numpy_helper.from_array(matrix.astype(np.float32), f"w{i}"))
         out = "y" if i == num_layers - 1 else f"r{i}"
         nodes.append(helper.make_node("MatMul", [value, f"w{i}"], [f"m{i}"]))
         nodes.append(helper.make_node("Relu", [f"m{i}"], [out]))
         value = out
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [ROWS, WIDTH]) for name in "xy"]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [*size]) for name in "xy"]
     graph = helper.make_graph(nodes, f"layers_{num_layers}", ends[:1], ends[1:], weights)
     opsets = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
     return path
 
 
-def flop(num_layers: int) -> int:
+def flop(size: Size, num_layers: int) -> int:
     """Of one query: 2 per multiply-add, 1 per ReLU."""
-    return num_layers * (2 * ROWS * WIDTH * WIDTH + ROWS * WIDTH)
+    return num_layers * (2 * size.rows * size.width**2 + size.rows * size.width)
 
 
-def target(path: Path, *, num_layers: int, threads: int) -> Target:
-    """One of the two files, as a candidate."""
+def target(path: Path, size: Size, *, num_layers: int, threads: int) -> Target:
+    """One of the two files, written, as a candidate."""
+    write_model(path, size, num_layers=num_layers)
     settings = Settings(threads=threads)
     return Target(
         candidate=Candidate(
@@ -116,7 +127,7 @@ def target(path: Path, *, num_layers: int, threads: int) -> Target:
         runtime=OnnxRuntime(),
         model=path,
         size_bytes=path.stat().st_size,
-        flops=flop(num_layers),
+        flops=flop(size, num_layers),
         bytes_moved=path.stat().st_size,
     )
 
@@ -154,9 +165,9 @@ def burn(seed: int) -> None:
 # --- the races ------------------------------------------------------------------------
 
 
-def prepared(floor: Floor) -> Setup:
+def prepared(floor: Floor, size: Size) -> Setup:
     """What opening and racing read of a run; they look at neither contract nor device."""
-    x = np.random.default_rng(1).standard_normal((4, ROWS, WIDTH)).astype(np.float32)
+    x = np.random.default_rng(1).standard_normal((4, *size)).astype(np.float32)
     return Setup(
         need=cast("Any", None),
         device=cast("Any", None),
@@ -170,10 +181,10 @@ def prepared(floor: Floor) -> Setup:
 
 
 def one_race(
-    kind: str, number: int, ours: Target, theirs: Target, *, budget_s: float, floor: Floor
+    kind: str, number: int, ours: Target, theirs: Target, *, budget_s: float, setup: Setup
 ) -> Outcome:
     """Both opened, the incumbent first as in a run, and raced."""
-    setup, start = prepared(floor), time.monotonic()
+    start = time.monotonic()
     incumbent, candidate = open_contender(setup, theirs), open_contender(setup, ours)
     try:
         result = race(
@@ -187,7 +198,7 @@ def one_race(
                 seed=number,
             ),
             fresh=fresh_pair(setup, candidate, incumbent),
-            floor=floor,
+            floor=setup.floor,
         )
     finally:
         for side in (candidate, incumbent):
@@ -224,9 +235,11 @@ def agenda(*, num_pairs: int, num_gains: int) -> list[tuple[str, int]]:
 def races(options: argparse.Namespace, done: list[Outcome], *, terms: dict[str, Any]) -> None:
     """What is left of the agenda; each result is on disk before the next race begins."""
     WORK.mkdir(exist_ok=True)
+    size = SIZES[options.size]
     few, more = (
         target(
-            write_model(WORK / f"layers_{num}.onnx", num_layers=num),
+            WORK / f"layers_{options.size}_{num}.onnx",
+            size,
             num_layers=num,
             threads=options.threads,
         )
@@ -243,7 +256,8 @@ def races(options: argparse.Namespace, done: list[Outcome], *, terms: dict[str, 
         if len(done) % RACES_PER_RUN == 0:
             floor = Floor()
         theirs = more if kind == "gain" else few
-        done.append(one_race(kind, number, few, theirs, budget_s=budget_s, floor=floor))
+        setup = prepared(floor, size)
+        done.append(one_race(kind, number, few, theirs, budget_s=budget_s, setup=setup))
         keep(options.out, done, terms=terms)
         last = done[-1]
         print(
@@ -261,6 +275,7 @@ def stated(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "budget_s": options.budget,
         "aa_budget_s": options.aa_budget,
+        "size": options.size,
         "threads": options.threads,
         "load": not options.no_load,
     }
@@ -319,12 +334,13 @@ def document(done: Sequence[Outcome], *, terms: dict[str, Any]) -> str:
     """The table, with what was asked and what came out."""
     equal = [o for o in done if o.kind == "A/A"]
     gains = [o for o in done if o.kind == "gain"]
-    truth = flop(MORE) / flop(FEWER)
+    size = SIZES[terms["size"]]
+    truth, each_mflop = flop(size, MORE) / flop(size, FEWER), flop(size, 1) / 1e6
     lines = [
         f"{platform.machine()}, {os.cpu_count()} cores, ONNX Runtime with "
         f"{terms['threads']} thread(s) per child, competing load "
         f"{'on and off' if terms['load'] else 'none'}; {date.today().isoformat()}. True gain "
-        f"by FLOP: {truth:.3f}x ({MORE} against {FEWER} layers of {flop(1) / 1e6:.1f} MFLOP).",
+        f"by FLOP: {truth:.3f}x ({MORE} against {FEWER} layers of {each_mflop:.2g} MFLOP).",
         "",
         '| pairs | "faster" (95 %) | slower | same | too noisy to decide | heats | time |',
         "|---|---|---|---|---|---|---|",
@@ -359,11 +375,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--gains", type=int, default=20, help="races with a true gain of 5 %%")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds for each gain")
     parser.add_argument("--aa-budget", type=float, default=10.0, help="seconds per A/A pair")
+    parser.add_argument("--size", choices=SIZES, default="usual", help="of both files")
     parser.add_argument("--threads", type=int, default=1, help="of each child")
     parser.add_argument("--seconds", type=float, default=0.0, help="stop in time; 0: run all")
     parser.add_argument("--no-load", action="store_true", help="without the competing load")
     parser.add_argument("--out", type=Path, default=WORK / "ab_power.json")
     parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--block", default="ab", help="of docs/benchmarks.md")
     parser.add_argument("--burn", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -385,7 +403,7 @@ def main() -> None:
     text = document(done, terms=terms)
     print(text)
     if options.write_docs:
-        write_block("ab", text)
+        write_block(options.block, text)
 
 
 if __name__ == "__main__":

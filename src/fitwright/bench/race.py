@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import log
 from statistics import median
 from typing import Literal, Protocol
@@ -35,6 +35,7 @@ FIRST_LOOK = 9
 QUICK_ALPHA = 0.01
 HEAT_ROUNDS, MOST_ROUNDS, STEP_ROUNDS = 10, 48, 2
 FAST_RUN_S = 0.05
+CLEAR = 2.0  # times as fast: more than what disturbs one side for a while pretends
 PATIENCE = 1.5  # forecasts are made before the floor has sunk to what the heats show
 CANDIDATE, INCUMBENT = "candidate", "incumbent"
 
@@ -70,6 +71,7 @@ class Card:
         rounds: of all heats, in order.
         heats: one figure each.
         round_s, opening_s: what a round and the opening of a heat take here.
+        confirms: whether one heat has to be confirmed by another.
         level: of the interval that decided, or of the last look.
     """
 
@@ -78,6 +80,7 @@ class Card:
     heats: list[Heat] = field(default_factory=list)
     round_s: float = 0.0
     opening_s: float = 0.0
+    confirms: bool = False
     level: float = LOOK_LEVEL
 
     def add(self, rounds: Sequence[Round], *, seed: int) -> None:
@@ -103,6 +106,14 @@ class Card:
         if len(self.heats) > 1:
             return ratio, interval
         return ratio, _hull(interval, self.rounds, self.level)
+
+    def unconfirmed(self, outcome: Outcome) -> bool:
+        """Whether that needs the word of other processes: one brief heat says it, and it is
+        no more than what may disturb one side throughout."""
+        if outcome not in ("faster", "slower") or not self.confirms or len(self.heats) > 1:
+            return False
+        _, interval = self.interval()
+        return interval.low <= CLEAR and interval.high >= 1 / CLEAR
 
     def look(self, *, level: float | None = LOOK_LEVEL) -> Outcome:
         """What all heats say; a loser is dropped at the plain level, which None stops at."""
@@ -149,7 +160,9 @@ def race(
     heat, in looks after 9, 11, 13, … rounds; a loser may be dropped after 6, at the plain
     95 % level: that costs an opportunity at worst and claims nothing. Closer ones go on
     with fresh processes of both, in alternating opening order, until the interval over all
-    heats decides, the budget is spent, or the end is out of sight.
+    heats decides, the budget is spent, or the end is out of sight. Where runs are fast, a
+    heat is over in a second or so, and what disturbs one side may last as long: unless one
+    is surely twice as fast, another heat has to confirm it, whatever the budget.
 
     All looks together claim a false "faster" in less than 2 % of races between equals.
 
@@ -160,7 +173,8 @@ def race(
     Raises:
         WorkerLost: a child died, named CANDIDATE or INCUMBENT.
     """
-    card, watch = Card(floor=floor or Floor()), NoiseWatch()
+    card = Card(floor=floor or Floor(), confirms=_is_brief(pace) and fresh is not None)
+    watch = NoiseWatch()
     card.opening_s = candidate.load_s + incumbent.load_s
     end = pace.clock() + pace.budget_s
     outcome = _heat(card, (candidate, incumbent), pace=pace, block=block, end=end)
@@ -189,7 +203,8 @@ def race_on(
     Raises:
         WorkerLost: a child died, named CANDIDATE or INCUMBENT.
     """
-    card, watch, end = Card(floor=floor), NoiseWatch(), pace.clock() + pace.budget_s
+    card, watch = Card(floor=floor, confirms=_is_brief(pace)), NoiseWatch()
+    end = pace.clock() + pace.budget_s
     card.opening_s, card.round_s = opening_s, 2 * pace.block_s
     card.add(rounds, seed=pace.seed)
     outcome = _more_heats(card, pace=pace, block=block, fresh=fresh, end=end, watch=watch)
@@ -210,10 +225,12 @@ def _more_heats(
     while True:
         watch.look()
         outcome = card.look() if looks.due(len(card.heats)) else "undecided"
-        left_s = end - pace.clock() - card.heat_s
-        if outcome != "undecided" or fresh is None or left_s < 0 or card.hopeless(left_s=left_s):
-            return card.look() if outcome == "undecided" else outcome
         begin = pace.clock()
+        left_s = end - begin - card.heat_s
+        if fresh is not None and card.unconfirmed(outcome):
+            end = max(end, begin + card.heat_s)
+        elif outcome != "undecided" or fresh is None or left_s < 0 or card.hopeless(left_s=left_s):
+            return card.look() if outcome == "undecided" else outcome
         pair = fresh(candidate_first=card.candidate_first)
         card.opening_s = pace.clock() - begin
         _heat(card, pair, pace=pace, block=block, end=end)
@@ -247,12 +264,17 @@ def _interleaved_pair(
         dict(zip((CANDIDATE, INCUMBENT), pair, strict=True)),
         block,
         seconds=pace.block_s,
-        min_runs=3 if pace.latency_s < FAST_RUN_S else 1,
+        min_runs=3 if _is_brief(pace) else 1,
         forward=random.Random(seed).random() < 0.5,
     )
-    if pace.latency_s < FAST_RUN_S:
+    if _is_brief(pace):
         next(rounds)
     return rounds
+
+
+def _is_brief(pace: Pace) -> bool:
+    """Whether runs are so fast that a heat is over in a second or a few."""
+    return pace.latency_s < FAST_RUN_S
 
 
 def _enough(rounds: Sequence[Round], floor: Floor, *, seed: int) -> bool:
@@ -284,12 +306,13 @@ def classify(interval: Interval) -> Outcome:
 
 def _quick_look(card: Card, rounds: Sequence[Round], *, look: int, seed: int) -> Outcome:
     """What the first heat says so far; look 0 may only drop a loser."""
-    so_far = Card(floor=card.floor)
+    so_far = replace(card, rounds=[], heats=[])
     so_far.add(rounds, seed=seed)
     level = 1 - spent_alpha(look, alpha=QUICK_ALPHA) if look else None
     outcome = so_far.look(level=level)
     card.level = so_far.level
-    return outcome if outcome in ("faster", "slower") else "undecided"
+    decided = outcome in ("faster", "slower") and not so_far.unconfirmed(outcome)
+    return outcome if decided else "undecided"
 
 
 def _hull(interval: Interval, rounds: Sequence[Round], level: float) -> Interval:

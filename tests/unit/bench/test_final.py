@@ -73,7 +73,8 @@ def test_both_get_every_figure_and_no_child_stays_open() -> None:
     assert ours.failure is None
     assert theirs.failure is None
     assert set(ours.figures) == set(theirs.figures) == EXPECTED
-    assert [worker.closed for worker in executor.opened] == [True, True]
+    assert len(executor.opened) >= 2
+    assert all(worker.closed for worker in executor.opened)
     assert ours.latencies_s
 
 

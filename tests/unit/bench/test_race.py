@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,8 @@ from fitwright.bench.block import Pace, WorkerLost
 from fitwright.bench.race import RaceResult, classify, race
 from fitwright.bench.statistics import Interval
 from fitwright.bench.warmup import warm_up
+from fitwright.ports import Worker
+from fitwright.records.trial import Comparison
 
 
 def run(
@@ -27,6 +30,66 @@ def run(
         incumbent_name="incumbent",
         pace=Pace(latency_s=0.001, budget_s=budget_s, clock=clock, seed=seed),
     )
+
+
+def run_with_fresh(
+    *ratios: float, latency_s: float = 0.001, budget_s: float = 30.0
+) -> tuple[Comparison, int]:
+    """A race whose candidate is so many times as fast in its first pair of processes, its
+    second, …, the last figure for ever; and how many further pairs were opened."""
+    clock, opened = FakeClock(), 0
+
+    def pair(ratio: float) -> tuple[Worker, Worker]:
+        sides = [
+            FakeWorker(clock, latency=noisy(mean_s, seed=2 * opened + i))
+            for i, mean_s in enumerate((latency_s / ratio, latency_s))
+        ]
+        return cast("tuple[Worker, Worker]", tuple(sides))
+
+    def fresh(*, candidate_first: bool) -> tuple[Worker, Worker]:
+        nonlocal opened
+        opened += 1
+        return pair(ratios[min(opened, len(ratios) - 1)])
+
+    comparison = race(
+        *pair(ratios[0]),
+        incumbent_name="incumbent",
+        pace=Pace(latency_s=latency_s, budget_s=budget_s, clock=clock),
+        fresh=fresh,
+    ).comparison
+    return comparison, opened
+
+
+@pytest.mark.parametrize(("ratio", "outcome"), [(1.6, "faster"), (0.6, "slower")])
+def test_what_one_brief_heat_says_has_to_be_confirmed(ratio: float, outcome: str) -> None:
+    comparison, opened = run_with_fresh(ratio)
+    assert comparison.outcome == outcome
+    assert comparison.num_heats == 1 + opened == 2
+
+
+@pytest.mark.parametrize("ratio", [1.6, 0.6])
+def test_what_no_other_heat_confirms_is_not_said(ratio: float) -> None:
+    comparison, _ = run_with_fresh(ratio, 1.0)
+    assert comparison.outcome in ("undecided", "same")
+    assert comparison.num_heats > 2
+
+
+@pytest.mark.parametrize("ratio", [1.6, 0.6])
+def test_a_heat_is_confirmed_whatever_the_budget(ratio: float) -> None:
+    # rounds of 0.1 s: the first heat takes a second
+    comparison, opened = run_with_fresh(ratio, 1.0, budget_s=1.0)
+    assert (comparison.outcome, opened) == ("undecided", 1)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "latency_s", "outcome"),
+    [(3.0, 0.001, "faster"), (0.4, 0.001, "slower"), (1.6, 0.05, "faster"), (0.6, 0.1, "slower")],
+)
+def test_a_large_difference_or_a_long_heat_needs_no_other(
+    ratio: float, latency_s: float, outcome: str
+) -> None:
+    comparison, opened = run_with_fresh(ratio, latency_s=latency_s)
+    assert (comparison.outcome, opened) == (outcome, 0)
 
 
 def test_a_clear_loser_is_dropped_after_six_rounds() -> None:
