@@ -16,6 +16,7 @@ from fitwright.bench.load import (
     throughput_figure,
     throughput_run,
 )
+from fitwright.bench.noise import NoiseWatch
 from fitwright.bench.opening import first_queries, open_worker, static_figures
 from fitwright.bench.physics import cost_figure, physics_figures
 from fitwright.bench.race import CANDIDATE, Blocks, race, race_on
@@ -131,7 +132,7 @@ def _prepare(setup: Setup, side: _Side, *, warm_s: float) -> None:
 
 
 def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Comparison:
-    workers = {name: side.ready.worker for name, side in sides.items()}
+    workers, watch = {name: side.ready.worker for name, side in sides.items()}, NoiseWatch()
     start_s, (latency_share, rate_share) = setup.clock(), _shares(setup)
     pace = Pace(
         latency_s=max(side.ready.latency_s for side in sides.values()),
@@ -154,7 +155,8 @@ def _measure(setup: Setup, sides: Mapping[str, _Side], *, budget_s: float) -> Co
     blocks = {name: result.blocks for name, result in results.items()}
     if setup.need.objective == "throughput":
         blocks = {name: tuple((t,) for t in seen) for name, seen in times.items()}
-    return _compared(setup, sides, blocks, pace=replace(pace, budget_s=max(0.0, left_s)))
+    pace = replace(pace, budget_s=max(0.0, left_s))
+    return _compared(setup, sides, blocks, pace=pace, watch=watch)
 
 
 def _shares(setup: Setup) -> tuple[float, float]:
@@ -237,11 +239,17 @@ def _energy(setup: Setup, name: str, side: _Side, *, seconds: float) -> Figure:
 
 
 def _compared(
-    setup: Setup, sides: Mapping[str, _Side], blocks: Mapping[str, Blocks], *, pace: Pace
+    setup: Setup,
+    sides: Mapping[str, _Side],
+    blocks: Mapping[str, Blocks],
+    *,
+    pace: Pace,
+    watch: NoiseWatch,
 ) -> Comparison:
     """Artefact against baseline: the rounds so far, then heats as long as it takes."""
     try:
-        return _raced(setup, sides[ARTEFACT].ready, sides[BASELINE].ready, blocks, pace=pace)
+        ours, theirs = sides[ARTEFACT].ready, sides[BASELINE].ready
+        return _raced(setup, ours, theirs, blocks, pace=pace, watch=watch)
     except WorkerLost as lost:
         name = ARTEFACT if lost.name == CANDIDATE else BASELINE
         raise WorkerLost(name, lost.cause) from lost
@@ -254,6 +262,7 @@ def _raced(
     blocks: Mapping[str, Blocks],
     *,
     pace: Pace,
+    watch: NoiseWatch,
 ) -> Comparison:
     """Waiting under server traffic says nothing about two candidates that the load would not
     decide, so there they are raced from the start, one query at a time."""
@@ -270,4 +279,5 @@ def _raced(
         block=objective_block(setup),
         fresh=fresh_pair(setup, ours, theirs),
         floor=setup.floor,
+        watch=watch,
     ).comparison

@@ -1,4 +1,4 @@
-"""What the machine tells about its own noise: stolen time, clock, temperature.
+"""What the machine tells about its own noise: time of others, clock, temperature.
 
 Sources: proc(5) for ``/proc/stat``; the kernel's documentation of cpufreq, of the thermal
 zones under ``/sys/class/thermal`` and of hwmon.
@@ -6,13 +6,16 @@ zones under ``/sys/class/thermal`` and of hwmon.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import fmean
 
+import psutil
+
 from fitwright.records.noise import Noise
 
-STEAL = 7  # user nice system idle iowait irq softirq steal
+IDLE, WAITING, STEAL = 3, 4, 7  # user nice system idle iowait irq softirq steal
 NUM_TIMES = 8  # guest time, after these, is counted in user time already
 HOTTEST_C = 150.0  # sensors that are not connected read nonsense
 
@@ -22,11 +25,15 @@ class NoiseWatch:
 
     Args:
         root: where ``proc`` and ``sys`` are; another folder in tests.
+        own_s: processor time of this program so far, see `own_cpu_s`.
     """
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(
+        self, root: Path = Path("/"), *, own_s: Callable[[], float | None] | None = None
+    ) -> None:
         self._root = root
-        self._start = _ticks(root)
+        self._own_s = own_s or own_cpu_s
+        self._start, self._own_start_s = _ticks(root), self._own_s()
         self._frequencies_hz: list[float] = []
         self._hottest_c: float | None = None
         self.look()
@@ -46,30 +53,74 @@ class NoiseWatch:
             floor: relative spread between processes; the race knows it.
         """
         frequencies_hz = self._frequencies_hz
+        own_s, start_s = self._own_s(), self._own_start_s
+        spent = _spent(self._start, _ticks(self._root))
+        known = spent and own_s is not None and start_s is not None
         return Noise(
             floor=floor,
-            steal_share=_stolen(self._start, _ticks(self._root)),
+            steal_share=spent[STEAL] / sum(spent) if spent else None,
+            others_share=_of_others(spent, (own_s or 0) - (start_s or 0)) if known else None,
             frequency_hz=fmean(frequencies_hz) if frequencies_hz else None,
             temperature_c=self._hottest_c,
         )
 
 
-def _ticks(root: Path) -> tuple[int, ...]:
-    """Clock ticks of all processors by kind since boot; empty where not readable."""
-    first = _text(root / "proc/stat").partition("\n")[0].split()
-    ticks = first[1 : 1 + NUM_TIMES]
-    if len(ticks) < NUM_TIMES or not all(t.isdigit() for t in ticks):
-        return ()
-    return tuple(int(t) for t in ticks)
+def own_cpu_s() -> float | None:
+    """Processor time of this program so far, processes that have ended included; seconds.
 
-
-def _stolen(start: tuple[int, ...], end: tuple[int, ...]) -> float | None:
-    """None as well when less than a tick has passed."""
-    if not start or not end:
+    Of its first process and everything beneath it. The first is the last of our ancestors that
+    runs the same interpreter. None where the system does not tell.
+    """
+    try:
+        first = psutil.Process()
+        for above in first.parents():
+            if above.exe() != first.exe():
+                break
+            first = above
+        found = [first, *first.children(recursive=True)]
+    except psutil.Error:
         return None
+    return sum(_cpu_s(process) for process in found)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """With that of its children that have ended."""
+    try:
+        return float(sum(process.cpu_times()[:4]))
+    except psutil.Error:
+        return 0.0  # it ended in this moment, and its parent has the account
+
+
+def _ticks(root: Path) -> tuple[int, ...]:
+    """Clock ticks since boot, by kind, of the processors we may use; empty where not readable."""
+    lines = [line.split() for line in _text(root / "proc/stat").splitlines() if line[:3] == "cpu"]
+    ours = [line for line in lines if line[0] in _usable()] or lines[:1]
+    rows = [line[1 : 1 + NUM_TIMES] for line in ours]
+    if not rows or any(len(r) < NUM_TIMES or not all(t.isdigit() for t in r) for r in rows):
+        return ()
+    return tuple(sum(int(t) for t in kind) for kind in zip(*rows, strict=True))
+
+
+def _usable() -> frozenset[str]:
+    """Names in ``/proc/stat`` of the processors that this process may use; empty: any."""
+    if not hasattr(os, "sched_getaffinity"):
+        return frozenset()
+    return frozenset(f"cpu{number}" for number in os.sched_getaffinity(0))
+
+
+def _spent(start: tuple[int, ...], end: tuple[int, ...]) -> list[int]:
+    """Ticks between two looks, by kind; empty when less than one has passed."""
+    if not start or not end:
+        return []
     # counters of idle and of stolen time may step back a little: proc(5)
     spent = [max(0, b - a) for a, b in zip(start, end, strict=True)]
-    return spent[STEAL] / sum(spent) if sum(spent) else None
+    return spent if sum(spent) else []
+
+
+def _of_others(spent: list[int], own_s: float) -> float:
+    """Share of the time that neither we nor nobody took."""
+    busy = sum(spent) - spent[IDLE] - spent[WAITING] - spent[STEAL]
+    return min(1.0, max(0.0, busy - own_s * os.sysconf("SC_CLK_TCK")) / sum(spent))
 
 
 def _frequency_hz(root: Path) -> float | None:

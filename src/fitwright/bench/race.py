@@ -151,6 +151,7 @@ def race(
     block: Block = latency_block,
     fresh: Fresh | None = None,
     floor: Floor | None = None,
+    watch: NoiseWatch | None = None,
 ) -> RaceResult:
     """Candidate against incumbent in interleaved blocks; both warm, both fed.
 
@@ -169,12 +170,13 @@ def race(
     Args:
         fresh: opens the processes of further heats; None: there is one heat only.
         floor: what the run has learned of the spread between processes; learns from this.
+        watch: begun earlier, where more than the race is to count.
 
     Raises:
         WorkerLost: a child died, named CANDIDATE or INCUMBENT.
     """
     card = Card(floor=floor or Floor(), confirms=_is_brief(pace) and fresh is not None)
-    watch = NoiseWatch()
+    watch = watch or NoiseWatch()
     card.opening_s = candidate.load_s + incumbent.load_s
     end = pace.clock() + pace.budget_s
     outcome = _heat(card, (candidate, incumbent), pace=pace, block=block, end=end)
@@ -191,6 +193,7 @@ def race_on(
     opening_s: float,
     fresh: Fresh,
     floor: Floor,
+    watch: NoiseWatch,
     block: Block = latency_block,
 ) -> RaceResult:
     """A race whose first heat was measured for another purpose, by the same block.
@@ -199,12 +202,12 @@ def race_on(
         rounds: of that heat.
         pace: of the heats that may follow.
         opening_s: what opening both takes, as far as it is known.
+        watch: begun before those rounds.
 
     Raises:
         WorkerLost: a child died, named CANDIDATE or INCUMBENT.
     """
-    card, watch = Card(floor=floor, confirms=_is_brief(pace)), NoiseWatch()
-    end = pace.clock() + pace.budget_s
+    card, end = Card(floor=floor, confirms=_is_brief(pace)), pace.clock() + pace.budget_s
     card.opening_s, card.round_s = opening_s, 2 * pace.block_s
     card.add(rounds, seed=pace.seed)
     outcome = _more_heats(card, pace=pace, block=block, fresh=fresh, end=end, watch=watch)

@@ -65,11 +65,13 @@ def _machine(noises: Sequence[Noise]) -> str:
     """Ranges of what the machine tells of itself."""
     floor = _known(n.floor for n in noises)
     steal = _known(n.steal_share for n in noises)
+    others = _known(n.others_share for n in noises)
     frequency = _known(n.frequency_hz for n in noises)
     temperature = _known(n.temperature_c for n in noises)
     told = [
         floor and f"processes of the same candidate differ by up to {share(max(floor))}",
         steal and f"up to {share(max(steal))} of the processor time stolen",
+        others and f"up to {share(max(others))} of it taken by other programs",
         frequency and f"{_range(frequency, 1e9, '.2f')} GHz",
         temperature and f"{_range(temperature, 1, '.0f')} °C",
     ]

@@ -14,11 +14,13 @@ class Noise(Record):
         floor: relative standard deviation between processes that run the same candidate,
             as far as it is known: differences below it need several processes of each.
         steal_share: of the processors' time, what the hypervisor gave to others.
+        others_share: of the processors' time, what other programs of this machine took.
         frequency_hz: mean over cores and over the looks taken.
         temperature_c: of the hottest sensor seen, degrees Celsius.
     """
 
     floor: float | None = Field(default=None, ge=0)
     steal_share: float | None = Field(default=None, ge=0, le=1)
+    others_share: float | None = Field(default=None, ge=0, le=1)
     frequency_hz: float | None = Field(default=None, gt=0)
     temperature_c: float | None = None

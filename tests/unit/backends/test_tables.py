@@ -103,6 +103,12 @@ def test_a_table_that_is_an_input_or_an_output_stays() -> None:
         assert quantise_tables(model) == 0
 
 
+def test_a_model_of_an_old_opset_stays() -> None:
+    model = tagger()
+    model.opset_import[0].version = 12
+    assert quantise_tables(model) == 0
+
+
 def test_dynamic_int8_shrinks_tables(tmp_path: Path, device: Device) -> None:
     model, out = tmp_path / "float.onnx", tmp_path / "int8.onnx"
     onnx.save(tagger(), model)

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from fitwright.backends import RUNTIMES
@@ -253,6 +254,19 @@ def test_weights_of_convolutions_are_int8_in_the_file_and_float_in_the_graph(
     stored = Counter(w.data_type for w in model.graph.initializer if len(w.dims) == 4)
     assert stored == {onnx.TensorProto.INT8: 2, onnx.TensorProto.FLOAT: 1}, "w0 is too small"
     assert result.backends == ("onnxruntime", "openvino")
+
+
+@pytest.mark.parametrize("recipe", [Int8Weights(), Int8Dynamic(), Int8Static()])
+def test_a_model_of_an_old_opset_gets_scales_per_channel(
+    recipe: Recipe, apply: Apply, build: Build
+) -> None:
+    path = build("cnn")
+    model = onnx.load(path)
+    model.opset_import[0].version = 11  # DequantizeLinear has one scale for all there
+    onnx.save(model, path)
+    result = apply(recipe, path)
+    assert any("opset raised from 11 to 13" in note for note in result.notes)
+    onnxruntime.InferenceSession(result.file)
 
 
 def test_nncf_really_quantises(apply: Apply, build: Build) -> None:

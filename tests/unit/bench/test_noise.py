@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fitwright.bench.noise import NoiseWatch
+from fitwright.bench.noise import NoiseWatch, own_cpu_s
 from fitwright.records.noise import Noise
 
 
@@ -17,7 +20,9 @@ def put(root: Path, path: str, text: str) -> None:
 
 
 def stat(*, user: int, idle: int, steal: int) -> str:
-    return f"cpu  {user} 0 0 {idle} 0 0 0 {steal} 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\n"
+    times = f"{user} 0 0 {idle} 0 0 0 {steal} 7 0"
+    first = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    return f"cpu  9 9 9 9 9 9 9 9 9 9\ncpu{first} {times}\ncpu4096 1 1 1 1 1 1 1 1 1 1\nintr 5\n"
 
 
 def test_stolen_time_is_a_share_of_the_time_since_the_start(tmp_path: Path) -> None:
@@ -25,6 +30,36 @@ def test_stolen_time_is_a_share_of_the_time_since_the_start(tmp_path: Path) -> N
     watch = NoiseWatch(tmp_path)
     put(tmp_path, "proc/stat", stat(user=1060, idle=5030, steal=910))
     assert watch.noise().steal_share == pytest.approx(0.1)
+
+
+def test_what_neither_we_nor_nobody_took_is_of_others(tmp_path: Path) -> None:
+    put(tmp_path, "proc/stat", stat(user=1000, idle=5000, steal=900))
+    own_s = iter([7.0, 7.2])  # 20 ticks of 100 a second
+    watch = NoiseWatch(tmp_path, own_s=lambda: next(own_s))
+    put(tmp_path, "proc/stat", stat(user=1060, idle=5030, steal=910))
+    assert watch.noise().others_share == pytest.approx((60 - 20) / 100)
+
+
+def test_time_that_nobody_accounts_for_is_unknown(tmp_path: Path) -> None:
+    put(tmp_path, "proc/stat", stat(user=1000, idle=5000, steal=900))
+    watch = NoiseWatch(tmp_path, own_s=lambda: None)
+    put(tmp_path, "proc/stat", stat(user=1060, idle=5030, steal=910))
+    assert watch.noise().others_share is None
+
+
+def test_processor_time_of_children_is_our_own_while_they_live_and_after() -> None:
+    before = own_cpu_s()
+    assert before is not None
+    work = "x = 0\nfor i in range(6_000_000): x += i\nprint(flush=True)\ninput()"
+    child = subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=-1)
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        alive = own_cpu_s()
+        child.communicate(b"\n")
+    after = own_cpu_s()
+    assert alive is not None and after is not None
+    assert after >= alive > before + 0.05  # six million additions
 
 
 def test_a_counter_that_steps_back_steals_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from fitwright.backends.onnxruntime.fold import fold_constants
 from fitwright.backends.onnxruntime.onnx_file import nodes
 from fitwright.backends.onnxruntime.ranges import one_range_each
-from fitwright.backends.onnxruntime.tables import quantise_tables
+from fitwright.backends.onnxruntime.tables import narrow_tables
 from fitwright.backends.quiet import quiet
 from fitwright.backends.suitability import has_int8_dot, is_arm
 from fitwright.backends.workplace import workplace
@@ -153,7 +153,6 @@ def quantise_dynamic(
     model: Path, out: Path, *, device: Device | None, per_channel: bool
 ) -> tuple[str, ...]:
     """Write the model with int8 weights and activation ranges taken at run time; notes."""
-    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet(), workplace(out.parent) as folder:
@@ -166,10 +165,7 @@ def quantise_dynamic(
             reduce_range=not has_int8_dot(device),
             weight_type=QuantType.QInt8,
         )
-        written = onnx.load(out)
-        if num_tables := quantise_tables(written):
-            onnx.save(written, out)
-            notes += (f"embedding tables in int8: {num_tables}",)
+        notes += narrow_tables(out)
     return notes
 
 

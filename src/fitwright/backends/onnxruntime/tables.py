@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fitwright.backends.onnxruntime.onnx_file import nodes
 
 SMALLEST = 1 << 16  # numbers; a smaller table is not worth another operator
+SCALES_OPSET = 13
+
+
+def narrow_tables(file: Path) -> tuple[str, ...]:
+    """Quantise the tables of a written model; a note when there are any."""
+    import onnx
+
+    model = onnx.load(file)
+    found = quantise_tables(model)
+    if found:
+        onnx.save(model, file)
+    return (f"embedding tables in int8: {found}",) if found else ()
 
 
 def quantise_tables(model: Any) -> int:
@@ -17,8 +30,10 @@ def quantise_tables(model: Any) -> int:
     a scale at most (w = scale * q with scale = max|w| / 127 over the column).
 
     Args:
-        model: changed in place; opset 13 or newer.
+        model: changed in place; left alone below opset 13, which has one scale for all columns.
     """
+    if any(o.version < SCALES_OPSET and o.domain in ("", "ai.onnx") for o in model.opset_import):
+        return 0
     readers: dict[str, list[Any]] = {}
     for node in nodes(model.graph):
         for name in node.input:

@@ -16,6 +16,7 @@ from fitwright.backends.suitability import (
     quantised,
     too_large,
 )
+from fitwright.backends.workplace import workplace
 from fitwright.ports import Transform, TransformRequest, TransformResult
 from fitwright.records.device import Device
 from fitwright.records.model import CONVOLUTIONS, MATRICES, ModelSummary
@@ -182,23 +183,30 @@ class WeightsPass:
         return quantised(summary) or lacks_weights(summary, fits) or too_large(summary)
 
     def __call__(self, request: TransformRequest) -> TransformResult:
-        """int4 in blocks; int8 in blocks for matrices, per channel where convolutions lead."""
+        """int4 in blocks; int8 in blocks for matrices, per channel where convolutions lead.
+
+        Embedding tables become int8 either way.
+        """
+        from fitwright.backends.onnxruntime.int8 import prepare
+        from fitwright.backends.onnxruntime.tables import narrow_tables
         from fitwright.backends.onnxruntime.weights import block_quantised, channel_quantised
 
         out, recipe = request.folder / "model.onnx", request.recipe
-        per_channel = isinstance(recipe, Int8Weights) and convolutions_lead(request.summary)
-        if per_channel:
-            found = channel_quantised(request.model, out, kinds=_STATIC)
-            notes: tuple[str, ...] = (f"{found} weights in int8 with one scale per channel",)
-        else:
-            bits, block = (4, recipe.block_size) if isinstance(recipe, Int4Weights) else (8, 32)
-            found = block_quantised(request.model, out, bits=bits, block_size=block)
-            notes = (
-                f"{found} matrices in int{bits} blocks of {block}; ONNX Runtime rounds their "
-                "activations to int8 per block while computing",
-            )
+        with workplace(request.folder) as folder:
+            model, notes = prepare(request.model, folder)
+            if isinstance(recipe, Int8Weights) and convolutions_lead(request.summary):
+                found = channel_quantised(model, out, kinds=_STATIC)
+                notes += (f"{found} weights in int8 with one scale per channel",)
+            else:
+                bits, block = (4, recipe.block_size) if isinstance(recipe, Int4Weights) else (8, 32)
+                found = block_quantised(model, out, bits=bits, block_size=block)
+                notes += (
+                    f"{found} matrices in int{bits} blocks of {block}; ONNX Runtime rounds their "
+                    "activations to int8 per block while computing",
+                )
         if not found:
             return _unchanged(request, "no constant weight is large enough")
+        notes += narrow_tables(out)
         return TransformResult(file=out, backends=settled(request.summary, out), notes=notes)
 
 
