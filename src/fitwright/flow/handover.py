@@ -13,6 +13,7 @@ from fitwright.errors import TrialFailed
 from fitwright.flow.ending import Judged
 from fitwright.flow.search import Search
 from fitwright.flow.stopwatch import LEAST_S
+from fitwright.flow.telling import busy
 from fitwright.perf.ledger import book
 from fitwright.ports import Array
 from fitwright.records.front import Front
@@ -76,7 +77,9 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
     if not search.has_best():
         raise _nothing_runs(search)
     artefact, baseline = _judged(search, stop=stop)
-    need = search.walk.analyzed.analysis.need
+    need, warnings = search.walk.analyzed.analysis.need, busy(search.trials)
+    for warning in warnings:
+        search.tools.console.say(warning)
     verdict = conclude(
         need,
         artefact=artefact,
@@ -84,7 +87,7 @@ def finish(search: Search, *, stop: Stop) -> Verdict:
         trials=search.trials,
         stop=stop,
         seconds=search.watch.spent_s(),
-        notes=need.notes,
+        notes=(*need.notes, *warnings),
         front=_written_front(search),
     )
     search.run.write(verdict)

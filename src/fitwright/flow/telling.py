@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from statistics import median
+
 from fitwright import units
 from fitwright.bench.setup import Measurement
 from fitwright.flow.races import Raced
@@ -9,6 +12,8 @@ from fitwright.records.need import Need
 from fitwright.records.trial import Failure, Trial
 from fitwright.tune.decide import Decision, decide
 from fitwright.tune.proposal import Try
+
+BUSY = 0.1  # of the processors' time; less hardly moves a median
 
 
 def decided(
@@ -81,6 +86,23 @@ def unmeasured(step: Try, why: str, *, number: int) -> Trial:
     """A trial that was left out, with the reason."""
     return Trial(
         number=number, round=step.round, candidate=step.candidate, decision="rejected", reason=why
+    )
+
+
+def busy(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """A warning where other programs took processor time while candidates were compared: in
+    the final run, or in half of the races."""
+    shares: dict[str, list[float]] = {"short": [], "full": []}
+    for trial in trials:
+        noise = trial.comparison.noise if trial.comparison else None
+        if noise is not None and noise.others_share is not None:
+            shares[trial.stage].append(noise.others_share)
+    share = max((median(s) for s in (shares["short"], shares["full"][-1:]) if s), default=0.0)
+    if share < BUSY:
+        return ()
+    return (
+        f"other programs took {share:.0%} of the processors' time while candidates were compared: "
+        "these are figures of a busy machine, and what wins here may lose on a quiet one",
     )
 
 

@@ -48,7 +48,13 @@ def test_the_outcomes_and_the_time_to_the_best_are_counted(run: RunFolder) -> No
 def test_what_the_machine_told_of_itself_is_told_as_ranges(run: RunFolder) -> None:
     noises = [
         Noise(floor=0.004, steal_share=0.0, frequency_hz=2.1e9),
-        Noise(floor=0.012, steal_share=0.034, frequency_hz=2.9e9, temperature_c=61.2),
+        Noise(
+            floor=0.012,
+            steal_share=0.034,
+            others_share=0.42,
+            frequency_hz=2.9e9,
+            temperature_c=61.2,
+        ),
     ]
     for trial, noise in zip(run.trials()[1:3], noises, strict=True):
         assert trial.comparison is not None
@@ -56,7 +62,7 @@ def test_what_the_machine_told_of_itself_is_told_as_ranges(run: RunFolder) -> No
         run.record_trial(trial.model_copy(update={"comparison": race}))
     assert rows(run)["the machine"] == (
         "processes of the same candidate differ by up to 1.2 %, up to 3.4 % of the processor "
-        "time stolen, 2.10 – 2.90 GHz, 61 °C"
+        "time stolen, up to 42.0 % of it taken by other programs, 2.10 – 2.90 GHz, 61 °C"
     )
 
 
