@@ -94,7 +94,8 @@ def _cpu_s(process: psutil.Process) -> float:
 def _ticks(root: Path) -> tuple[int, ...]:
     """Clock ticks since boot, by kind, of the processors we may use; empty where not readable."""
     lines = [line.split() for line in _text(root / "proc/stat").splitlines() if line[:3] == "cpu"]
-    ours = [line for line in lines if line[0] in _usable()] or lines[:1]
+    usable = _usable()
+    ours = [line for line in lines if line[0] in usable] or lines[:1]
     rows = [line[1 : 1 + NUM_TIMES] for line in ours]
     if not rows or any(len(r) < NUM_TIMES or not all(t.isdigit() for t in r) for r in rows):
         return ()

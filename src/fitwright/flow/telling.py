@@ -101,8 +101,8 @@ def busy(trials: Iterable[Trial]) -> tuple[str, ...]:
     if share < BUSY:
         return ()
     return (
-        f"other programs took {share:.0%} of the processors' time while candidates were compared: "
-        "these are figures of a busy machine, and what wins here may lose on a quiet one",
+        f"other programs took {100 * share:.0f} % of the processors' time while candidates were "
+        "compared: these are figures of a busy machine, and what wins here may lose on a quiet one",
     )
 
 

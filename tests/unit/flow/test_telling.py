@@ -41,8 +41,8 @@ def seen(number: int, share: float | None, *, stage: str = "short") -> Trial:
     ("races", "finals", "said"),
     [
         ((0.02, 0.05, 0.3), (0.04,), ""),  # one busy moment
-        ((0.02, 0.25, 0.3), (0.04,), "25%"),
-        ((0.02, 0.02, 0.02), (0.4, 0.31), "31%"),  # the final run that counts is the last
+        ((0.02, 0.25, 0.3), (0.04,), "25 %"),
+        ((0.02, 0.02, 0.02), (0.4, 0.31), "31 %"),  # the final run that counts is the last
         ((None, None), (None,), ""),
         ((), (), ""),
     ],
