@@ -1,17 +1,22 @@
 """For every test: examples of Hypothesis are the same in every run and have no time limit.
 
-``HYPOTHESIS=explore make test`` draws new ones. And a PostgreSQL server, for those that ask.
+``HYPOTHESIS=explore make test`` draws new ones. Interrupts reach what tests start, even where a
+shell has the whole suite in its background. And a PostgreSQL server, for those that ask.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from postgres_server import postgres_programs, running_postgres
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # children inherit that, and no handler
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("fitwright", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)

@@ -33,4 +33,4 @@ def _strike() -> None:
     main = threading.main_thread().ident
     time.sleep(AGAIN_S)
     if main is not None:
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGTERM)  # SIGINT may be ignored: in a script, say

@@ -34,6 +34,14 @@ def test_an_interrupt_that_strikes_in_a_finaliser_ends_the_command(sent: signal.
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_a_script_ignores_one_signal_and_the_other_still_ends_the_command() -> None:
+    # what a shell starts in the background has SIGINT ignored
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    code += STRUCK_IN_A_FINALISER.format(name="SIGTERM")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_what_else_is_dropped_is_shown_as_ever() -> None:
     code = (
         "from fitwright.cli.interrupt import end_when_interrupted\n"
