@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 
@@ -19,27 +20,32 @@ IDLE, WAITING, STEAL = 3, 4, 7  # user nice system idle iowait irq softirq steal
 NUM_TIMES = 8  # guest time, after these, is counted in user time already
 HOTTEST_C = 150.0  # sensors that are not connected read nonsense
 
+OwnTimes = dict[psutil.Process, float]
+
 
 class NoiseWatch:
     """Looks at the machine from time to time, from when it is made.
 
     Args:
         root: where ``proc`` and ``sys`` are; another folder in tests.
-        own_s: processor time of this program so far, see `own_cpu_s`.
+        own: processor time of each of our processes so far, see `own_times`.
     """
 
     def __init__(
-        self, root: Path = Path("/"), *, own_s: Callable[[], float | None] | None = None
+        self, root: Path = Path("/"), *, own: Callable[[], OwnTimes | None] | None = None
     ) -> None:
         self._root = root
-        self._own_s = own_s or own_cpu_s
-        self._start, self._own_start_s = _ticks(root), self._own_s()
+        self._own = own or own_times
+        self._start, self._last = _ticks(root), self._own()
+        self._own_s = 0.0
         self._frequencies_hz: list[float] = []
         self._hottest_c: float | None = None
         self.look()
 
     def look(self) -> None:
-        """Once more: clock and temperature change while a measurement goes on."""
+        """Once more: clock and temperature change while a measurement goes on, and what a
+        process took is not told after its end."""
+        self._account()
         self._frequencies_hz += [f] if (f := _frequency_hz(self._root)) else []
         self._hottest_c = max(
             (c for c in (self._hottest_c, _temperature_c(self._root)) if c is not None),
@@ -53,20 +59,26 @@ class NoiseWatch:
             floor: relative spread between processes; the race knows it.
         """
         frequencies_hz = self._frequencies_hz
-        own_s, start_s = self._own_s(), self._own_start_s
+        self._account()
         spent = _spent(self._start, _ticks(self._root))
-        known = spent and own_s is not None and start_s is not None
         return Noise(
             floor=floor,
             steal_share=spent[STEAL] / sum(spent) if spent else None,
-            others_share=_of_others(spent, (own_s or 0) - (start_s or 0)) if known else None,
+            others_share=_of_others(spent, self._own_s) if spent and self._last else None,
             frequency_hz=fmean(frequencies_hz) if frequencies_hz else None,
             temperature_c=self._hottest_c,
         )
 
+    def _account(self) -> None:
+        """What our processes took since the look before; those that ended since do not count."""
+        now = self._own() if self._last is not None else None
+        for process, seconds in (now or {}).items():
+            self._own_s += seconds - (self._last or {}).get(process, 0.0)
+        self._last = now
 
-def own_cpu_s() -> float | None:
-    """Processor time of this program so far, processes that have ended included; seconds.
+
+def own_times() -> OwnTimes | None:
+    """Processor time of each process of this program so far, in seconds.
 
     Of its first process and everything beneath it. The first is the last of our ancestors that
     runs the same interpreter. None where the system does not tell.
@@ -80,15 +92,11 @@ def own_cpu_s() -> float | None:
         found = [first, *first.children(recursive=True)]
     except psutil.Error:
         return None
-    return sum(_cpu_s(process) for process in found)
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    """With that of its children that have ended."""
-    try:
-        return float(sum(process.cpu_times()[:4]))
-    except psutil.Error:
-        return 0.0  # it ended in this moment, and its parent has the account
+    times: OwnTimes = {}
+    for process in found:
+        with suppress(psutil.Error):  # it ended in this moment
+            times[process] = float(sum(process.cpu_times()[:2]))
+    return times
 
 
 def _ticks(root: Path) -> tuple[int, ...]:

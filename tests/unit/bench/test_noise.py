@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from fitwright.bench.noise import NoiseWatch, own_cpu_s
+from fitwright.bench.noise import NoiseWatch
 from fitwright.records.noise import Noise
 
 
@@ -34,32 +35,34 @@ def test_stolen_time_is_a_share_of_the_time_since_the_start(tmp_path: Path) -> N
 
 def test_what_neither_we_nor_nobody_took_is_of_others(tmp_path: Path) -> None:
     put(tmp_path, "proc/stat", stat(user=1000, idle=5000, steal=900))
-    own_s = iter([7.0, 7.2])  # 20 ticks of 100 a second
-    watch = NoiseWatch(tmp_path, own_s=lambda: next(own_s))
+    us, other = psutil.Process(), psutil.Process(os.getppid())
+    own = iter([{us: 7.0}, {us: 7.0, other: 0.15}, {us: 7.05}])  # 20 ticks of 100 a second
+    watch = NoiseWatch(tmp_path, own=lambda: next(own))
     put(tmp_path, "proc/stat", stat(user=1060, idle=5030, steal=910))
     assert watch.noise().others_share == pytest.approx((60 - 20) / 100)
 
 
 def test_time_that_nobody_accounts_for_is_unknown(tmp_path: Path) -> None:
     put(tmp_path, "proc/stat", stat(user=1000, idle=5000, steal=900))
-    watch = NoiseWatch(tmp_path, own_s=lambda: None)
+    watch = NoiseWatch(tmp_path, own=lambda: None)
     put(tmp_path, "proc/stat", stat(user=1060, idle=5030, steal=910))
     assert watch.noise().others_share is None
 
 
-def test_processor_time_of_children_is_our_own_while_they_live_and_after() -> None:
-    before = own_cpu_s()
-    assert before is not None
-    work = "x = 0\nfor i in range(6_000_000): x += i\nprint(flush=True)\ninput()"
+def test_what_a_child_took_until_a_look_is_our_own_after_its_end() -> None:
+    watch = NoiseWatch()
+    work = (
+        "import time\ne = time.time() + 1\nwhile time.time() < e: pass\nprint(flush=True)\ninput()"
+    )
     child = subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=-1)
     with child:
         assert child.stdout is not None
         child.stdout.readline()
-        alive = own_cpu_s()
+        before = watch._own_s
+        watch.look()
         child.communicate(b"\n")
-    after = own_cpu_s()
-    assert alive is not None and after is not None
-    assert after >= alive > before + 0.05  # six million additions
+    watch.look()
+    assert watch._own_s > before + 0.3  # it was busy for a second
 
 
 def test_a_counter_that_steps_back_steals_nothing(tmp_path: Path) -> None:
